@@ -1,0 +1,170 @@
+"""One run, from names to a record: corpus, protocol, system, seed and fold in, a folder of `sercore.records` out."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from filelock import FileLock
+
+from . import corpora, machine, metrics, protocol, records, systems, training
+from .config import Config
+from .errors import SercoreError
+from .features import extract
+from .model import build
+from .records import RunName
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A corpus made ready: its entry, its table of utterances and its labelled log-Mel energies."""
+
+    corpus: corpora.Corpus
+    utterances: pd.DataFrame
+    data: training.Labelled
+
+
+@functools.lru_cache(maxsize=4)
+def prepare(name: str, data_root: str | None = None, progress: bool = False) -> Prepared:
+    """Load the corpus `name` and its features, from the cache where they are there."""
+    corpus = corpora.get(name)
+    utterances = corpora.load(name, data_root)
+    mels = extract(utterances, progress=progress)
+    codes = {label: index for index, label in enumerate(corpus_labels(corpus, utterances))}
+    labels = utterances["label"].map(codes).to_numpy()
+    return Prepared(corpus, utterances, training.Labelled(mels, labels, len(codes)))
+
+
+def corpus_labels(corpus: corpora.Corpus, utterances: pd.DataFrame) -> tuple[str, ...]:
+    """The class names in the corpus's order."""
+    found = set(utterances["label"])
+    return tuple(label for label in corpus.labels if label in found) or tuple(sorted(found))
+
+
+def configure(prepared: Prepared, system: str, overrides: dict | None = None) -> Config:
+    """The system's configuration on this corpus: clip, length of training, then the system, then `overrides`."""
+    corpus = prepared.corpus
+    clip = corpus.clip_seconds or corpora.clip_rule(prepared.utterances["duration"])
+    base = Config(clip_seconds=clip, max_epochs=corpus.max_epochs, patience=corpus.patience)
+    return systems.config(system, base.replace(**(overrides or {})))
+
+
+def run(
+    corpus: str,
+    protocol_name: str,
+    system: str,
+    seed: int = 0,
+    fold: int = 0,
+    runs: str | Path | None = None,
+    data_root: str | None = None,
+    overrides: dict | None = None,
+    device: str = "auto",
+    report: Callable[[dict[str, float], Config], None] | None = None,
+) -> Path:
+    """Train and test one system on one fold, and return the folder of its record.
+
+    A finished run is not run again; an unfinished one goes on from its last epoch. A finished run of the same name with
+    other settings or other data raises `SercoreError`. Several processes may call it for the same run: one works, the
+    others wait.
+    """
+    name, folder = RunName(_short(corpus), protocol_name, system, seed, fold), records.runs_folder(runs)
+    prepared = prepare(corpus, data_root)
+    config = configure(prepared, system, overrides)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{name}.lock"):
+        if records.finished(folder, name):
+            check_same(folder / str(name), config, prepared.data.mels.digest)
+            return folder / str(name)
+        path = _train(prepared, config, name, folder, machine.choose_device(device), report)
+    (folder / f"{name}.lock").unlink(missing_ok=True)
+    return path
+
+
+def _train(
+    prepared: Prepared,
+    config: Config,
+    name: RunName,
+    folder: Path,
+    device: torch.device,
+    report: Callable[[dict[str, float], Config], None] | None,
+) -> Path:
+    machine.keep_pages()
+    started = time.perf_counter()
+    split = protocol.splits(prepared.utterances, name.protocol)
+    parts = protocol.parts(split, name.fold)
+    if name.protocol == "speaker":
+        protocol.assert_disjoint(split, prepared.utterances)
+    rows = {part: np.searchsorted(prepared.data.mels.ids, ids) for part, ids in parts.items()}
+    chosen_by, classes = protocol.chooser(name.protocol), corpus_labels(prepared.corpus, prepared.utterances)
+    identity = json.dumps([config.to_dict(), prepared.data.mels.digest, protocol.checksum(split), str(name)], sort_keys=True)
+    model = build(config, len(classes), seed=_weights_seed(name)).to(device)
+    history = training.fit(
+        model,
+        prepared.data,
+        rows["train"],
+        rows[chosen_by],
+        seed=name.seed,
+        checkpoint=records.partial_folder(folder, name) / "checkpoint.pt",
+        identity=hashlib.sha256(identity.encode()).hexdigest(),
+        report=report,
+    )
+    probabilities, features = training.predict(model, prepared.data, rows["test"])
+    labels = prepared.data.labels[rows["test"]]
+    table = prepared.utterances.iloc[rows["test"]]
+    facts = {
+        "run": str(name),
+        **dataclasses.asdict(name),
+        **metrics.summary(labels, probabilities),
+        "classes": list(classes),
+        "utterances": {part: len(indices) for part, indices in rows.items()},
+        "epochs": len(history.epochs),
+        "chosen_epoch": history.chosen_epoch,
+        "chosen_by": chosen_by,
+        "parameters": model.num_parameters(),
+        "seconds": sum(epoch["seconds"] for epoch in history.epochs),
+        "seconds_last_start": time.perf_counter() - started,
+        "precision": config.precision,
+        "config": config.to_dict(),
+        "data": prepared.data.mels.digest,
+        "split": protocol.checksum(split),
+        "commit": machine.commit(),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **machine.describe(device),
+    }
+    test = {
+        "utterance": table["id"].to_numpy(dtype=str),
+        "speaker": table["speaker"].to_numpy(dtype=str),
+        "label": table["label"].to_numpy(dtype=str),
+        "probabilities": probabilities,
+        "features": features.astype(np.float16),
+    }
+    return records.write(folder, name, facts, history.epochs, test, model, classes)
+
+
+def check_same(folder: Path, config: Config, data: str) -> None:
+    """Raise `SercoreError` where the finished run in `folder` had other settings or other data; precision may differ."""
+    facts = records.read_facts(folder)
+    before = Config.from_dict(facts["config"]).to_dict() | {"precision": config.precision}
+    differing = [f"{key}: {before[key]!r} then, {value!r} now" for key, value in config.to_dict().items() if before[key] != value]
+    if facts["data"] != data:
+        differing.append("the corpus's audio, labels or features have changed")
+    if differing:
+        raise SercoreError(f"{folder} was made otherwise ({'; '.join(differing)}): remove it, or choose another --runs folder")
+
+
+def _weights_seed(name: RunName) -> int:
+    """Systems of one seed and fold start from the same weights, so that their difference is paired."""
+    return int(np.random.SeedSequence([name.seed, name.fold]).generate_state(1)[0])
+
+
+def _short(corpus: str) -> str:
+    return corpora.get(corpus).name

@@ -1,0 +1,224 @@
+"""Log-Mel energies: 40 bands, 25 ms window, 10 ms hop, 16 kHz, and their cache on disk.
+
+The cache is a folder of parts of up to `PART` utterances. A part's name is a digest of its files' bytes and of the
+settings, it is written whole under another name and then renamed, so a kill at any moment costs one part at most and a
+changed file or setting is never mistaken for the old one.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from .errors import SercoreError
+
+SAMPLE_RATE = 16_000
+MELS = 40
+WINDOW = 400  # samples, 25 ms
+HOP = 160  # samples, 10 ms
+FFT = 512
+FLOOR = 1e-6
+"""Added to each band's energy before the logarithm: about the energy of the last bit of 16-bit audio."""
+
+PADDING = float(np.float32(math.log(FLOOR)))
+"""The log-Mel energy of digital silence, which is what zero-padding a waveform comes to."""
+
+FRAMES_PER_SECOND = SAMPLE_RATE // HOP
+PART = 128
+SETTINGS = {"rate": SAMPLE_RATE, "mels": MELS, "window": WINDOW, "hop": HOP, "fft": FFT, "floor": FLOOR, "scale": "htk", "version": 1}
+
+
+def num_frames(samples: int) -> int:
+    """Frames that `samples` reach into: frame t sees the samples from 160 t - 120 to 160 t + 280."""
+    return math.ceil((samples + (WINDOW - HOP) // 2) / HOP)
+
+
+def clip_frames(clip_seconds: float) -> int:
+    """Frames of an utterance cut or padded to `clip_seconds`: 750 for the paper's 7.5 s."""
+    return round(clip_seconds * FRAMES_PER_SECOND)
+
+
+@functools.cache
+def _spectrogram() -> Callable[[Tensor], Tensor]:
+    from . import torchaudio_shim
+
+    return torchaudio_shim.load().transforms.MelSpectrogram(
+        SAMPLE_RATE, n_fft=FFT, win_length=WINDOW, hop_length=HOP, n_mels=MELS, center=False, power=2.0
+    )
+
+
+def log_mel(waveform: np.ndarray) -> np.ndarray:
+    """Natural logarithm of Mel energies: (samples,) at 16 kHz in [-1, 1] -> (frames, mels) float32.
+
+    There is a frame every 10 ms, centred so that 7.5 s give 750; none is silence only because of padding at the end.
+    """
+    if waveform.ndim != 1 or waveform.size == 0:
+        raise SercoreError(f"a waveform must be (samples,) with at least one sample, not {waveform.shape}")
+    frames = num_frames(waveform.size)
+    edge = (FFT - HOP) // 2
+    padded = np.zeros((frames - 1) * HOP + FFT, dtype=np.float32)
+    body = waveform[: padded.size - edge]
+    padded[edge : edge + body.size] = body
+    energies = _spectrogram()(torch.from_numpy(padded))  # (mels, frames)
+    return (energies + FLOOR).log().T.contiguous().numpy()
+
+
+@dataclass(frozen=True)
+class LogMels:
+    """The log-Mel energies of a corpus, memory-mapped, in the order of its table of utterances."""
+
+    ids: np.ndarray  # (utterances,) text
+    lengths: np.ndarray  # (utterances,) frames
+    arrays: tuple[np.ndarray, ...]  # each (frames, mels) float32
+    digest: str  # sha256 over ids, labels, speakers, audio and settings: the checksum of the data
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def batch(self, indices: Sequence[int] | np.ndarray, frames: int) -> tuple[Tensor, Tensor]:
+        """(batch, frames, mels) cut or padded with silence, and the (batch,) frames before the padding."""
+        out = np.full((len(indices), frames, MELS), PADDING, dtype=np.float32)
+        lengths = np.minimum(self.lengths[indices], frames)
+        for row, (index, length) in enumerate(zip(indices, lengths, strict=True)):
+            out[row, :length] = self.arrays[index][:length]
+        return torch.from_numpy(out), torch.from_numpy(lengths.astype(np.int64))
+
+    def normalisation(self, indices: Sequence[int] | np.ndarray, frames: int) -> tuple[Tensor, Tensor]:
+        """Per-band mean and standard deviation (mels,) over the frames before any padding of these utterances."""
+        total, squares, count = np.zeros(MELS), np.zeros(MELS), 0
+        for index in indices:
+            values = self.arrays[index][:frames].astype(np.float64)
+            total += values.sum(0)
+            squares += (values**2).sum(0)
+            count += len(values)
+        mean = total / count
+        deviation = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
+        return torch.tensor(mean, dtype=torch.float32), torch.tensor(deviation, dtype=torch.float32)
+
+
+def cache_folder() -> Path:
+    """`SERCORE_CACHE`, else the user's cache folder for `sercore`."""
+    if folder := os.environ.get("SERCORE_CACHE"):
+        return Path(folder)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("sercore"))
+
+
+def extract(utterances: pd.DataFrame, cache: Path | None = None, workers: int | None = None, progress: bool = True) -> LogMels:
+    """Log-Mel energies of every utterance, computed where the cache does not hold them.
+
+    `utterances` has the columns of `sercore.corpora`; `workers` processes (default: one a core) share the work.
+    All unreadable files are named in one `SercoreError`; what could be read is cached by then.
+    """
+    from . import audio
+
+    folder = (cache or cache_folder()) / "features"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [str(path) for path in utterances["path"]]
+    with ThreadPoolExecutor() as pool:
+        digests = list(pool.map(_digest_or_problem(audio.digest), paths))
+    problems = [digest for digest in digests if digest.startswith("problem: ")]
+    if problems:
+        raise _unreadable(problems)
+    chunks = [list(range(start, min(start + PART, len(paths)))) for start in range(0, len(paths), PART)]
+    names = [folder / _part_name([digests[i] for i in chunk]) for chunk in chunks]
+    missing = [k for k, name in enumerate(names) if not name.exists()]
+    if missing:
+        tasks = {k: ([paths[i] for i in chunks[k]], names[k]) for k in missing}
+        problems = _run(tasks, workers, progress)
+        if problems:
+            raise _unreadable(problems)
+    arrays: list[np.ndarray] = []
+    for name in names:
+        packed = np.load(name, mmap_mode="r")  # (frames, mels) of all its utterances in a row
+        lengths = np.load(name.with_suffix(".index.npy"))
+        arrays += np.split(packed, np.cumsum(lengths)[:-1])
+    identity = hashlib.sha256(json.dumps(SETTINGS, sort_keys=True).encode())
+    for row, digest in zip(utterances[["id", "label", "speaker"]].itertuples(index=False), digests, strict=True):
+        identity.update("\t".join((*map(str, row), digest, "\n")).encode())
+    return LogMels(
+        ids=utterances["id"].to_numpy(),
+        lengths=np.array([len(array) for array in arrays]),
+        arrays=tuple(arrays),
+        digest=identity.hexdigest(),
+    )
+
+
+def _run(tasks: dict[int, tuple[list[str], Path]], workers: int | None, progress: bool) -> list[str]:
+    from tqdm.auto import tqdm
+
+    workers = min(workers or os.cpu_count() or 1, len(tasks))
+    problems: list[str] = []
+    total = sum(len(paths) for paths, _ in tasks.values())
+    with tqdm(total=total, desc="log-Mel", unit="file", disable=not progress) as bar:
+        if workers == 1:
+            for task in tasks.values():
+                problems += _write_part(*task)
+                bar.update(len(task[0]))
+            return problems
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            futures: dict[Any, int] = {pool.submit(_write_part, *task): len(task[0]) for task in tasks.values()}
+            for future in as_completed(futures):
+                problems += future.result()
+                bar.update(futures[future])
+    return problems
+
+
+def _write_part(paths: list[str], name: Path) -> list[str]:
+    """Write one part and its index of lengths; the problems of its files instead where there are any."""
+    from . import audio
+
+    arrays, problems = [], []
+    for path in paths:
+        try:
+            arrays.append(log_mel(audio.read(path)))
+        except SercoreError as error:
+            problems.append(str(error))
+    if problems:
+        return problems
+    _write(name.with_suffix(".index.npy"), np.array([len(array) for array in arrays]))
+    _write(name, np.concatenate(arrays))
+    return []
+
+
+def _write(name: Path, array: np.ndarray) -> None:
+    partial = name.with_name(f"{name.name}.{uuid.uuid4().hex}.partial")
+    with partial.open("wb") as file:
+        np.save(file, array)
+    partial.replace(name)
+
+
+def _part_name(digests: list[str]) -> str:
+    key = hashlib.sha256(json.dumps([SETTINGS, digests], sort_keys=True).encode()).hexdigest()
+    return f"{key[:32]}.npy"
+
+
+def _digest_or_problem(digest: Callable[[str], str]) -> Callable[[str], str]:
+    def safe(path: str) -> str:
+        try:
+            return digest(path)
+        except (SercoreError, OSError) as error:
+            return f"problem: {error}"
+
+    return safe
+
+
+def _unreadable(problems: list[str]) -> SercoreError:
+    lines = "\n  ".join(problem.removeprefix("problem: ") for problem in problems)
+    return SercoreError(f"{len(problems)} audio files cannot be used:\n  {lines}\nmend or remove them (`sercore check` lists them all)")

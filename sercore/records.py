@@ -1,0 +1,127 @@
+"""What a run leaves behind: one folder, written whole or not at all.
+
+| file | what it holds |
+| --- | --- |
+| `run.json` | names, configuration, checksums of data and split, what chose the epoch, measures, time, commit, versions, machine |
+| `history.csv` | one row an epoch |
+| `test.npz` | `utterance`, `speaker`, `label` (text), `probabilities` (utterances, classes) float32, `features` float16 |
+| `model.pt` | the weights, with configuration and classes: all that `sercore predict` needs |
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .config import Config
+from .errors import SercoreError
+from .model import SERModel
+
+FILES = ("run.json", "history.csv", "test.npz", "model.pt")
+
+
+@dataclass(frozen=True, order=True)
+class RunName:
+    """What tells one run from another; `str` of it names its folder."""
+
+    corpus: str
+    protocol: str
+    system: str
+    seed: int
+    fold: int
+
+    def __str__(self) -> str:
+        return f"{self.corpus}-{self.protocol}-{self.system}-seed{self.seed}-fold{self.fold}"
+
+
+def runs_folder(folder: str | Path | None = None) -> Path:
+    """`folder`, else the variable SERCORE_RUNS, else `runs` in the working directory."""
+    return Path(folder or os.environ.get("SERCORE_RUNS") or "runs")
+
+
+def partial_folder(runs: Path, name: RunName) -> Path:
+    """Where a run keeps its checkpoint, and is put together before it is given its own name."""
+    return runs / f"{name}.partial"
+
+
+def write(
+    runs: Path,
+    name: RunName,
+    facts: dict[str, Any],
+    history: list[dict[str, float]],
+    test: dict[str, np.ndarray],
+    model: SERModel,
+    classes: tuple[str, ...],
+) -> Path:
+    """Write the run's folder beside its final name, then rename it; its checkpoint is gone with that."""
+    partial = partial_folder(runs, name)
+    partial.mkdir(parents=True, exist_ok=True)
+    (partial / "run.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    pd.DataFrame(history).to_csv(partial / "history.csv", index=False)
+    np.savez_compressed(partial / "test.npz", **test)  # type: ignore[arg-type]
+    save_model(partial / "model.pt", model, classes, facts)
+    for leftover in partial.iterdir():
+        if leftover.name not in FILES:
+            leftover.unlink()
+    final = runs / str(name)
+    os.replace(partial, final)
+    return final
+
+
+def save_model(path: Path, model: SERModel, classes: tuple[str, ...], facts: dict[str, Any]) -> None:
+    """Weights with their configuration, classes and origin, in a file that loads without running any code."""
+    state = {name: value.cpu() for name, value in model.state_dict().items()}
+    origin = {key: facts[key] for key in ("run", "corpus", "commit") if key in facts}
+    torch.save({"config": model.config.to_json(), "classes": list(classes), "origin": origin, "state": state}, path)
+
+
+def load_model(path: Path) -> tuple[SERModel, tuple[str, ...], dict[str, Any]]:
+    """(model in evaluation mode, class names, origin) from a file of `save_model`; another file raises `SercoreError`."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        model = SERModel(Config.from_dict(json.loads(saved["config"])), len(saved["classes"]))
+        model.load_state_dict(saved["state"])
+    except FileNotFoundError:
+        raise SercoreError(f"{path}: no such model file") from None
+    except Exception as error:
+        raise SercoreError(f"{path} is not a model of sercore ({type(error).__name__}: {error})") from error
+    return model.eval(), tuple(saved["classes"]), saved["origin"]
+
+
+def finished(runs: Path, name: RunName) -> bool:
+    return (runs / str(name) / "run.json").exists()
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """`run.json` of one run; a damaged one raises `SercoreError` that names it."""
+    try:
+        return json.loads((folder / "run.json").read_text())
+    except (OSError, ValueError) as error:
+        raise SercoreError(f"{folder}: the record cannot be read ({error}); remove the folder and run it again") from error
+
+
+def all_facts(runs: Path) -> list[dict[str, Any]]:
+    """`run.json` of every finished run under `runs`, sorted by name; remains of unfinished ones are passed over."""
+    folders = sorted(path.parent for path in runs.glob("*/run.json") if not path.parent.name.endswith(".partial"))
+    return [read_facts(folder) | {"folder": str(folder)} for folder in folders]
+
+
+def read_history(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "history.csv")
+
+
+def read_test(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "test.npz") as arrays:
+        return {key: arrays[key] for key in arrays.files}
+
+
+def remove_partial(runs: Path, name: RunName) -> None:
+    shutil.rmtree(partial_folder(runs, name), ignore_errors=True)

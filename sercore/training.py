@@ -1,0 +1,177 @@
+"""Fit one model on one split: Adam, early stopping on the accuracy of the part that chooses, best weights restored.
+
+Everything random in an epoch is drawn from the seed and the epoch's number, so a run that was killed goes on from its
+checkpoint to the result it would have had, bit for bit on the CPU.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import metrics
+from .config import Config
+from .features import LogMels, clip_frames
+from .model import SERModel
+
+EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Log-Mel energies with class indices: what a model is fitted to."""
+
+    mels: LogMels
+    labels: np.ndarray  # (utterances,) class indices
+    classes: int
+
+    def batch(self, indices: np.ndarray, frames: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-Mel (batch, frames, mels), lengths (batch,), labels (batch,)."""
+        x, lengths = self.mels.batch(indices, frames)
+        return x, lengths, torch.from_numpy(self.labels[indices].astype(np.int64))
+
+
+@dataclass
+class History:
+    """One dictionary an epoch (from 1): losses and accuracies of the training and of the part that chooses."""
+
+    epochs: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def chosen_epoch(self) -> int:
+        """The first epoch with the highest WA on the part that chooses; 0 before there is one."""
+        best = max((epoch["chooser_wa"] for epoch in self.epochs), default=0.0)
+        return next((int(epoch["epoch"]) for epoch in self.epochs if epoch["chooser_wa"] == best), 0)
+
+    def exhausted(self, config: Config) -> bool:
+        """True at `max_epochs`, or when `patience` epochs brought no better accuracy."""
+        done = len(self.epochs)
+        return done >= config.max_epochs or (done > 0 and done - self.chosen_epoch >= config.patience)
+
+
+def fit(
+    model: SERModel,
+    data: Labelled,
+    train: np.ndarray,
+    chooser: np.ndarray,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    identity: str = "",
+    report: Callable[[dict[str, float], Config], None] | None = None,
+) -> History:
+    """Train `model` in place on the utterances `train` (indices); `chooser` (indices) decides the epoch that is kept.
+
+    The statistics for the normalisation come from `train` alone. With `checkpoint` (a file's path) every epoch is saved
+    there, and training goes on from it if it was made for the same `identity` (a text that names configuration and
+    data). `report` is called after each epoch with the epoch's values and the configuration.
+    """
+    config, device = model.config, next(model.parameters()).device
+    frames = clip_frames(config.clip_seconds)
+    model.set_normalisation(*data.mels.normalisation(train, frames))
+    optimiser = torch.optim.Adam(
+        [parameter for parameter in model.parameters() if parameter.requires_grad],
+        lr=config.learning_rate,
+        betas=(0.9, 0.999),
+        eps=1e-7 if config.toolkit == "keras" else 1e-8,
+    )
+    history, best = History(), _copy(model.state_dict())
+    if checkpoint is not None and (saved := _load(checkpoint, identity, device)) is not None:
+        model.load_state_dict(saved["model"])
+        optimiser.load_state_dict(saved["optimiser"])
+        history, best = History(saved["history"]), saved["best"]
+    while not history.exhausted(config):
+        started, epoch = time.perf_counter(), len(history.epochs) + 1
+        loss = _train_epoch(model, data, train, optimiser, frames, seed, epoch)
+        values = {"epoch": epoch, "train_loss": loss, **evaluate(model, data, chooser)}
+        history.epochs.append({**values, "seconds": time.perf_counter() - started})
+        if history.chosen_epoch == epoch:
+            best = _copy(model.state_dict())
+        if checkpoint is not None:
+            _save(checkpoint, identity, model, optimiser, history, best)
+        if report is not None:
+            report(history.epochs[-1], config)
+    model.load_state_dict(best)
+    return history
+
+
+def _train_epoch(
+    model: SERModel, data: Labelled, train: np.ndarray, optimiser: torch.optim.Optimizer, frames: int, seed: int, epoch: int
+) -> float:
+    """One pass over the training part in an order drawn from seed and epoch; the mean loss of an utterance."""
+    device, size = next(model.parameters()).device, model.config.batch_size
+    draw = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    order = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(draw)).numpy()]
+    torch.manual_seed(draw)
+    model.train()
+    total = 0.0
+    for start in range(0, len(order), size):
+        x, lengths, labels = data.batch(order[start : start + size], frames)
+        loss = model.loss(x.to(device), labels.to(device), lengths.to(device))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        total += loss.item() * len(x)
+    return total / len(order)
+
+
+def evaluate(model: SERModel, data: Labelled, indices: np.ndarray) -> dict[str, float]:
+    """Loss (cross-entropy of the scores, without margin or focus), WA and UA of the part that chooses."""
+    probabilities, _ = predict(model, data, indices)
+    labels = data.labels[indices]
+    true = probabilities[np.arange(len(labels)), labels]
+    predictions = probabilities.argmax(1)
+    return {
+        "chooser_loss": float(-np.log(np.maximum(true, 1e-12)).mean()),
+        "chooser_wa": metrics.wa(labels, predictions, data.classes),
+        "chooser_ua": metrics.ua(labels, predictions, data.classes),
+    }
+
+
+@torch.inference_mode()
+def predict(model: SERModel, data: Labelled, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Class probabilities (utterances, classes) float32 and deep features (utterances, features) float32."""
+    device, frames = next(model.parameters()).device, clip_frames(model.config.clip_seconds)
+    model.eval()
+    probabilities, features = [], []
+    for start in range(0, len(indices), EVALUATION_BATCH):
+        x, lengths, _ = data.batch(indices[start : start + EVALUATION_BATCH], frames)
+        deep = model.features(x.to(device), lengths.to(device))
+        probabilities.append(model.head.scores(deep).float().softmax(-1).cpu())
+        features.append(deep.float().cpu())
+    return torch.cat(probabilities).numpy(), torch.cat(features).numpy()
+
+
+def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in state.items()}
+
+
+def _save(path: Path, identity: str, model: SERModel, optimiser: torch.optim.Optimizer, history: History, best: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "history": history.epochs, "best": best}
+    torch.save({"identity": identity, **state}, partial)
+    os.replace(partial, path)
+
+
+def _load(path: Path, identity: str, device: torch.device) -> dict[str, Any] | None:
+    """The checkpoint, or None where there is none that is whole and of the same identity (then a warning says so)."""
+    if not path.exists():
+        return None
+    try:
+        saved = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # whatever a damaged file raises, the answer is to start over
+        warnings.warn(f"{path} cannot be read ({error}); training starts over", stacklevel=3)
+        return None
+    if saved["identity"] != identity:
+        warnings.warn(f"{path} belongs to other settings or data; training starts over", stacklevel=3)
+        return None
+    return saved
