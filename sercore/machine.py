@@ -60,8 +60,8 @@ def keep_pages() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(mmap_max, 0)
-        mallopt(trim_threshold, 2**31 - 1)
-        mallopt(top_pad, 2**28)
+        mallopt(trim_threshold, -1)  # never
+        mallopt(top_pad, 2**29)
 
 
 def _git(folder: Path, *arguments: str) -> str:
