@@ -1,0 +1,43 @@
+"""sercore: speech emotion recognition with discriminative features, after Zhou and Liu (Interspeech 2020).
+
+    import sercore
+    model = sercore.build("combined")               # any system of Table 2, by its slug
+    table = sercore.load("emodb")                   # a corpus as a table of utterances
+    sercore.run("emodb", "speaker", "baseline")     # train and test one fold, leave a record
+    sercore.predict("speech.wav")                   # label a file
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .config import Config
+from .errors import SercoreError
+
+if TYPE_CHECKING:
+    from .corpora import load
+    from .experiment import run
+    from .model import SERModel
+    from .prediction import predict
+    from .results import publish
+
+__version__ = "0.1.0"
+__all__ = ["Config", "SercoreError", "build", "load", "predict", "publish", "run", "__version__"]
+
+_HOMES = {"load": "corpora", "run": "experiment", "predict": "prediction", "publish": "results"}
+
+
+def build(system: str = "baseline", classes: int = 4, seed: int = 0, **overrides: Any) -> SERModel:
+    """The untrained model of a system, by its slug; `overrides` change any setting of `Config`."""
+    from . import model, systems
+
+    return model.build(systems.config(system, Config().replace(**overrides)), classes, seed)
+
+
+def __getattr__(name: str) -> Any:
+    # imported when first used: training needs neither audio files nor the command line
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

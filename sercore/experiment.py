@@ -84,7 +84,7 @@ def run(
         if records.finished(folder, name):
             check_same(folder / str(name), config, prepared.data.mels.digest)
             return folder / str(name)
-        path = _train(prepared, config, name, folder, machine.choose_device(device), report)
+        path = _train(prepared, config, name, folder, machine.choose_device(device), report, corpus)
     (folder / f"{name}.lock").unlink(missing_ok=True)
     return path
 
@@ -96,6 +96,7 @@ def _train(
     folder: Path,
     device: torch.device,
     report: Callable[[dict[str, float], Config], None] | None,
+    source: str,
 ) -> Path:
     machine.keep_pages()
     started = time.perf_counter()
@@ -122,6 +123,7 @@ def _train(
     table = prepared.utterances.iloc[rows["test"]]
     facts = {
         "run": str(name),
+        "source": source,
         **dataclasses.asdict(name),
         **metrics.summary(labels, probabilities),
         "classes": list(classes),

@@ -25,7 +25,7 @@ def describe(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "amx": "amx_bf16" in _cpu_flags(),
-        "system": platform.platform(terse=True),
+        "platform": platform.platform(terse=True),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
     }
 

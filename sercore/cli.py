@@ -1,0 +1,311 @@
+"""The command line: thin, every command is one call of the Python API."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from . import __version__
+from .errors import SercoreError
+
+app = typer.Typer(
+    help=(
+        "Speech emotion recognition with discriminative features, after Zhou and Liu (2020).\n\n"
+        "First steps, without any data:  sercore run demo speaker baseline\n\n"
+        "A real corpus:  sercore fetch emodb;  sercore sweep --corpus emodb;  sercore publish"
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_show_locals=False,
+)
+out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+
+DataRoot = Annotated[Path | None, typer.Option(help="Folder that holds the corpora [default: SERCORE_DATA, else the cache]")]
+Runs = Annotated[Path | None, typer.Option(help="Folder of the runs [default: SERCORE_RUNS, else ./runs]")]
+Results = Annotated[Path | None, typer.Option(help="Folder of the published records [default: SERCORE_RESULTS, else ./results]")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a machine to read")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Precision = Annotated[str, typer.Option(help="float32, or bfloat16 in the convolutions")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a setting of the training, as in --set max_epochs=5; may be repeated")
+]
+CorpusName = Annotated[str, typer.Argument(help="A corpus (`sercore corpora` lists them), or a folder, .csv or .tsv of your own")]
+
+
+@contextmanager
+def errors_told() -> Iterator[None]:
+    """Bad input ends with its message and exit code 2, without a traceback."""
+    try:
+        yield
+    except SercoreError as error:
+        err.print(f"sercore: {error}", style="red", markup=False)
+        raise typer.Exit(2) from None
+
+
+def show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Rows as a table, or as JSON."""
+    if as_json:
+        print(json.dumps(rows, indent=1, default=str))
+        return
+    table = Table(*(rows[0] if rows else ()), box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+    out.print(table)
+
+
+def root_text(data_root: Path | None) -> str | None:
+    return None if data_root is None else str(data_root)
+
+
+def overrides(settings: list[str] | None, precision: str) -> dict[str, str]:
+    chosen = {"precision": precision}
+    for setting in settings or []:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise SercoreError(f"--set {setting}: write setting=value")
+        chosen[key] = value
+    return chosen
+
+
+@app.callback(invoke_without_command=True)
+def main(version: Annotated[bool, typer.Option("--version", help="Print the version and stop")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def corpora(as_json: AsJson = False, data_root: DataRoot = None) -> None:
+    """List the corpora, and where each lies on this machine."""
+    from . import corpora as module
+
+    rows = []
+    for name in module.names():
+        corpus = module.get(name)
+        try:
+            where = str(module.find_root(corpus, data_root)) if corpus.kind != "synthetic" else "made when first used"
+        except SercoreError:
+            where = ""
+        rows.append(
+            {"name": name, "title": corpus.title, "language": corpus.language, "kind": corpus.kind, "licence": corpus.licence, "folder": where}
+        )
+    show(rows, as_json)
+
+
+@app.command()
+def fetch(name: CorpusName, data_root: DataRoot = None) -> None:
+    """Bring a corpus from its publisher; a broken-off download goes on where it stopped."""
+    from .corpora.fetch import fetch as bring
+
+    with errors_told():
+        out.print(str(bring(name, root_text(data_root))), markup=False)
+
+
+@app.command()
+def check(name: CorpusName, data_root: DataRoot = None, as_json: AsJson = False) -> None:
+    """Look through a corpus: counts, durations, and every file that is unreadable, silent, clipped, doubled or unlabelled.
+
+    The exit code is 1 where there is any.
+    """
+    from .corpora.check import check as examine
+
+    with errors_told():
+        report = examine(name, root_text(data_root))
+    print(json.dumps(report.to_dict(), indent=1, default=str) if as_json else str(report))
+    raise typer.Exit(1 if len(report.offenders) else 0)
+
+
+@app.command()
+def systems(as_json: AsJson = False) -> None:
+    """List the 14 systems of Table 2: slug, the paper's UA and WA on IEMOCAP, parameters."""
+    from . import build, paper
+
+    rows = [
+        {"slug": row.slug, "paper_ua": row.ua_percent, "paper_wa": row.wa_percent, "parameters": build(row.slug).num_parameters()}
+        for row in paper.table_2().itertuples()
+    ]
+    show(rows, as_json)
+
+
+@app.command()
+def run(
+    corpus: CorpusName,
+    protocol: Annotated[str, typer.Argument(help="paper, speaker or leaky")],
+    system: Annotated[str, typer.Argument(help="A slug, such as baseline or ams-s10-m0.4")],
+    seed: int = 0,
+    fold: Annotated[int, typer.Option(help="0 to 4")] = 0,
+    runs: Runs = None,
+    data_root: DataRoot = None,
+    device: Device = "auto",
+    precision: Precision = "float32",
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train and test one system on one fold, and leave a record."""
+    from . import experiment, records
+
+    with errors_told(), epoch_bar() as report:
+        changes = overrides(settings, precision)
+        folder = experiment.run(corpus, protocol, system, seed, fold, runs, root_text(data_root), changes, device, report)
+    facts = records.read_facts(folder)
+    if as_json:
+        print(json.dumps(facts, indent=1))
+        return
+    out.print(
+        f"UA {facts['ua']:.1%}, WA {facts['wa']:.1%} on the test fold; epoch {facts['chosen_epoch']} of {facts['epochs']}, "
+        f"chosen on {facts['chosen_by']}\n{folder}",
+        markup=False,
+    )
+
+
+@app.command()
+def sweep(
+    corpus: Annotated[str, typer.Option(help="A corpus, or a folder, .csv or .tsv of your own")],
+    systems: Annotated[str, typer.Option(help="Slugs with commas; `table2` is all 14, `claims` the baseline and the three best")] = "claims",
+    protocols: Annotated[str, typer.Option(help="paper, speaker, leaky, with commas")] = "speaker",
+    seeds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0",
+    folds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0-4",
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at once; each gets its share of the cores")] = 1,
+    dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to work on instead")] = None,
+    runs: Runs = None,
+    data_root: DataRoot = None,
+    device: Device = "auto",
+    precision: Precision = "float32",
+    settings: Settings = None,
+) -> None:
+    """Do all runs that are missing. It can be killed and started again at any time."""
+    from tqdm import tqdm
+
+    from . import sweep as module
+
+    with errors_told():
+        wanted = module.plan(corpus, systems, protocols, seeds, folds)
+        missing = wanted.missing(module.records.runs_folder(runs))
+        err.print(f"{len(wanted.names) - len(missing)} of {len(wanted.names)} runs are there, {len(missing)} to do", markup=False)
+        alone = jobs == 1 and dask is None
+        with tqdm(total=len(missing), unit="run", disable=not missing) as bar, epoch_bar(1) as report:
+
+            def told(name: module.RunName, done: int, total: int) -> None:
+                bar.set_description_str(str(name))
+                bar.update()
+
+            changes = overrides(settings, precision)
+            root = root_text(data_root)
+            outcome = module.sweep(wanted, runs, root, changes, device, jobs, dask, told, report if alone else None)
+    for name, problem in outcome.failed.items():
+        err.print(f"{name}: {problem}", style="red", markup=False)
+    raise typer.Exit(1 if outcome.failed else 0)
+
+
+@app.command()
+def status(
+    corpus: str,
+    systems: str = "table2",
+    protocols: str = "speaker,paper",
+    seeds: str = "0",
+    runs: Runs = None,
+    results: Results = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count what of a grid is published, finished on this machine, begun or missing."""
+    from . import records, sweep
+    from . import results as published
+
+    with errors_told():
+        wanted, folder = sweep.plan(corpus, systems, protocols, seeds), records.runs_folder(runs)
+        there = set(published.runs(results)["run"])
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for name in wanted.names:
+        row = rows.setdefault(
+            (name.protocol, name.system),
+            {"protocol": name.protocol, "system": name.system, "published": 0, "finished": 0, "begun": 0, "missing": 0},
+        )
+        if str(name) in there:
+            row["published"] += 1
+        elif records.finished(folder, name):
+            row["finished"] += 1
+        else:
+            row["begun" if records.partial_folder(folder, name).exists() else "missing"] += 1
+    show(list(rows.values()), as_json)
+
+
+@app.command()
+def publish(runs: Runs = None, results: Results = None, data_root: DataRoot = None) -> None:
+    """Gather finished runs into the Parquet files that the book is made from."""
+    from . import results as module
+
+    with errors_told():
+        count = module.publish(runs, results, root_text(data_root))
+        out.print(f"{count} runs in {module.results_folder(results)}", markup=False)
+
+
+@app.command()
+def chapters(
+    book: Annotated[Path, typer.Option(help="Folder of the book")] = Path("book"),
+    results: Results = None,
+    corpus: Annotated[str | None, typer.Option(help="Train and publish this corpus first: your IEMOCAP in one command")] = None,
+    systems: str = "claims",
+    protocols: str = "speaker,paper",
+    seeds: str = "0",
+    data_root: DataRoot = None,
+    runs: Runs = None,
+    force: Annotated[bool, typer.Option(help="Execute every chapter, also those that are up to date")] = False,
+) -> None:
+    """Execute the book's chapters that are out of date; with --corpus on your own data too."""
+    from . import chapters as module
+
+    with errors_told():
+        if corpus is not None:
+            module.train_and_publish(corpus, systems, protocols, seeds, runs, results, root_text(data_root))
+        done = module.execute(book, results, force)
+    out.print(f"{len(done)} chapters executed", markup=False)
+
+
+@app.command()
+def predict(
+    files: Annotated[list[Path], typer.Argument(help="Audio files of any format that libsndfile reads")],
+    model: Annotated[Path | None, typer.Option(help="A run's folder or a model.pt [default: the model of this package]")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Label audio files with class probabilities."""
+    from . import prediction
+
+    with errors_told():
+        labelled = prediction.predict(files, model)
+        _, _, origin = prediction.load(model)
+    if not as_json:
+        err.print(f"model: {origin.get('run', '?')}; it knows how that corpus sounds, and little else", markup=False)
+    show(labelled.to_dict("records"), as_json)
+
+
+@contextmanager
+def epoch_bar(position: int = 0) -> Iterator[Any]:
+    """A progress bar over the epochs of a run, as the `report` of `experiment.run`."""
+    from tqdm import tqdm
+
+    bar = tqdm(unit="epoch", leave=False, position=position, file=sys.stderr)
+
+    def report(values: dict[str, float], config: Any) -> None:
+        if values["epoch"] < bar.n:
+            bar.reset()
+        bar.total = config.max_epochs
+        bar.update(int(values["epoch"]) - bar.n)
+        bar.set_postfix(loss=f"{values['train_loss']:.3f}", accuracy=f"{values['chooser_wa']:.3f}")
+
+    try:
+        yield report
+    finally:
+        bar.close()
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,153 @@
+"""The corpora: one small module each, found by itself; all give the same table of utterances.
+
+A new corpus is one file in this package that calls `register(Corpus(...))`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import os
+import pkgutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+
+from .. import audio
+from ..errors import SercoreError
+from .base import COLUMNS, LABELS, Corpus, clip_rule, complain
+
+__all__ = [
+    "COLUMNS",
+    "LABELS",
+    "Corpus",
+    "cache_folder",
+    "clip_rule",
+    "find_root",
+    "get",
+    "load",
+    "names",
+    "register",
+]
+
+_registered: dict[str, Corpus] = {}
+
+
+def register(corpus: Corpus) -> Corpus:
+    """Make a corpus known under its name; a name that is taken raises `SercoreError`."""
+    if corpus.name in _registered:
+        raise SercoreError(f"two corpora are called {corpus.name!r}")
+    _registered[corpus.name] = corpus
+    return corpus
+
+
+@functools.cache
+def _discover() -> None:
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+
+
+def names() -> tuple[str, ...]:
+    """Names of the built-in corpora, sorted."""
+    _discover()
+    return tuple(sorted(_registered))
+
+
+def get(name: str | os.PathLike[str]) -> Corpus:
+    """A corpus by its name, or the one that a folder, .csv or .tsv file of your own holds.
+
+    Raises `SercoreError` with the known names, and the closest, where it is neither.
+    """
+    if name in names():
+        return _registered[str(name)]
+    path = Path(name).expanduser()
+    if path.is_dir() or path.suffix.lower() in (".csv", ".tsv"):
+        from .files import corpus_at
+
+        return corpus_at(path)
+    close = difflib.get_close_matches(str(name).lower(), names(), n=3)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    raise SercoreError(
+        f"unknown corpus {str(name)!r}: {hint}There are {', '.join(names())}, "
+        "or the path of a folder (one sub-folder a label) or of a .csv or .tsv file (columns path and label)"
+    )
+
+
+def cache_folder() -> Path:
+    """Where sercore keeps what it downloads and computes: `SERCORE_CACHE`, else the user's cache folder."""
+    import platformdirs
+
+    return (
+        Path(os.environ.get("SERCORE_CACHE") or platformdirs.user_cache_dir("sercore"))
+        .expanduser()
+        .absolute()
+    )
+
+
+def data_roots(data_root: str | os.PathLike[str] | None = None) -> list[Path]:
+    """Where corpora are looked for: `data_root` alone, or else `SERCORE_DATA` and then the cache folder."""
+    if data_root is not None:
+        return [Path(data_root).expanduser().absolute()]
+    given = os.environ.get("SERCORE_DATA")
+    return [*([Path(given).expanduser().absolute()] if given else []), cache_folder() / "corpora"]
+
+
+def find_root(corpus: Corpus | str, data_root: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of `corpus`: a data root's sub-folder of its name, or a data root that looks like it.
+
+    Raises `SercoreError` that says what was looked for where, and how to come by the corpus.
+    """
+    corpus = get(corpus) if isinstance(corpus, str) else corpus
+    if corpus.make:
+        return corpus.make()
+    known = {folder.lower() for folder in (corpus.name, *corpus.folders)}
+    roots = data_roots(data_root)
+    for root in filter(Path.is_dir, roots):
+        for folder in sorted(root.iterdir()):
+            if folder.name.lower() in known and folder.is_dir():
+                return folder
+        if corpus.matches(root):
+            return root
+    tried = "\n  ".join(f"{root}{'' if root.is_dir() else ' (no such folder)'}" for root in roots)
+    wanted = " or ".join(dict.fromkeys((corpus.name, *corpus.folders)))
+    how = corpus.obtain or f"`sercore fetch {corpus.name}` brings it"
+    raise SercoreError(
+        f"{corpus.title} is not here. Looked for a folder {wanted}, or {corpus.marker} itself, in\n"
+        f"  {tried}\n{how}; if you have it, name the folder above it by --data-root or SERCORE_DATA"
+    )
+
+
+def load(
+    name: Corpus | str | os.PathLike[str], data_root: str | os.PathLike[str] | None = None
+) -> pd.DataFrame:
+    """The corpus's utterances: columns `COLUMNS`, sorted by id; `attrs["dropped"]` counts what was left out.
+
+    `path` is absolute, `duration` in seconds, `gender` "f", "m" or "" (unknown). Raises `SercoreError` where
+    the corpus is not found, has nothing in it, ids twice, or files whose headers cannot be read (all of them
+    in one message).
+    """
+    corpus = name if isinstance(name, Corpus) else get(name)
+    root = find_root(corpus, data_root)
+    frame = corpus.adapter(root)
+    if frame.empty:
+        raise SercoreError(
+            f"{root}: no utterance of {corpus.title} in it; expected files such as {corpus.marker}"
+        )
+    twice = frame[frame.id.duplicated(keep=False)]
+    complain(f"{root}: utterances that are there more than once", twice.path)
+    with ThreadPoolExecutor(4) as pool:
+        headers = list(pool.map(_duration, frame.path))
+    complain(
+        f"{root}: files that cannot be read",
+        (header for header in headers if isinstance(header, SercoreError)),
+    )
+    return frame.assign(duration=headers).astype({"duration": float})[list(COLUMNS)]
+
+
+def _duration(path: str) -> float | SercoreError:
+    try:
+        return audio.duration(path)
+    except SercoreError as error:
+        return error

@@ -1,0 +1,98 @@
+"""What a corpus is: an entry about it, and an adapter that turns its folder into a table of utterances."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .. import audio
+from ..errors import SercoreError
+
+LABELS = ("angry", "happy", "sad", "neutral")
+COLUMNS = ("id", "path", "label", "speaker", "session", "gender", "sentence", "duration")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a publisher gives a corpus to everybody: one archive, perhaps with Git LFS beside it."""
+
+    url: str  # of a zip or tar archive
+    checksum: str = ""  # "md5:..." or "sha256:..." where the publisher states one
+    only: tuple[str, ...] = ("*",)  # glob patterns of what to unpack
+    lfs: str = ""  # address of the folder that holds the files of which the archive has only Git LFS pointers
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One corpus. `adapter` takes its folder and returns `table(...)`; everything else describes it."""
+
+    name: str
+    title: str
+    language: str
+    kind: str  # how the emotions came about: "acted", "acted and improvised", "synthetic", ...
+    licence: str
+    citation: str  # key in the book's bibliography
+    url: str
+    adapter: Callable[[Path], pd.DataFrame]
+    marker: str = ""  # glob pattern that only a folder of this corpus matches
+    folders: tuple[str, ...] = ()  # names of its folder other than `name`; upper and lower case are alike
+    counts: tuple[int, ...] = ()  # published number of utterances of each label
+    labels: tuple[str, ...] = LABELS
+    clip_seconds: float | None = None  # None: `clip_rule` of its durations
+    max_epochs: int = 100
+    patience: int = 10
+    source: Source | None = None  # what `sercore fetch` brings
+    obtain: str = ""  # how to come by it, where there is no such source
+    make: Callable[[], Path] | None = (
+        None  # makes its folder on the spot, for a corpus that is nowhere to be found
+    )
+
+    def matches(self, folder: Path) -> bool:
+        """Whether `folder` looks like this corpus."""
+        return bool(self.marker) and any(True for _ in folder.glob(self.marker))
+
+
+def table(rows: Iterable[dict[str, Any]], dropped: Counter[str] | None = None) -> pd.DataFrame:
+    """Rows (with at least id, path and label) as a table; `attrs["dropped"]` counts what was left out."""
+    filled = [
+        {**dict.fromkeys(COLUMNS[3:7], ""), **row, "path": os.path.abspath(row["path"])} for row in rows
+    ]
+    frame = pd.DataFrame(filled, columns=list(COLUMNS[:-1])).sort_values("id", ignore_index=True)
+    frame.attrs["dropped"] = dict(sorted((+(dropped or Counter())).items()))
+    return frame
+
+
+def audio_files(folder: Path, dropped: Counter[str]) -> Iterator[Path]:
+    """Every audio file in `folder` and below it, sorted; others are counted in `dropped`.
+
+    Hidden files (such as the `._*` that macOS leaves beside the true ones) are no recordings, whatever their
+    suffix.
+    """
+    for path in sorted(folder.rglob("*")):
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            dropped["hidden file"] += path.is_file()
+        elif path.suffix.lower() in audio.SUFFIXES:
+            yield path
+        elif path.is_file():
+            dropped[f"not audio: *{path.suffix}"] += 1
+
+
+def clip_rule(durations: Iterable[float]) -> float:
+    """The shortest multiple of half a second that leaves at least 95 % of the utterances (seconds) uncut."""
+    longest = np.quantile(np.asarray(list(durations), dtype=float), 0.95, method="inverted_cdf")
+    return float(np.ceil(longest * 2) / 2)
+
+
+def complain(message: str, offenders: Iterable[object], show: int = 20) -> None:
+    """Raise one `SercoreError` that names all offenders (the first `show` of very many); none, no error."""
+    listed = [str(offender) for offender in offenders]
+    if listed:
+        more = [f"... and {len(listed) - show} more"] if len(listed) > show else []
+        raise SercoreError("\n  ".join([f"{message} ({len(listed)}):", *listed[:show], *more]), listed)

@@ -1,0 +1,161 @@
+"""Look at every recording of a corpus, and report all that is wrong with it in one go."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .. import audio
+from ..errors import SercoreError
+from . import Corpus, clip_rule, find_root, get
+
+SILENT = 1e-3  # a peak below -60 dB of full scale
+FULL_SCALE = 0.99
+CLIPPED_RUN = 3  # samples in a row that stand at the file's own peak, near full scale
+CLIPPED_SHARE = (
+    1e-3  # of all samples: single runs cannot be heard, and peak-normalised corpora are full of peaks
+)
+
+
+@dataclass
+class Report:
+    """What `check` found; `offenders` (columns path, problem, detail) is empty where all is well."""
+
+    corpus: str
+    title: str
+    root: str
+    labels: dict[str, int] = field(default_factory=dict)
+    speakers: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    clip: dict[str, float] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+    offenders: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["path", "problem", "detail"])
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; `utterances` is their number, and `offenders` a list of dictionaries."""
+        offenders = self.offenders.to_dict("records")
+        return {**vars(self), "utterances": sum(self.labels.values()), "offenders": offenders}
+
+    def __str__(self) -> str:
+        def listed(counts: dict[str, Any]) -> str:
+            return ", ".join(f"{name} {number}" for name, number in counts.items()) or "none"
+
+        lines = [
+            f"{self.title}: {self.root}",
+            f"  utterances   {sum(self.labels.values())} ({listed(self.labels)})",
+            f"  speakers     {len(self.speakers)} ({listed(self.speakers)})",
+            f"  seconds      {listed(self.seconds)}",
+            f"  clip length  {listed(self.clip)}",
+            f"  left out     {listed(self.dropped)}",
+            f"  offenders    {listed(self.offenders.problem.value_counts().to_dict())}",
+        ]
+        lines += [f"    {row.problem}: {row.path} ({row.detail})" for row in self.offenders.itertuples()]
+        return "\n".join(lines)
+
+
+def check(name: str, data_root: str | Path | None = None) -> Report:
+    """Read every recording of the corpus `name` and report counts, durations and offenders.
+
+    Offenders are files that cannot be read, are silent (peak below -60 dB), clipped (0.1 % of the samples in
+    runs at full scale) or duplicates (the same samples under another name), labels and file names that the
+    corpus does not have, numbers of utterances that are not the published ones, and whatever its adapter
+    refuses. Raises `SercoreError` only where the corpus is not found.
+    """
+    corpus = get(name)
+    root = find_root(corpus, data_root)
+    report = Report(corpus.name, corpus.title, str(root))
+    try:
+        frame = corpus.adapter(root)
+    except SercoreError as error:
+        details = error.offenders or (str(error),)
+        report.offenders = pd.DataFrame(
+            [dict(path=str(root), problem="refused", detail=text) for text in details]
+        )
+        return report
+    with ThreadPoolExecutor(4) as pool:
+        looks = pd.DataFrame(
+            list(pool.map(_look, frame.path)), columns=["seconds", "problem", "detail", "content"]
+        )
+    report.labels = {label: int((frame.label == label).sum()) for label in corpus.labels}
+    report.speakers = {
+        str(speaker): int(number) for speaker, number in frame.speaker.value_counts().sort_index().items()
+    }
+    report.dropped = frame.attrs["dropped"]
+    seconds = looks.seconds.dropna()
+    if len(seconds):
+        report.seconds, report.clip = _lengths(corpus, seconds)
+    offenders = pd.concat([frame.assign(**looks)[looks.problem != ""], _duplicates(frame, looks)])
+    report.offenders = pd.concat(
+        [offenders[["path", "problem", "detail"]], _oddities(corpus, report)], ignore_index=True
+    )
+    return report
+
+
+def _look(path: str) -> tuple[float, str, str, str]:
+    """Seconds, problem, its detail, and a digest of the sound."""
+    try:
+        samples, rate = audio.read_channels(path)
+    except SercoreError as error:
+        return float("nan"), "unreadable", str(error).removeprefix(f"{path}: "), ""
+    seconds = len(samples) / rate
+    loudness = np.abs(samples)
+    peak = loudness.max()
+    if peak < SILENT:
+        return seconds, "silent", f"peak {peak:.5f} of full scale", ""
+    content = hashlib.sha256(samples.tobytes() + str((rate, samples.shape)).encode()).hexdigest()
+    if peak >= FULL_SCALE:
+        top = loudness.max(axis=1) >= peak - 2**-15
+        edges = np.flatnonzero(np.diff(top, prepend=False, append=False))
+        runs = edges[1::2] - edges[::2]
+        share = runs[runs >= CLIPPED_RUN].sum() / len(top)
+        if share >= CLIPPED_SHARE:
+            return seconds, "clipped", f"{100 * share:.1f} % of the samples at full scale", content
+    return seconds, "", "", content
+
+
+def _lengths(corpus: Corpus, seconds: pd.Series) -> tuple[dict[str, float], dict[str, float]]:
+    spread = {
+        "shortest": seconds.min(),
+        "median": seconds.median(),
+        "longest": seconds.max(),
+        "all": seconds.sum(),
+    }
+    rule = clip_rule(seconds)
+    clip = {"by the rule": rule, "in use": corpus.clip_seconds or rule}
+    clip["percent uncut"] = 100 * (seconds <= clip["in use"]).mean()
+    return {k: round(float(v), 2) for k, v in spread.items()}, {
+        k: round(float(v), 2) for k, v in clip.items()
+    }
+
+
+def _duplicates(frame: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
+    heard = frame.assign(content=looks.content)[looks.content != ""]
+    first = heard.groupby("content")[["id", "label"]].transform("first")
+    again = heard[heard.content.duplicated()]
+    details = [
+        f"the same recording as {first.id[row]}"
+        + (f", there {first.label[row]}" * (first.label[row] != heard.label[row]))
+        for row in again.index
+    ]
+    return again.assign(problem="duplicate", detail=details)
+
+
+def _oddities(corpus: Corpus, report: Report) -> pd.DataFrame:
+    """What is wrong with no single file: unknown labels and names, numbers other than the published."""
+    found = [
+        ("unknown", f"{reason}: {n}") for reason, n in report.dropped.items() if reason.startswith("unknown")
+    ]
+    for label, wanted in zip(corpus.labels, corpus.counts, strict=False):
+        if report.labels[label] != wanted:
+            found.append(("incomplete", f"{label}: {report.labels[label]} utterances instead of {wanted}"))
+    return pd.DataFrame(
+        [dict(path=report.root, problem=p, detail=d) for p, d in found], columns=["path", "problem", "detail"]
+    )

@@ -1,0 +1,65 @@
+"""EmoDB, Berlin: ten German actors, ten everyday sentences (Burkhardt et al., Interspeech 2005).
+
+A file is called `wav/SSTTTEv`: speaker, text, emotion (its German initial), version.
+"""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from . import register
+from .base import Corpus, Source, audio_files, table
+
+NAME = re.compile(r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<emotion>[A-Z])[a-z]?")
+EMOTIONS = {"W": "angry", "F": "happy", "T": "sad", "N": "neutral"}
+OTHERS = {"A": "label fear", "L": "label boredom", "E": "label disgust"}
+GENDERS = {
+    **dict.fromkeys(("03", "10", "11", "12", "15"), "m"),
+    **dict.fromkeys(("08", "09", "13", "14", "16"), "f"),
+}
+
+
+def read(root: Path) -> pd.DataFrame:
+    dropped: Counter[str] = Counter()
+    rows = []
+    for path in audio_files(root / "wav", dropped):
+        match = NAME.fullmatch(path.stem)
+        if not match:
+            dropped["unknown file name"] += 1
+        elif match["emotion"] not in EMOTIONS:
+            dropped[OTHERS.get(match["emotion"], f"unknown label {match['emotion']}")] += 1
+        else:
+            label, speaker = EMOTIONS[match["emotion"]], match["speaker"]
+            gender = GENDERS.get(speaker, "")
+            rows.append(
+                dict(
+                    id=path.stem,
+                    path=path,
+                    label=label,
+                    speaker=speaker,
+                    gender=gender,
+                    sentence=match["sentence"],
+                )
+            )
+    return table(rows, dropped)
+
+
+register(
+    Corpus(
+        name="emodb",
+        title="EmoDB (Berlin)",
+        language="German",
+        kind="acted",
+        licence="freely available, usually given as CC0",
+        citation="burkhardt2005emodb",
+        url="http://emodb.bilderbar.info",
+        adapter=read,
+        marker="wav/[0-9][0-9][ab][0-9][0-9][WFTN]*",
+        folders=("emo-db",),
+        counts=(127, 71, 62, 79),
+        clip_seconds=5.5,
+        source=Source("http://emodb.bilderbar.info/download/download.zip"),
+    )
+)

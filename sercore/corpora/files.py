@@ -1,0 +1,99 @@
+"""Recordings of your own: a folder with one sub-folder a label, or a table (CSV, TSV) of path and label.
+
+A table may also have id, speaker, session, gender and sentence. Its paths are relative to its own folder.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import SercoreError
+from . import Corpus, get, names
+from .base import COLUMNS, LABELS, audio_files, complain, table
+
+GENDERS = {"": "", "f": "f", "female": "f", "w": "f", "woman": "f", "m": "m", "male": "m", "man": "m"}
+
+
+def corpus_at(path: Path) -> Corpus:
+    """A corpus from a folder or a table. Raises `SercoreError` with everything that is wrong in it."""
+    path = path.absolute()
+    for known in map(get, names()):
+        if path.is_dir() and known.matches(path):
+            raise SercoreError(
+                f"{path} looks like {known.title}: ask for {known.name!r}, with --data-root {path}"
+            )
+    adapter = functools.partial(_read_folder if path.is_dir() else _read_table, path)
+    found = set(adapter(path).label)
+    if len(found) < 2:
+        raise SercoreError(f"{path}: {len(found)} labels; two or more are needed")
+    return Corpus(
+        name=f"{path.stem}-files" if path.stem in names() else path.stem,
+        title=path.name,
+        language="",
+        kind="your own files",
+        licence="",
+        citation="",
+        url="",
+        adapter=adapter,
+        labels=tuple(label for label in LABELS if label in found)
+        if found <= set(LABELS)
+        else tuple(sorted(found)),
+        make=lambda: path,
+    )
+
+
+def _read_folder(folder: Path, _root: Path) -> pd.DataFrame:
+    dropped: Counter[str] = Counter()
+    rows = []
+    for path in audio_files(folder, dropped):
+        name = path.relative_to(folder)
+        if len(name.parts) == 1:
+            dropped["unknown label: file outside the sub-folders"] += 1
+        else:
+            rows.append(dict(id=name.as_posix(), path=path, label=name.parts[0]))
+    return table(rows, dropped)
+
+
+def _read_table(listing: Path, _root: Path) -> pd.DataFrame:
+    if not listing.is_file():
+        raise SercoreError(f"{listing}: no such file")
+    try:
+        frame = pd.read_csv(
+            listing,
+            sep="\t" if listing.suffix.lower() == ".tsv" else ",",
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+        )
+    except (ValueError, pd.errors.ParserError) as error:
+        raise SercoreError(f"{listing}: not a table ({error})") from error
+    absent = {"path", "label"} - set(frame.columns)
+    complain(f"{listing}: missing columns (it has {', '.join(frame.columns)})", sorted(absent))
+    frame = frame[[column for column in COLUMNS[:-1] if column in frame]].apply(
+        lambda column: column.str.strip()
+    )
+    if "id" not in frame:
+        frame["id"] = frame.path
+    if "gender" not in frame:
+        frame["gender"] = ""
+    wrong = []
+    repeated = frame.id.duplicated(keep=False)
+    for position, row in enumerate(frame.to_dict("records")):
+        problems = (
+            (not row["path"], "empty path"),
+            (bool(row["path"]) and not (listing.parent / row["path"]).is_file(), f"no file {row['path']}"),
+            (not row["label"], "empty label"),
+            (not row["id"], "empty id"),
+            (bool(row["id"]) and repeated[position], f"id {row['id']} more than once"),
+            (row["gender"].lower() not in GENDERS, f"gender {row['gender']!r} is not f, m or empty"),
+        )
+        # the header is line 1
+        wrong += [f"line {position + 2}: {problem}" for is_so, problem in problems if is_so]
+    complain(f"{listing}: bad rows", wrong)
+    frame["gender"] = frame.gender.str.lower().map(GENDERS)
+    frame["path"] = [listing.parent / path for path in frame.path]
+    return table(frame.to_dict("records"))

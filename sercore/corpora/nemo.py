@@ -1,0 +1,66 @@
+"""nEMO: nine Polish actors speak the same 90 sentences in every emotion (Christop, LREC-COLING 2024).
+
+A file is called `samples/{speaker}_{emotion}_{sentence}`; `data.tsv` has one row a file, with the speaker's
+gender.
+"""
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import SercoreError
+from . import register
+from .base import Corpus, Source, audio_files, complain, table
+
+EMOTIONS = {"anger": "angry", "happiness": "happy", "sadness": "sad", "neutral": "neutral"}
+
+
+def read(root: Path) -> pd.DataFrame:
+    """Clips of the four classes that `data.tsv` lists must be there; those of other emotions need not."""
+    listing = root / "data.tsv"
+    if not listing.is_file():
+        raise SercoreError(
+            f"{listing}: no such file; it belongs to nEMO and names the clips and their speakers"
+        )
+    listed = pd.read_csv(listing, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
+    complain(
+        f"{listing}: missing columns",
+        sorted({"file_id", "emotion", "speaker_id", "gender"} - set(listed.columns)),
+    )
+    listed.index = pd.Index(listed.file_id.str.rsplit(".", n=1).str[0])
+    wanted = listed.emotion.isin(list(EMOTIONS))
+    dropped = Counter("label " + listed.emotion[~wanted])
+    rows = []
+    for path in audio_files(root / "samples", dropped):
+        if path.stem not in listed.index:
+            dropped["unknown file name"] += 1
+        elif wanted[path.stem]:
+            speaker, emotion, sentence = path.stem.split("_")
+            gender = listed.gender[path.stem][:1]
+            label = EMOTIONS[emotion]
+            rows.append(
+                dict(id=path.stem, path=path, label=label, speaker=speaker, gender=gender, sentence=sentence)
+            )
+    missing = set(listed.index[wanted]).difference(row["id"] for row in rows)
+    complain(f"{root / 'samples'}: clips that data.tsv lists and that are not there", sorted(missing))
+    return table(rows, dropped)
+
+
+register(
+    Corpus(
+        name="nemo",
+        title="nEMO",
+        language="Polish",
+        kind="acted",
+        licence="CC BY-NC-SA 4.0",
+        citation="christop2024nemo",
+        url="https://huggingface.co/datasets/amu-cai/nEMO",
+        adapter=read,
+        marker="samples/*_anger_*",
+        counts=(749, 749, 769, 809),
+        clip_seconds=4.0,
+        source=Source("https://github.com/amu-cai/nEMO/archive/06f1f83dde8f1a780443a57d53b2af3971af34ab.zip"),
+    )
+)

@@ -1,0 +1,124 @@
+"""Geometry of deep features: how compact the classes are and how far apart, in numbers beside the picture.
+
+Deep features are float arrays (utterances, features), labels any array (utterances,). Distances are cosine, 1
+- cos: the direction is what the margin of AMS acts on. A zero vector has no direction; its cosine with
+anything counts as 0.
+
+References: silhouette after Rousseeuw (1987), trustworthiness after Venna & Kaski (2001), UMAP after McInnes,
+Healy & Melville (2018).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import SercoreError
+
+
+def compactness(features: ArrayLike, labels: ArrayLike, neighbours: int = 10) -> dict[str, float]:
+    """All measures: `within`, `between` and `ratio` of `within_between`, `silhouette` and `purity`.
+
+    `features` (utterances, features), `labels` (utterances,). Raises SercoreError for shapes that do not fit,
+    features that are not finite, fewer than two classes, and too few utterances.
+    """
+    return {
+        **within_between(features, labels),
+        "silhouette": silhouette(features, labels),
+        "purity": neighbour_purity(features, labels, neighbours),
+    }
+
+
+def within_between(features: ArrayLike, labels: ArrayLike) -> dict[str, float]:
+    """Mean cosine distance over all pairs within a class and over all pairs between classes, and their ratio.
+
+    `features` (utterances, features), `labels` (utterances,); a lower `ratio` is a more compact class. Exact,
+    from sums of unit vectors, in memory proportional to the utterances.
+    """
+    unit, classes = _checked(features, labels)
+    sums = np.zeros((classes.max() + 1, unit.shape[1]))
+    np.add.at(sums, classes, unit)
+    sizes = np.bincount(classes)
+    squares = (sums**2).sum(axis=1)
+    within_pairs = (sizes * (sizes - 1)).sum()
+    if within_pairs == 0:
+        raise SercoreError("no class has two utterances: a distance within a class needs a pair")
+    # |sum of unit vectors|^2 holds the cosines of all ordered pairs, each vector with itself included.
+    within = 1 - (squares.sum() - (unit**2).sum()) / within_pairs
+    between = 1 - ((unit.sum(axis=0) ** 2).sum() - squares.sum()) / (len(unit) ** 2 - (sizes**2).sum())
+    return {"within": float(within), "between": float(between), "ratio": float(within / between)}
+
+
+def silhouette(features: ArrayLike, labels: ArrayLike) -> float:
+    """Mean silhouette with cosine distance, from -1 to 1 (scikit-learn's); higher is better separated."""
+    from sklearn.metrics import silhouette_score
+
+    unit, classes = _checked(features, labels)
+    if len(unit) <= classes.max() + 1:
+        raise SercoreError("no class has two utterances: a silhouette needs a pair")
+    return float(silhouette_score(unit, classes, metric="cosine"))
+
+
+def neighbour_purity(features: ArrayLike, labels: ArrayLike, k: int = 10) -> float:
+    """The share of each utterance's `k` nearest others (cosine) that have its class, averaged over the
+    utterances."""
+    from sklearn.neighbors import NearestNeighbors
+
+    unit, classes = _checked(features, labels)
+    if not 1 <= k < len(unit):
+        raise SercoreError(f"k={k} neighbours need more than {k} utterances and k >= 1, found {len(unit)}")
+    nearest = NearestNeighbors(n_neighbors=k, metric="cosine").fit(unit).kneighbors(return_distance=False)
+    return float((classes[nearest] == classes[:, None]).mean())
+
+
+def project(
+    features: ArrayLike, seed: int = 0, neighbours: int = 15, min_dist: float = 0.1
+) -> tuple[NDArray[np.float64], float]:
+    """UMAP onto the plane: coordinates (utterances, 2), and the projection's trustworthiness from 0 to 1.
+
+    `features` (utterances, features); cosine distance, one thread and a fixed `seed`, so that a machine
+    repeats its picture. Trustworthiness counts the same number of neighbours. Raises SercoreError for too few
+    utterances.
+    """
+    array = _finite(features)
+    if len(array) <= 2 * neighbours:
+        raise SercoreError(
+            f"{neighbours} neighbours need more than {2 * neighbours} utterances, found {len(array)}"
+        )
+    import umap
+    from sklearn.manifold import trustworthiness
+
+    unit = _unit(array)
+    mapper = umap.UMAP(
+        n_neighbors=neighbours, min_dist=min_dist, metric="cosine", random_state=seed, n_jobs=1
+    )
+    coordinates = np.asarray(mapper.fit_transform(unit), dtype=np.float64)
+    return coordinates, float(trustworthiness(unit, coordinates, n_neighbors=neighbours, metric="cosine"))
+
+
+def _finite(features: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(features, dtype=np.float64)
+    if array.ndim != 2 or array.size == 0:
+        raise SercoreError(f"features must have the shape (utterances, features), not {array.shape}")
+    if not np.isfinite(array).all():
+        raise SercoreError(
+            f"{(~np.isfinite(array)).any(axis=1).sum()} utterances have features that are not finite"
+        )
+    return array
+
+
+def _unit(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    length = np.linalg.norm(array, axis=1, keepdims=True)
+    return np.divide(array, length, out=np.zeros_like(array), where=length > 0)
+
+
+def _checked(features: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Unit vectors and classes numbered from 0."""
+    array = _finite(features)
+    names = np.asarray(labels)
+    if names.shape != (len(array),):
+        raise SercoreError(f"one label an utterance: {len(array)} rows of features, labels {names.shape}")
+    found, classes = np.unique(names, return_inverse=True)
+    if len(found) < 2:
+        raise SercoreError(f"the geometry of classes needs two of them or more, found {found.tolist()}")
+    return _unit(array), classes

@@ -1,0 +1,70 @@
+"""Label audio files: class probabilities from a model that was trained here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from . import records
+from .errors import SercoreError
+from .features import MELS, PADDING, clip_frames, log_mel
+from .model import SERModel
+
+PRETRAINED = Path(__file__).parent / "pretrained" / "emodb.pt"
+"""The model that comes with the package: trained on EmoDB, acted German speech of ten speakers."""
+
+
+def predict(files: str | Path | Iterable[str | Path], model: str | Path | None = None) -> pd.DataFrame:
+    """Label files: columns file, label, one probability a class (named by it), seconds, windows.
+
+    `model` is a `model.pt` or the folder of a run (default: the one that comes with the package). Files longer than the
+    model's clip are heard in windows of that length, half overlapping, whose probabilities are averaged. All files that
+    cannot be read are named in one `SercoreError`.
+    """
+    from . import audio
+
+    paths = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+    network, classes, _ = load(model)
+    rows, problems = [], []
+    for path in paths:
+        try:
+            waveform = audio.read(path)
+        except SercoreError as error:
+            problems.append(str(error))
+            continue
+        probabilities = window_probabilities(network, log_mel(waveform))
+        mean = probabilities.mean(0)
+        scores = dict(zip(classes, mean.tolist(), strict=True))
+        seconds = round(len(waveform) / audio.SAMPLE_RATE, 3)
+        rows.append({"file": str(path), "label": classes[int(mean.argmax())], **scores, "seconds": seconds, "windows": len(probabilities)})
+    if problems:
+        raise SercoreError("\n".join(problems))
+    return pd.DataFrame(rows, columns=["file", "label", *classes, "seconds", "windows"])
+
+
+def load(model: str | Path | None = None) -> tuple[SERModel, tuple[str, ...], dict]:
+    """(model, classes, origin) of a `model.pt`, of a run's folder, or of the package's own model."""
+    path = Path(model) if model is not None else PRETRAINED
+    if path.is_dir():
+        path = path / "model.pt"
+    if model is None and not path.exists():
+        raise SercoreError("no model comes with this installation: name one by --model (a run's folder, or a model.pt)")
+    return records.load_model(path)
+
+
+@torch.inference_mode()
+def window_probabilities(model: SERModel, mels: np.ndarray) -> np.ndarray:
+    """Class probabilities (windows, classes) of log-Mel energies (frames, mels), cut and padded as in training."""
+    frames = clip_frames(model.config.clip_seconds)
+    starts = [0] if len(mels) <= frames else [*range(0, len(mels) - frames, frames // 2), len(mels) - frames]
+    batch = np.full((len(starts), frames, MELS), PADDING, dtype=np.float32)
+    lengths = np.empty(len(starts), dtype=np.int64)
+    for row, start in enumerate(starts):
+        window = mels[start : start + frames]
+        batch[row, : len(window)], lengths[row] = window, len(window)
+    return model(torch.from_numpy(batch), torch.from_numpy(lengths)).float().softmax(-1).numpy()

@@ -1,0 +1,204 @@
+"""The published records: compact Parquet files that every table and figure is computed from, and nothing else.
+
+| file | one row | columns |
+| --- | --- | --- |
+| `runs.parquet` | run | `RUN_COLUMNS`, and the classes, the processor and the versions |
+| `history.parquet` | epoch of a run | run, epoch, train_loss, chooser_loss, chooser_wa, chooser_ua, seconds |
+| `predictions/CORPUS-PROTOCOL.parquet` | test utterance of a run | run, utterance, speaker, label, and `p_LABEL` for each class |
+| `features/CORPUS-PROTOCOL.parquet` | the same, first seed | run, utterance, features (bytes of float16) |
+| `utterances/CORPUS.parquet` | utterance | id, label, speaker, session, gender, sentence, duration |
+| `splits/CORPUS-PROTOCOL.csv` | utterance and fold | id, fold, part; its SHA-256 is the `split` of its runs |
+
+`publish` gathers the runs of a machine into such a folder, beside what it holds already.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from . import protocol, records
+from .errors import SercoreError
+
+RUN_COLUMNS = (
+    *("run", "corpus", "protocol", "system", "seed", "fold", "ua", "wa", "ece", "epochs", "chosen_epoch", "chosen_by"),
+    *("parameters", "seconds", "precision", "device", "commit", "config", "data", "split", "finished"),
+)
+EXTRA_COLUMNS = ("classes", "processor", "cores", "threads", "amx", "platform", "versions")
+NAME = ["corpus", "protocol", "system", "seed", "fold"]
+FEATURE_SEED = 0
+"""Deep features are published for this seed alone: they are most of the bytes."""
+
+
+def results_folder(folder: str | Path | None = None) -> Path:
+    """`folder`, else the variable SERCORE_RESULTS, else `results` in the working directory."""
+    return Path(folder or os.environ.get("SERCORE_RESULTS") or "results")
+
+
+def publish(runs: str | Path | None = None, results: str | Path | None = None, data_root: str | None = None) -> int:
+    """Gather every finished run under `runs` into `results`; the number of runs that it holds afterwards.
+
+    A run that `results` already holds is replaced. Runs of one corpus on different data, or of one protocol on
+    different splits, raise `SercoreError`, all at once.
+    """
+    source, target = records.runs_folder(runs), results_folder(results)
+    facts = records.all_facts(source)
+    if not facts:
+        raise SercoreError(f"no finished run under {source}: `sercore sweep` makes them")
+    fresh = pd.DataFrame([_row(fact) for fact in facts])
+    table = _merge(_read(target / "runs.parquet"), fresh, ["run"]).sort_values(NAME, ignore_index=True)
+    _check(table, target)
+    histories, tests = [], {}
+    for fact in facts:
+        folder = Path(fact["folder"])
+        histories.append(records.read_history(folder).assign(run=fact["run"]))
+        tests.setdefault((fact["corpus"], fact["protocol"]), []).append((fact, records.read_test(folder)))
+    for (corpus, name), group in tests.items():
+        file = f"{corpus}-{name}.parquet"
+        predictions = pd.concat([_predictions(fact, test) for fact, test in group], ignore_index=True)
+        _write(target / "predictions" / file, _merge(_read(target / "predictions" / file), predictions, ["run", "utterance"]))
+        deep = [_features(fact, test) for fact, test in group if fact["seed"] == FEATURE_SEED]
+        if deep:
+            features = _merge(_read(target / "features" / file), pd.concat(deep, ignore_index=True), ["run", "utterance"])
+            _write(target / "features" / file, features)
+    history = _merge(_read(target / "history.parquet"), pd.concat(histories, ignore_index=True), ["run", "epoch"])
+    _write(target / "history.parquet", history)
+    _publish_corpora(table, {fact["corpus"]: fact["source"] for fact in facts}, target, data_root)
+    _write(target / "runs.parquet", table)
+    return len(table)
+
+
+def _publish_corpora(table: pd.DataFrame, sources: dict[str, str], target: Path, data_root: str | None) -> None:
+    from . import corpora
+
+    for corpus, source in sources.items():
+        utterances = corpora.load(source, data_root).drop(columns="path")
+        _write(target / "utterances" / f"{corpus}.parquet", utterances)
+        for name in table.loc[table["corpus"] == corpus, "protocol"].unique():
+            text = protocol.to_csv(protocol.splits(utterances, name))
+            path = target / "splits" / f"{corpus}-{name}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+
+def _row(fact: dict[str, Any]) -> dict[str, Any]:
+    row = {column: fact[column] for column in RUN_COLUMNS if column != "config"}
+    return row | {
+        "config": json.dumps(fact["config"], sort_keys=True),
+        "classes": json.dumps(fact["classes"]),
+        "processor": fact["processor"],
+        "cores": fact["cores"],
+        "threads": fact["threads"],
+        "amx": fact["amx"],
+        "platform": fact["platform"],
+        "versions": json.dumps(fact["versions"], sort_keys=True),
+    }
+
+
+def _predictions(fact: dict[str, Any], test: dict[str, np.ndarray]) -> pd.DataFrame:
+    columns = {name: test[name] for name in ("utterance", "speaker", "label")}
+    scores = {f"p_{label}": test["probabilities"][:, index] for index, label in enumerate(fact["classes"])}
+    return pd.DataFrame({"run": fact["run"], **columns, **scores})
+
+
+def _features(fact: dict[str, Any], test: dict[str, np.ndarray]) -> pd.DataFrame:
+    rows = [row.astype("<f2").tobytes() for row in test["features"]]
+    return pd.DataFrame({"run": fact["run"], "utterance": test["utterance"], "features": rows})
+
+
+def _merge(old: pd.DataFrame | None, new: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """`new` and what `old` holds of other runs, sorted."""
+    kept = [] if old is None else [old[~old["run"].isin(new["run"].unique())]]
+    return pd.concat([*kept, new], ignore_index=True).sort_values(key, ignore_index=True)
+
+
+def _write(path: Path, frame: pd.DataFrame) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    frame.to_parquet(partial, index=False, compression="zstd")
+    partial.replace(path)
+
+
+def _read(path: Path) -> pd.DataFrame | None:
+    return pd.read_parquet(path) if path.exists() else None
+
+
+def _check(table: pd.DataFrame, where: Path) -> None:
+    """Refuse records that no honest table can be made of."""
+    problems = [f"no column {column}" for column in RUN_COLUMNS if column not in table]
+    if not problems:
+        honest = [protocol.chooser(name) == chosen for name, chosen in zip(table["protocol"], table["chosen_by"], strict=True)]
+        problems += [f"{run}: its epoch was not chosen as its protocol says" for run in table.loc[~np.array(honest, bool), "run"]]
+        for keys, column in ((["corpus"], "data"), (["corpus", "protocol"], "split")):
+            counts = table.groupby(keys)[column].nunique()
+            problems += [f"{'-'.join(np.atleast_1d(name))}: runs on {count} different {column}" for name, count in counts.items() if count > 1]
+    if problems:
+        raise SercoreError(f"{where}: records that cannot stand together:\n  " + "\n  ".join(problems))
+
+
+# ---- readers: every table and figure begins here
+
+
+def runs(results: str | Path | None = None) -> pd.DataFrame:
+    """One row a run (`RUN_COLUMNS` and more); an empty folder gives an empty frame with the columns."""
+    folder = results_folder(results)
+    table = _read(folder / "runs.parquet")
+    if table is None:
+        return pd.DataFrame(columns=[*RUN_COLUMNS, *EXTRA_COLUMNS])
+    _check(table, folder)
+    return table
+
+
+def history(results: str | Path | None = None) -> pd.DataFrame:
+    """One row an epoch of a run, with the run's names."""
+    return _joined(results_folder(results) / "history.parquet", runs(results))
+
+
+def predictions(corpus: str, protocol_name: str, results: str | Path | None = None) -> pd.DataFrame:
+    """One row a tested utterance of a run: names, utterance, speaker, label, `p_LABEL` columns, and `prediction`."""
+    frame = _joined(results_folder(results) / "predictions" / f"{corpus}-{protocol_name}.parquet", runs(results))
+    columns = [column for column in frame if column.startswith("p_")]
+    labels = np.array([column.removeprefix("p_") for column in columns])
+    return frame.assign(prediction=labels[frame[columns].to_numpy().argmax(1)])
+
+
+def features(corpus: str, protocol_name: str, results: str | Path | None = None) -> pd.DataFrame:
+    """One row a tested utterance of a run: names, utterance, and `features`, an array (features,) float32."""
+    frame = _joined(results_folder(results) / "features" / f"{corpus}-{protocol_name}.parquet", runs(results))
+    return frame.assign(features=[np.frombuffer(row, "<f2").astype(np.float32) for row in frame["features"]])
+
+
+def utterances(corpus: str, results: str | Path | None = None) -> pd.DataFrame:
+    """The corpus's table as it was when its runs were published, without paths."""
+    return pd.read_parquet(_present(results_folder(results) / "utterances" / f"{corpus}.parquet"))
+
+
+def published(results: str | Path | None = None) -> list[tuple[str, str]]:
+    """The (corpus, protocol) pairs that have runs, sorted."""
+    table = runs(results)
+    return sorted(set(zip(table["corpus"], table["protocol"], strict=True)))
+
+
+def files(results: str | Path | None = None) -> Iterable[Path]:
+    """Every file of the published records, sorted."""
+    return sorted(path for path in results_folder(results).rglob("*") if path.suffix in (".parquet", ".csv"))
+
+
+def _joined(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    frame = pd.read_parquet(_present(path))
+    unknown = sorted(set(frame["run"]) - set(table["run"]))
+    if unknown:
+        raise SercoreError(f"{path}: runs that runs.parquet does not know: {', '.join(unknown[:5])}")
+    return table[["run", *NAME]].merge(frame, on="run")
+
+
+def _present(path: Path) -> Path:
+    if not path.exists():
+        raise SercoreError(f"{path} is not there: `sercore publish` writes it from finished runs")
+    return path

@@ -1,0 +1,245 @@
+"""Uncertainty: intervals over speakers, paired differences, Holm's correction, mean and SD over folds.
+
+Utterances of one speaker are not independent, so speakers are what is resampled, with replacement; every
+utterance of a drawn speaker comes along, pooled over the folds, and where several seeds were run the
+statistic is the mean over the seeds on the same resample. What the intervals do not hold: nine or ten
+speakers are few, and a percentile interval over so few is somewhat too narrow and moves in coarse steps; the
+trained networks are taken as given, so the spread between seeds is not part of it and has to be shown beside
+it.
+
+References: Efron & Tibshirani (1993), chapters 13 and 16; Davison & Hinkley (1997), equation 4.11, for the +1
+in p; Holm (1979).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from . import metrics
+from .errors import SercoreError
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+
+Measure = Callable[[NDArray], NDArray]
+"""Confusion counts (..., classes, classes) to values (...)."""
+
+MEASURES: dict[str, Measure] = {
+    "ua": lambda counts: np.nanmean(metrics.recalls(counts), axis=-1),
+    "wa": lambda counts: np.trace(counts, axis1=-2, axis2=-1) / counts.sum(axis=(-2, -1)),
+}
+
+
+def recall_of(index: int) -> Measure:
+    """The measure "recall of the class `index`"."""
+    return lambda counts: metrics.recalls(counts)[..., index]
+
+
+def recall_over_others(index: int) -> Measure:
+    """The measure "recall of the class `index` minus the mean recall of the others"."""
+
+    def measure(counts: NDArray) -> NDArray:
+        recalls = metrics.recalls(counts)
+        return recalls[..., index] - np.nanmean(np.delete(recalls, index, axis=-1), axis=-1)
+
+    return measure
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % interval, and for a difference the two-sided p (NaN elsewhere)."""
+
+    estimate: float
+    low: float
+    high: float
+    p: float = float("nan")
+
+    def percent(self) -> Interval:
+        """The same in percentage points."""
+        return Interval(100 * self.estimate, 100 * self.low, 100 * self.high, self.p)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Confusion counts of one system by seed and group: all that the statistics need of its predictions."""
+
+    counts: NDArray[np.int64]  # (seeds, groups, classes, classes)
+    seeds: tuple[int, ...]
+    groups: tuple[str, ...]
+    utterances: pd.DataFrame  # one row an utterance, sorted: its group and its label
+
+    def select(self, seeds: Iterable[int]) -> Tally:
+        """The same for some of the seeds."""
+        chosen = tuple(seeds)
+        rows = [self.seeds.index(seed) for seed in chosen]
+        return Tally(self.counts[rows], chosen, self.groups, self.utterances)
+
+
+def tally(frame: pd.DataFrame, by: str = "speaker") -> Tally:
+    """Count the predictions of one system, from `utterance`, `label`, `prediction` (ints), `by` and any
+    `seed`.
+
+    Raises SercoreError for a missing column, labels that are not class numbers, and an utterance that occurs
+    twice in one seed, not in all of them, or with two labels or groups.
+    """
+    missing = [name for name in ("utterance", "label", "prediction", by) if name not in frame]
+    if missing:
+        raise SercoreError(f"the predictions lack the columns {', '.join(missing)}")
+    label, prediction = frame["label"].to_numpy(), frame["prediction"].to_numpy()
+    if not all(column.dtype.kind in "iu" and (column >= 0).all() for column in (label, prediction)):
+        raise SercoreError("columns 'label' and 'prediction' must hold the numbers of classes, from 0")
+    if frame.empty:
+        raise SercoreError("there are no predictions to count")
+    classes = int(max(label.max(), prediction.max())) + 1
+    if frame[by].isna().any():
+        raise SercoreError(f"column {by!r}: {frame[by].isna().sum()} predictions have none")
+    seed, seeds = pd.factorize(
+        frame["seed"] if "seed" in frame else pd.Series(0, index=frame.index), sort=True
+    )
+    group, groups = pd.factorize(frame[by].astype(str), sort=True)
+    utterance, names = pd.factorize(frame["utterance"].astype(str), sort=True)
+    seen = np.bincount(utterance * len(seeds) + seed, minlength=len(names) * len(seeds)).reshape(
+        len(names), -1
+    )
+    uneven = names[(seen != 1).any(axis=1)]
+    if len(uneven):
+        raise SercoreError(
+            f"{len(uneven)} utterances do not occur exactly once in every seed (first: {uneven[0]}): "
+            "give the predictions of one system under one protocol, with all folds of every seed"
+        )
+    once = pd.DataFrame({"utterance": utterance, "group": group, "label": label}).drop_duplicates()
+    if len(once) != len(names):
+        raise SercoreError(f"{len(once) - len(names)} utterances change their label or {by} between seeds")
+    once = once.sort_values("utterance").assign(utterance=names, group=lambda rows: groups[rows["group"]])
+    flat = ((seed * len(groups) + group) * classes + label) * classes + prediction
+    shape = (len(seeds), len(groups), classes, classes)
+    counts = np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape)
+    return Tally(counts, tuple(seeds.tolist()), tuple(groups.tolist()), once.reset_index(drop=True))
+
+
+def bootstrap_speakers(
+    predictions: pd.DataFrame | Tally,
+    measure: str | Measure = "ua",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """A measure over all utterances with its 95 % percentile interval from resampled speakers.
+
+    `predictions` is a frame as for `tally`, or a tally by speaker; `measure` is "ua", "wa" or any function of
+    confusion counts. Raises SercoreError for fewer than two speakers.
+    """
+    counted = _counted(predictions)
+    estimate, draws = _draws(counted, _measure(measure), resamples, seed)
+    return Interval(estimate, *_percentiles(draws))
+
+
+def paired_difference(
+    a: pd.DataFrame | Tally,
+    b: pd.DataFrame | Tally,
+    measure: str | Measure = "ua",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """The measure of system `a` minus that of `b` on the same resampled speakers, with interval and p.
+
+    Both count over the seeds that they have in common. p is two-sided: twice the smaller share of resamples
+    on either side of 0, counted with +1, so never below 2 / (resamples + 1). Raises SercoreError where the
+    two do not hold the same utterances, speakers and labels, or no seed in common.
+    """
+    first, second = _counted(a), _counted(b)
+    _assert_same_utterances(first, second)
+    seeds = common_seeds(first, second)
+    if not seeds:
+        raise SercoreError(f"no seed in common: {list(first.seeds)} and {list(second.seeds)}")
+    (estimate_a, draws_a), (estimate_b, draws_b) = (
+        _draws(each.select(seeds), _measure(measure), resamples, seed) for each in (first, second)
+    )
+    draws = draws_a - draws_b
+    tail = min((draws <= 0).sum(), (draws >= 0).sum())
+    return Interval(
+        estimate_a - estimate_b, *_percentiles(draws), p=min(1.0, 2 * (1 + tail) / (resamples + 1))
+    )
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """P values adjusted by Holm's step-down method, in the given order.
+
+    NaN stands for a comparison that was not made: it stays NaN and does not count.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    made = p[~np.isnan(p)]
+    if p.ndim != 1 or not ((made >= 0) & (made <= 1)).all():
+        raise SercoreError(f"p values must be a list of numbers from 0 to 1, not {p.tolist()}")
+    order = np.argsort(p, kind="stable")[: len(made)]  # NaN is sorted to the end
+    adjusted = np.full_like(p, np.nan)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(made), 0, -1)), 1.0)
+    return adjusted
+
+
+def fold_mean_sd(predictions: pd.DataFrame, measure: str | Measure = "ua") -> tuple[float, float]:
+    """Mean and SD (n - 1) over the folds of a measure first averaged over the seeds; SD is NaN for one fold.
+
+    `predictions` as for `tally`, with the column `fold` in place of `speaker`.
+    """
+    values = _measure(measure)(tally(predictions, by="fold").counts).mean(axis=0)
+    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+
+
+def common_seeds(a: Tally, b: Tally) -> tuple[int, ...]:
+    """The seeds of both, sorted: a difference compares like with like."""
+    return tuple(sorted(set(a.seeds) & set(b.seeds)))
+
+
+def _counted(predictions: pd.DataFrame | Tally) -> Tally:
+    return predictions if isinstance(predictions, Tally) else tally(predictions)
+
+
+def _measure(measure: str | Measure) -> Measure:
+    if not isinstance(measure, str):
+        return measure
+    if measure not in MEASURES:
+        raise SercoreError(f"unknown measure {measure!r}: choose one of {', '.join(MEASURES)}")
+    return MEASURES[measure]
+
+
+@lru_cache(maxsize=8)
+def _weights(groups: int, resamples: int, seed: int) -> NDArray[np.int64]:
+    """How often each speaker was drawn (resamples, groups); equal for equal arguments, which pairs
+    systems."""
+    return np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=resamples)
+
+
+def _draws(counted: Tally, measure: Measure, resamples: int, seed: int) -> tuple[float, NDArray[np.float64]]:
+    if len(counted.groups) < 2:
+        raise SercoreError(
+            f"a bootstrap over speakers needs two of them or more, found {list(counted.groups)}"
+        )
+    weights = _weights(len(counted.groups), resamples, seed)
+    resampled = np.tensordot(weights, counted.counts, axes=(1, 1))  # (resamples, seeds, classes, classes)
+    return float(measure(counted.counts.sum(axis=1)).mean()), measure(resampled).mean(axis=1)
+
+
+def _percentiles(draws: NDArray[np.float64]) -> tuple[float, float]:
+    # A class that one speaker alone has is absent from some resamples, and its recall there undefined.
+    low, high = np.nanquantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def _assert_same_utterances(a: Tally, b: Tally) -> None:
+    if a.utterances.equals(b.utterances):
+        return
+    both = a.utterances.merge(b.utterances, on="utterance", how="outer", indicator=True)
+    shared = both[both["_merge"] == "both"]
+    differ = (shared["group_x"] != shared["group_y"]) | (shared["label_x"] != shared["label_y"])
+    raise SercoreError(
+        "a paired difference needs the same utterances on both sides: "
+        f"{(both['_merge'] == 'left_only').sum()} only in the first, "
+        f"{(both['_merge'] == 'right_only').sum()} only in the second, "
+        f"{differ.sum()} with another speaker or label"
+    )

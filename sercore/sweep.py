@@ -1,0 +1,146 @@
+"""Many runs: what is wanted, what is there, and the rest, on this machine's cores or a Dask cluster.
+
+A sweep can be killed at any moment and started again: finished runs are kept, an unfinished one goes on from its last
+epoch, and the records are those of an unbroken sweep.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import corpora, experiment, protocol, records, systems
+from .errors import SercoreError
+from .records import RunName
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of one corpus that are wanted, in the order in which they are done."""
+
+    corpus: str  # as it was given: a name, or a path
+    names: tuple[RunName, ...]
+
+    def missing(self, runs: Path) -> list[RunName]:
+        """The runs that have no finished record under `runs`."""
+        return [name for name in self.names if not records.finished(runs, name)]
+
+
+@dataclass
+class Outcome:
+    """What a sweep came to: folders of the records, and the error of every run that failed."""
+
+    finished: list[Path] = field(default_factory=list)
+    failed: dict[RunName, str] = field(default_factory=dict)
+
+
+def plan(
+    corpus: str,
+    system_names: str | Sequence[str] = "claims",
+    protocols: str | Sequence[str] = "speaker",
+    seeds: str | Iterable[int] = "0",
+    folds: str | Iterable[int] = f"0-{protocol.FOLDS - 1}",
+) -> Plan:
+    """Every fold of every system, seed and protocol; texts may list (`paper,speaker`) and range (`0-4`)."""
+    chosen = [name.strip() for name in (protocols.split(",") if isinstance(protocols, str) else protocols)]
+    for name in chosen:
+        protocol.chooser(name)
+    numbers, parts = integers(seeds, "seeds"), integers(folds, "folds")
+    beyond = [fold for fold in parts if fold >= protocol.FOLDS]
+    if beyond:
+        raise SercoreError(f"folds {beyond}: there are {protocol.FOLDS}, from 0")
+    short = corpora.get(corpus).name
+    names = tuple(
+        RunName(short, name, system, seed, fold)
+        for name in chosen
+        for seed in numbers
+        for system in systems.expand(system_names)
+        for fold in parts
+    )
+    return Plan(corpus, names)
+
+
+def integers(values: str | Iterable[int], what: str) -> list[int]:
+    """`"0-2,5"` -> [0, 1, 2, 5]; anything else than numbers from 0 raises `SercoreError` that names `what`."""
+    if not isinstance(values, str):
+        return list(values)
+    try:
+        spans = [part.split("-") for part in values.split(",")]
+        numbers = [n for span in spans for n in range(int(span[0]), int(span[-1]) + 1)]
+        if not numbers or any(len(span) > 2 for span in spans):
+            raise ValueError
+    except ValueError:
+        raise SercoreError(f"{what}={values!r}: write numbers from 0 as in 0, 0-4 or 0,2,5") from None
+    return numbers
+
+
+def sweep(
+    wanted: Plan,
+    runs: str | Path | None = None,
+    data_root: str | None = None,
+    overrides: dict[str, Any] | None = None,
+    device: str = "auto",
+    jobs: int = 1,
+    dask: str | None = None,
+    on_run: Callable[[RunName, int, int], None] | None = None,
+    on_epoch: Callable[..., None] | None = None,
+) -> Outcome:
+    """Do the runs of `wanted` that are missing; a failing run does not stop the others.
+
+    `jobs` runs go at once, each with its share of the cores; `dask` is the address of a scheduler instead. `on_run` is
+    told name, done and total after each run; `on_epoch` goes to `experiment.run` where one process does it all.
+    """
+    folder = records.runs_folder(runs)
+    prepared = experiment.prepare(wanted.corpus, data_root, progress=on_epoch is not None)
+    different = []
+    for name in wanted.names:
+        if records.finished(folder, name):
+            try:
+                config = experiment.configure(prepared, name.system, overrides)
+                experiment.check_same(folder / str(name), config, prepared.data.mels.digest)
+            except SercoreError as error:
+                different.append(str(error))
+    if different:
+        raise SercoreError("\n".join(different))
+    missing, outcome = wanted.missing(folder), Outcome()
+    total = len(missing)
+
+    def settle(name: RunName, result: Callable[[], Path]) -> None:
+        try:
+            outcome.finished.append(result())
+        except Exception as error:  # a run's failure is reported with all others at the end
+            outcome.failed[name] = f"{type(error).__name__}: {error}"
+        if on_run is not None:
+            on_run(name, len(outcome.finished) + len(outcome.failed), total)
+
+    def arguments(name: RunName) -> tuple[Any, ...]:
+        return (wanted.corpus, name.protocol, name.system, name.seed, name.fold, str(folder), data_root, overrides, device)
+
+    if jobs == 1 and dask is None:
+        for name in missing:
+            settle(name, lambda name=name: experiment.run(*arguments(name), report=on_epoch))
+        return outcome
+    with _executor(min(jobs, max(total, 1)), dask) as pool:
+        futures: dict[Future[Path], RunName] = {pool.submit(experiment.run, *arguments(name)): name for name in missing}
+        for future in as_completed(futures):
+            settle(futures[future], future.result)
+    return outcome
+
+
+def _executor(jobs: int, dask: str | None) -> Executor:
+    if dask is None:
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        context = get_context("spawn")
+        return ProcessPoolExecutor(jobs, mp_context=context, initializer=torch.set_num_threads, initargs=(threads,))
+    try:
+        from distributed import Client
+    except ImportError:
+        raise SercoreError("a Dask cluster needs `pip install 'sercore[dask]'`") from None
+    return Client(dask).get_executor()

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from sklearn.metrics.pairwise import cosine_distances
+
+from sercore import geometry
+from sercore.errors import SercoreError
+
+
+def clusters(spread: float, utterances: int = 60, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(4, utterances, p=[0.4, 0.3, 0.2, 0.1])
+    centres = np.eye(4, 16) * 3
+    return centres[labels] + spread * rng.standard_normal((utterances, 16)), labels
+
+
+@pytest.mark.parametrize("zeros", [0, 2])
+def test_within_and_between_are_the_means_over_all_pairs(zeros):
+    features, labels = clusters(1.0)
+    features[:zeros] = 0
+    distance = cosine_distances(features)
+    same = labels[:, None] == labels[None, :]
+    others = ~np.eye(len(labels), dtype=bool)
+    found = geometry.within_between(features.astype(np.float32), labels)
+    assert found["within"] == pytest.approx(distance[same & others].mean(), abs=1e-6)
+    assert found["between"] == pytest.approx(distance[~same].mean(), abs=1e-6)
+    assert found["ratio"] == pytest.approx(found["within"] / found["between"])
+
+
+def test_a_tighter_cloud_is_more_compact_by_every_measure():
+    tight, loose = (geometry.compactness(*clusters(spread)) for spread in (0.3, 1.5))
+    assert list(tight) == ["within", "between", "ratio", "silhouette", "purity"]
+    assert tight["ratio"] < loose["ratio"]
+    assert tight["silhouette"] > loose["silhouette"]
+    assert tight["purity"] > loose["purity"]
+
+
+def test_length_does_not_matter():
+    features, labels = clusters(0.5)
+    lengths = np.random.default_rng(3).uniform(0.1, 10, (len(features), 1))
+    assert geometry.compactness(features * lengths, labels) == pytest.approx(geometry.compactness(features, labels))
+
+
+def test_classes_on_their_own_axes():
+    features, labels = np.repeat(np.eye(3), 4, axis=0), np.repeat(["a", "b", "c"], 4)
+    found = geometry.compactness(features, labels, neighbours=3)
+    assert found == pytest.approx({"within": 0, "between": 1, "ratio": 0, "silhouette": 1, "purity": 1})
+
+
+def test_an_utterance_is_not_its_own_neighbour():
+    features = np.array([[1.0, 0.0], [0.99, 0.1], [0.0, 1.0], [0.1, 0.99]])
+    assert geometry.neighbour_purity(features, [0, 1, 0, 1], k=1) == 0
+
+
+@pytest.mark.parametrize(
+    ("features", "labels", "message"),
+    [
+        (np.ones(4), [0, 1, 0, 1], r"\(utterances, features\)"),
+        (np.ones((4, 2)), [0, 1], "one label an utterance"),
+        (np.ones((4, 2)), [0, 0, 0, 0], "two of them or more"),
+        (np.full((4, 2), np.nan), [0, 1, 0, 1], "4 utterances have features that are not finite"),
+        (np.ones((4, 2)), [0, 1, 2, 3], "needs a pair"),
+        (np.ones((4, 2)), [0, 1, 0, 1], "k=10 neighbours need more than 10 utterances"),
+    ],
+)
+def test_what_has_no_geometry_is_refused(features, labels, message):
+    with pytest.raises(SercoreError, match=message):
+        geometry.compactness(features, labels)
+
+
+def test_a_projection_is_repeatable_and_says_how_far_to_trust_it():
+    features, labels = clusters(0.3)
+    features[0] = 0
+    coordinates, trust = geometry.project(features, seed=3, neighbours=8, min_dist=0.2)
+    assert coordinates.shape == (60, 2)
+    assert np.isfinite(coordinates).all()
+    assert 0.5 < trust <= 1
+    again, _ = geometry.project(features, seed=3, neighbours=8, min_dist=0.2)
+    np.testing.assert_array_equal(coordinates, again)
+    other, _ = geometry.project(features, seed=4, neighbours=8, min_dist=0.2)
+    assert not np.array_equal(coordinates, other)
+
+
+def test_too_few_utterances_cannot_be_projected():
+    with pytest.raises(SercoreError, match="15 neighbours need more than 30 utterances, found 30"):
+        geometry.project(np.ones((30, 4)))

@@ -1,0 +1,205 @@
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
+
+from sercore import statistics
+from sercore.errors import SercoreError
+
+SPEAKERS = 8
+
+
+def predictions(accuracy: float = 0.6, seeds=(0,), each: int = 30, noise: int = 0) -> pd.DataFrame:
+    """Utterances of equal truth whatever the accuracy; speaker k is right about `accuracy` + (k - 3.5) * 0.02."""
+    truth = np.random.default_rng(5)
+    rows = []
+    table = pd.DataFrame(
+        {
+            "utterance": [f"u{number:04d}" for number in range(SPEAKERS * each)],
+            "speaker": np.repeat([f"s{number}" for number in range(SPEAKERS)], each),
+            "label": truth.choice(4, SPEAKERS * each, p=[0.4, 0.3, 0.2, 0.1]),
+            "fold": np.arange(SPEAKERS * each) % 5,
+        }
+    )
+    for seed in seeds:
+        rng = np.random.default_rng([seed, noise])
+        level = accuracy + (table["speaker"].str[1:].astype(int) - 3.5) * 0.02
+        right = rng.random(len(table)) < level
+        guess = np.where(right, table["label"], (table["label"] + rng.integers(1, 4, len(table))) % 4)
+        rows.append(table.assign(seed=seed, prediction=guess))
+    return pd.concat(rows, ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("measure", "reference"), [("ua", balanced_accuracy_score), ("wa", accuracy_score)], ids=["ua", "wa"]
+)
+def test_estimate_is_pooled_and_averaged_over_seeds(measure, reference):
+    frame = predictions(seeds=(0, 1, 2))
+    found = statistics.bootstrap_speakers(frame, measure, resamples=200)
+    by_seed = [reference(rows["label"], rows["prediction"]) for _, rows in frame.groupby("seed")]
+    assert found.estimate == pytest.approx(np.mean(by_seed))
+    assert found.low < found.estimate < found.high
+    assert np.isnan(found.p)
+
+
+def test_a_resample_takes_whole_speakers():
+    # One speaker is always right and one always wrong: WA of a resample of two is 0, 1/2 or 1.
+    frame = pd.DataFrame(
+        {"utterance": list("abcd"), "speaker": list("xxyy"), "label": [0, 1, 0, 1], "prediction": [0, 1, 1, 0]}
+    )
+    found = statistics.bootstrap_speakers(frame, "wa", resamples=500)
+    assert (found.estimate, found.low, found.high) == (0.5, 0.0, 1.0)
+
+
+def test_interval_agrees_with_a_plain_bootstrap_over_frames():
+    frame = predictions(seeds=(0, 1))
+    found = statistics.bootstrap_speakers(frame, "ua", resamples=4000)
+    rng = np.random.default_rng(99)
+    groups = {key: rows for key, rows in frame.groupby(["seed", "speaker"])}
+    names = sorted(frame["speaker"].unique())
+    draws = []
+    for _ in range(300):
+        drawn = rng.choice(names, len(names))
+        values = []
+        for seed in (0, 1):
+            rows = pd.concat([groups[seed, name] for name in drawn])
+            values.append(balanced_accuracy_score(rows["label"], rows["prediction"]))
+        draws.append(np.mean(values))
+    np.testing.assert_allclose([found.low, found.high], np.quantile(draws, [0.025, 0.975]), atol=0.012)
+
+
+def test_same_seed_same_interval_and_row_order_does_not_matter():
+    frame = predictions()
+    found = statistics.bootstrap_speakers(frame)
+    assert statistics.bootstrap_speakers(frame.sample(frac=1, random_state=0)) == found
+    assert statistics.bootstrap_speakers(frame, seed=1) != found
+
+
+def test_a_difference_is_paired():
+    worse, better = predictions(0.5), predictions(0.7)
+    found = statistics.paired_difference(better, worse, "wa")
+    difference = accuracy_score(better["label"], better["prediction"]) - accuracy_score(worse["label"], worse["prediction"])
+    assert found.estimate == pytest.approx(difference)
+    assert 0 < found.low < found.estimate < found.high
+    assert found.p == pytest.approx(2 / 2001)
+    apart = [statistics.bootstrap_speakers(frame, "wa") for frame in (better, worse)]
+    assert found.high - found.low < sum(each.high - each.low for each in apart)
+    back = statistics.paired_difference(worse, better, "wa")
+    np.testing.assert_allclose([back.low, back.high], [-found.high, -found.low])
+
+
+def test_a_system_does_not_differ_from_itself():
+    found = statistics.paired_difference(predictions(), predictions())
+    assert (found.estimate, found.low, found.high, found.p) == (0, 0, 0, 1)
+
+
+def test_a_difference_counts_the_common_seeds():
+    several, one = predictions(seeds=(0, 1, 2)), predictions(0.7, seeds=(1,))
+    only = statistics.paired_difference(one, several[several["seed"] == 1])
+    assert statistics.paired_difference(one, several) == only
+    with pytest.raises(SercoreError, match=r"no seed in common: \[1\] and \[0, 2\]"):
+        statistics.paired_difference(one, several[several["seed"] != 1])
+
+
+def test_a_difference_needs_the_same_utterances():
+    frame = predictions()
+    with pytest.raises(SercoreError, match="0 only in the first, 3 only in the second, 0 with another"):
+        statistics.paired_difference(frame.iloc[3:], frame)
+    moved = frame.assign(speaker=frame["speaker"].where(frame.index > 1, "s7"))
+    with pytest.raises(SercoreError, match="2 with another speaker or label"):
+        statistics.paired_difference(moved, frame)
+
+
+def test_recall_measures():
+    frame = predictions(seeds=(0, 1))
+    counted = statistics.tally(frame)
+    happy = statistics.bootstrap_speakers(counted, statistics.recall_of(1), resamples=100).estimate
+    over = statistics.bootstrap_speakers(counted, statistics.recall_over_others(1), resamples=100).estimate
+    recalls = [
+        [((rows["label"] == k) & (rows["prediction"] == k)).sum() / (rows["label"] == k).sum() for k in range(4)]
+        for _, rows in frame.groupby("seed")
+    ]
+    angry, target, sad, neutral = np.mean(recalls, axis=0)
+    assert happy == pytest.approx(target)
+    assert over == pytest.approx(target - (angry + sad + neutral) / 3)
+    assert statistics.Interval(0.5, 0.25, 0.75, 0.1).percent() == statistics.Interval(50, 25, 75, 0.1)
+
+
+def test_ten_thousand_resamples_are_fast():
+    frame = predictions(seeds=range(5), each=300)
+    start = time.perf_counter()
+    statistics.bootstrap_speakers(frame, resamples=10_000)
+    assert time.perf_counter() - start < 5
+
+
+def test_a_rare_class_does_not_spoil_the_interval():
+    frame = predictions().assign(label=lambda rows: np.where(rows["speaker"] == "s0", 3, rows["label"] % 3))
+    found = statistics.bootstrap_speakers(frame, statistics.recall_of(3))
+    assert np.isfinite([found.low, found.high]).all()
+
+
+def test_holm_by_hand():
+    # Sorted: 0.005 * 4, 0.01 * 3, 0.03 * 2, 0.04 * 1 raised to the 0.06 before it.
+    np.testing.assert_allclose(statistics.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(statistics.holm([0.6, 0.7]), [1.0, 1.0])
+    assert statistics.holm([]).size == 0
+
+
+def test_holm_of_known_values():
+    # As multipletests(..., method="holm") of statsmodels and p.adjust(..., "holm") of R give them.
+    p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240]
+    adjusted = [0.001, 0.0036, 0.0152, 0.0665, 0.1206, 0.139, 0.139, 0.139, 0.139, 0.324]
+    np.testing.assert_allclose(statistics.holm(p), adjusted, atol=1e-12)
+
+
+def test_holm_passes_over_comparisons_that_were_not_made():
+    np.testing.assert_allclose(statistics.holm([0.02, np.nan, 0.01]), [0.02, np.nan, 0.02])
+    with pytest.raises(SercoreError, match="from 0 to 1"):
+        statistics.holm([0.5, 1.5])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_holm_lies_between_p_and_bonferroni(p):
+    adjusted = statistics.holm(p)
+    assert (adjusted >= np.array(p)).all()
+    assert (adjusted <= np.minimum(1, len(p) * np.array(p))).all()
+
+
+def test_fold_mean_and_sd():
+    frame = predictions(seeds=(0, 1))
+    folds = [
+        np.mean([accuracy_score(rows["label"], rows["prediction"]) for _, rows in fold.groupby("seed")])
+        for _, fold in frame.groupby("fold")
+    ]
+    assert statistics.fold_mean_sd(frame, "wa") == pytest.approx((np.mean(folds), np.std(folds, ddof=1)))
+    mean, sd = statistics.fold_mean_sd(frame[frame["fold"] == 2], "wa")
+    assert mean == pytest.approx(folds[2]) and np.isnan(sd)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.drop(columns=["speaker", "label"]), "lack the columns label, speaker"),
+        (lambda f: f.assign(label="happy"), "numbers of classes"),
+        (lambda f: f.assign(prediction=-1), "numbers of classes"),
+        (lambda f: f.head(0), "no predictions"),
+        (lambda f: pd.concat([f, f.head(2)]), r"2 utterances do not occur exactly once .*first: u0000"),
+        (lambda f: f.iloc[:-1], "1 utterances do not occur exactly once"),
+        (lambda f: f.assign(label=f["label"].where(f.index > 0, 3 - f["label"])), "1 utterances change their label"),
+        (lambda f: f.assign(speaker=f["speaker"].where(f.index > 0)), "column 'speaker': 1 predictions have none"),
+        (lambda f: f.assign(speaker="one"), "two of them or more"),
+    ],
+)
+def test_bad_predictions_are_refused(change, message):
+    with pytest.raises(SercoreError, match=message):
+        statistics.bootstrap_speakers(change(predictions(seeds=(0, 1))))
+
+
+def test_unknown_measures_are_refused():
+    with pytest.raises(SercoreError, match="choose one of ua, wa"):
+        statistics.bootstrap_speakers(predictions(), "f1")
