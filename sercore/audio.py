@@ -2,7 +2,8 @@
 
 Every format that libsndfile reads will do (WAV of any width, FLAC, Ogg, MP3, AIFF, ...). Stereo is averaged,
 other sampling rates are resampled by soxr at its very high quality. What cannot be trusted (cut short, empty,
-not audio) is refused by name: a half-read utterance would train a model without anybody's notice.
+not audio) is refused by name: a half-read utterance would train a model without anybody's notice. (Ogg alone does not tell how
+long it should be: an Ogg file that was cut short is read as far as it goes.)
 """
 
 from __future__ import annotations
@@ -102,9 +103,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
         raise SercoreError(f"{path}: empty file (0 bytes)")
     with open(path, "rb") as start:
         if start.read(len(LFS_POINTER)) == LFS_POINTER:
-            raise SercoreError(
-                f"{path}: only Git LFS's pointer to the sound; `git lfs pull` brings the sound itself"
-            )
+            raise SercoreError(f"{path}: only Git LFS's pointer to the sound; `git lfs pull` brings the sound itself")
     try:
         with soundfile.SoundFile(os.fspath(path)) as file:
             for promised, held in SHORT_DATA.findall(file.extra_info):

@@ -145,15 +145,13 @@ def verdict(interval: Interval, claimed: float) -> str:
     return REVERSED if interval.high < 0 else OPEN
 
 
-def settle(
-    predictions: pd.DataFrame, runs: pd.DataFrame, cells: Iterable[tuple[str, str]] = ()
-) -> pd.DataFrame:
+def settle(predictions: pd.DataFrame, runs: pd.DataFrame, cells: Iterable[tuple[str, str]] = ()) -> pd.DataFrame:
     """One row for each claim, corpus and protocol that was measured, or is named in `cells`.
 
-    `predictions`: corpus, protocol, system, seed, fold, utterance, speaker, label, prediction (labels by
-    name). `runs`: corpus, protocol, system, parameters. Columns: `claim`, `number`, `corpus`, `protocol`,
-    `systems` (the comparison shown, the weakest of several), `measure`, `claimed`, `effect`, `low`, `high`
-    (points; percent of parameters for claim 4), `p`, `p_holm` (over the claims of one corpus and protocol),
+    `predictions`: corpus, protocol, system, seed, fold, utterance, speaker, label, prediction (labels by name).
+    `runs`: corpus, protocol, system, parameters. Columns: `claim`, `number`, `corpus`, `protocol`, `systems` (the
+    comparison shown, the weakest of several), `measure`, `claimed`, `effect`, `low`, `high` (points; percent of
+    parameters for claim 4), `p` (the largest of several), `p_holm` (over the claims of one corpus and protocol),
     `verdict`, `seeds`, `missing`, `detail`. The verdict rests on the interval, not on p.
     """
     found = _cells(predictions, runs, cells)

@@ -130,7 +130,7 @@ def systems(as_json: AsJson = False) -> None:
     from . import build, paper
 
     rows = [
-        {"slug": row.slug, "paper_ua": row.ua_percent, "paper_wa": row.wa_percent, "parameters": build(row.slug).num_parameters()}
+        {"slug": row.slug, "paper_ua": row.ua, "paper_wa": row.wa, "parameters": build(row.slug).num_parameters()}
         for row in paper.table_2().itertuples()
     ]
     show(rows, as_json)

@@ -71,9 +71,7 @@ def neighbour_purity(features: ArrayLike, labels: ArrayLike, k: int = 10) -> flo
     return float((classes[nearest] == classes[:, None]).mean())
 
 
-def project(
-    features: ArrayLike, seed: int = 0, neighbours: int = 15, min_dist: float = 0.1
-) -> tuple[NDArray[np.float64], float]:
+def project(features: ArrayLike, seed: int = 0, neighbours: int = 15, min_dist: float = 0.1) -> tuple[NDArray[np.float64], float]:
     """UMAP onto the plane: coordinates (utterances, 2), and the projection's trustworthiness from 0 to 1.
 
     `features` (utterances, features); cosine distance, one thread and a fixed `seed`, so that a machine
@@ -82,16 +80,12 @@ def project(
     """
     array = _finite(features)
     if len(array) <= 2 * neighbours:
-        raise SercoreError(
-            f"{neighbours} neighbours need more than {2 * neighbours} utterances, found {len(array)}"
-        )
+        raise SercoreError(f"{neighbours} neighbours need more than {2 * neighbours} utterances, found {len(array)}")
     import umap
     from sklearn.manifold import trustworthiness
 
     unit = _unit(array)
-    mapper = umap.UMAP(
-        n_neighbors=neighbours, min_dist=min_dist, metric="cosine", random_state=seed, n_jobs=1
-    )
+    mapper = umap.UMAP(n_neighbors=neighbours, min_dist=min_dist, metric="cosine", random_state=seed, n_jobs=1)
     coordinates = np.asarray(mapper.fit_transform(unit), dtype=np.float64)
     return coordinates, float(trustworthiness(unit, coordinates, n_neighbors=neighbours, metric="cosine"))
 
@@ -101,9 +95,7 @@ def _finite(features: ArrayLike) -> NDArray[np.float64]:
     if array.ndim != 2 or array.size == 0:
         raise SercoreError(f"features must have the shape (utterances, features), not {array.shape}")
     if not np.isfinite(array).all():
-        raise SercoreError(
-            f"{(~np.isfinite(array)).any(axis=1).sum()} utterances have features that are not finite"
-        )
+        raise SercoreError(f"{(~np.isfinite(array)).any(axis=1).sum()} utterances have features that are not finite")
     return array
 
 

@@ -27,9 +27,7 @@ def confusion(labels: ArrayLike, predictions: ArrayLike, classes: int) -> NDArra
     true = _indices(labels, classes, "labels")
     predicted = _indices(predictions, classes, "predictions")
     if true.shape != predicted.shape:
-        raise SercoreError(
-            f"labels and predictions must pair up: {true.size} labels, {predicted.size} predictions"
-        )
+        raise SercoreError(f"labels and predictions must pair up: {true.size} labels, {predicted.size} predictions")
     return np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
@@ -98,9 +96,7 @@ def summary(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, Any]:
 def _indices(values: ArrayLike, classes: int, name: str) -> NDArray[np.int64]:
     array = np.asarray(values)
     if array.ndim != 1 or array.size == 0 or not np.issubdtype(array.dtype, np.integer):
-        raise SercoreError(
-            f"{name} must be a non-empty integer array (utterances,), not {array.dtype} {array.shape}"
-        )
+        raise SercoreError(f"{name} must be a non-empty integer array (utterances,), not {array.dtype} {array.shape}")
     outside = np.unique(array[(array < 0) | (array >= classes)])
     if outside.size:
         raise SercoreError(f"{name} must lie in 0..{classes - 1}, found {outside.tolist()}")

@@ -65,9 +65,7 @@ def parts(frame: pd.DataFrame, fold: int) -> dict[str, NDArray]:
     """The ids of one fold, sorted, by part: {"train": ids, "validation": ids, "test": ids}."""
     rows = frame[frame["fold"] == fold]
     if rows.empty:
-        raise SercoreError(
-            f"no fold {fold} in this split: it holds {sorted(frame['fold'].unique().tolist())}"
-        )
+        raise SercoreError(f"no fold {fold} in this split: it holds {sorted(frame['fold'].unique().tolist())}")
     return {part: np.sort(rows.loc[rows["part"] == part, "id"].to_numpy(dtype=object)) for part in PARTS}
 
 
@@ -112,9 +110,7 @@ def _checked(utterances: pd.DataFrame, folds: int) -> pd.DataFrame:
     table = utterances.assign(id=utterances["id"].astype(str))
     doubled = sorted(table.loc[table["id"].duplicated(), "id"].unique())
     if doubled:
-        raise SercoreError(
-            f"column 'id': every utterance needs its own, {len(doubled)} are doubled: {_few(doubled)}"
-        )
+        raise SercoreError(f"column 'id': every utterance needs its own, {len(doubled)} are doubled: {_few(doubled)}")
     if len(table) < folds:
         raise SercoreError(f"{len(table)} utterances cannot fill {folds} folds")
     return table.sort_values("id").reset_index(drop=True)
@@ -148,9 +144,7 @@ def _speaker_groups(table: pd.DataFrame, folds: int) -> NDArray[np.int64]:
     """The group 0..folds-1 of every utterance: its session where those serve, else a balanced group of
     speakers."""
     if "speaker" not in table:
-        raise SercoreError(
-            "protocol 'speaker' needs the column 'speaker': add it, or use the protocol 'paper'"
-        )
+        raise SercoreError("protocol 'speaker' needs the column 'speaker': add it, or use the protocol 'paper'")
     unnamed = table["speaker"].isna() | (table["speaker"].astype(str).str.strip() == "")
     if unnamed.any():
         raise SercoreError(
@@ -174,11 +168,7 @@ def _speaker_groups(table: pd.DataFrame, folds: int) -> NDArray[np.int64]:
 def _balanced(table: pd.DataFrame, speaker: pd.Series, folds: int) -> dict[str, int]:
     """Groups of speakers, greedily: each gender is dealt out evenly, the larger speaker first to the smaller
     group."""
-    gender = (
-        table["gender"].astype(object).fillna("").astype(str)
-        if "gender" in table
-        else pd.Series("", index=table.index)
-    )
+    gender = table["gender"].astype(object).fillna("").astype(str) if "gender" in table else pd.Series("", index=table.index)
     people = pd.DataFrame({"gender": gender.groupby(speaker).first(), "size": speaker.value_counts()})
     people["peers"] = people["gender"].map(people["gender"].value_counts())
     people = people.rename_axis("speaker").reset_index()

@@ -84,7 +84,7 @@ def _publish_corpora(table: pd.DataFrame, sources: dict[str, str], target: Path,
             text = protocol.to_csv(protocol.splits(utterances, name))
             path = target / "splits" / f"{corpus}-{name}.csv"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            path.write_bytes(text.encode())
 
 
 def _row(fact: dict[str, Any]) -> dict[str, Any]:

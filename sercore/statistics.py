@@ -99,14 +99,10 @@ def tally(frame: pd.DataFrame, by: str = "speaker") -> Tally:
     classes = int(max(label.max(), prediction.max())) + 1
     if frame[by].isna().any():
         raise SercoreError(f"column {by!r}: {frame[by].isna().sum()} predictions have none")
-    seed, seeds = pd.factorize(
-        frame["seed"] if "seed" in frame else pd.Series(0, index=frame.index), sort=True
-    )
+    seed, seeds = pd.factorize(frame["seed"] if "seed" in frame else pd.Series(0, index=frame.index), sort=True)
     group, groups = pd.factorize(frame[by].astype(str), sort=True)
     utterance, names = pd.factorize(frame["utterance"].astype(str), sort=True)
-    seen = np.bincount(utterance * len(seeds) + seed, minlength=len(names) * len(seeds)).reshape(
-        len(names), -1
-    )
+    seen = np.bincount(utterance * len(seeds) + seed, minlength=len(names) * len(seeds)).reshape(len(names), -1)
     uneven = names[(seen != 1).any(axis=1)]
     if len(uneven):
         raise SercoreError(
@@ -162,9 +158,7 @@ def paired_difference(
     )
     draws = draws_a - draws_b
     tail = min((draws <= 0).sum(), (draws >= 0).sum())
-    return Interval(
-        estimate_a - estimate_b, *_percentiles(draws), p=min(1.0, 2 * (1 + tail) / (resamples + 1))
-    )
+    return Interval(estimate_a - estimate_b, *_percentiles(draws), p=min(1.0, 2 * (1 + tail) / (resamples + 1)))
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -217,9 +211,7 @@ def _weights(groups: int, resamples: int, seed: int) -> NDArray[np.int64]:
 
 def _draws(counted: Tally, measure: Measure, resamples: int, seed: int) -> tuple[float, NDArray[np.float64]]:
     if len(counted.groups) < 2:
-        raise SercoreError(
-            f"a bootstrap over speakers needs two of them or more, found {list(counted.groups)}"
-        )
+        raise SercoreError(f"a bootstrap over speakers needs two of them or more, found {list(counted.groups)}")
     weights = _weights(len(counted.groups), resamples, seed)
     resampled = np.tensordot(weights, counted.counts, axes=(1, 1))  # (resamples, seeds, classes, classes)
     return float(measure(counted.counts.sum(axis=1)).mean()), measure(resampled).mean(axis=1)

@@ -68,7 +68,7 @@ def test_what_has_no_geometry_is_refused(features, labels, message):
 
 
 def test_a_projection_is_repeatable_and_says_how_far_to_trust_it():
-    features, labels = clusters(0.3)
+    features, _ = clusters(0.3)
     features[0] = 0
     coordinates, trust = geometry.project(features, seed=3, neighbours=8, min_dist=0.2)
     assert coordinates.shape == (60, 2)

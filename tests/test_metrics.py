@@ -16,9 +16,7 @@ def example(seed: int, utterances: int = 200, classes: int = 4):
 @pytest.mark.parametrize("seed", range(5))
 def test_measures_equal_scikit_learn(seed):
     labels, _, predictions = example(seed)
-    assert (
-        metrics.confusion(labels, predictions, 4) == confusion_matrix(labels, predictions, labels=range(4))
-    ).all()
+    assert (metrics.confusion(labels, predictions, 4) == confusion_matrix(labels, predictions, labels=range(4))).all()
     assert metrics.ua(labels, predictions, 4) == pytest.approx(balanced_accuracy_score(labels, predictions))
     assert metrics.wa(labels, predictions, 4) == pytest.approx(accuracy_score(labels, predictions))
     found = metrics.recalls(metrics.confusion(labels, predictions, 4))
@@ -51,7 +49,7 @@ def test_recalls_of_a_stack_of_matrices():
 
 
 def test_ece_by_hand():
-    # Two bins: confidences .9 .7 (one right: gap .5 - .8) and .5 (right: gap 1 - .5, on the lower bin's upper edge).
+    # Two bins: .9 and .7, one of them right: gap .5 - .8; and .5, right, on the upper edge: gap 1 - .5.
     probabilities = [[0.9, 0.1], [0.3, 0.7], [0.5, 0.5]]
     assert metrics.ece(probabilities, [0, 0, 0], bins=2) == pytest.approx((2 * 0.3 + 1 * 0.5) / 3)
 

@@ -116,9 +116,7 @@ def test_gender_may_be_unknown():
     sizes = protocol.splits(table, "speaker").query("part == 'test'").groupby("fold").size()
     assert sizes.max() <= 2 * 370
     without = table.drop(columns=["gender", "session"])
-    assert protocol.checksum(protocol.splits(table, "speaker")) == protocol.checksum(
-        protocol.splits(without, "speaker")
-    )
+    assert protocol.checksum(protocol.splits(table, "speaker")) == protocol.checksum(protocol.splits(without, "speaker"))
 
 
 def test_checksums_are_stable():
@@ -142,19 +140,13 @@ def test_checksum_is_that_of_the_written_file(tmp_path):
 def test_the_order_of_rows_does_not_matter(name):
     table = nemo()
     shuffled = table.sample(frac=1, random_state=1)
-    assert protocol.checksum(protocol.splits(shuffled, name)) == protocol.checksum(
-        protocol.splits(table, name)
-    )
+    assert protocol.checksum(protocol.splits(shuffled, name)) == protocol.checksum(protocol.splits(table, name))
 
 
 def test_the_seed_draws_the_random_parts_alone():
     table = small()
-    assert protocol.checksum(protocol.splits(table, "paper", seed=1)) != protocol.checksum(
-        protocol.splits(table, "paper")
-    )
-    pd.testing.assert_frame_equal(
-        protocol.splits(table, "speaker", seed=1), protocol.splits(table, "speaker")
-    )
+    assert protocol.checksum(protocol.splits(table, "paper", seed=1)) != protocol.checksum(protocol.splits(table, "paper"))
+    pd.testing.assert_frame_equal(protocol.splits(table, "speaker", seed=1), protocol.splits(table, "speaker"))
 
 
 @settings(max_examples=25, deadline=None)

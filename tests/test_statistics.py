@@ -14,7 +14,7 @@ SPEAKERS = 8
 
 
 def predictions(accuracy: float = 0.6, seeds=(0,), each: int = 30, noise: int = 0) -> pd.DataFrame:
-    """Utterances of equal truth whatever the accuracy; speaker k is right about `accuracy` + (k - 3.5) * 0.02."""
+    """The truth is the same whatever the accuracy; speaker k is right at `accuracy` + (k - 3.5) * 0.02."""
     truth = np.random.default_rng(5)
     rows = []
     table = pd.DataFrame(
@@ -34,9 +34,7 @@ def predictions(accuracy: float = 0.6, seeds=(0,), each: int = 30, noise: int = 
     return pd.concat(rows, ignore_index=True)
 
 
-@pytest.mark.parametrize(
-    ("measure", "reference"), [("ua", balanced_accuracy_score), ("wa", accuracy_score)], ids=["ua", "wa"]
-)
+@pytest.mark.parametrize(("measure", "reference"), [("ua", balanced_accuracy_score), ("wa", accuracy_score)], ids=["ua", "wa"])
 def test_estimate_is_pooled_and_averaged_over_seeds(measure, reference):
     frame = predictions(seeds=(0, 1, 2))
     found = statistics.bootstrap_speakers(frame, measure, resamples=200)
@@ -49,7 +47,12 @@ def test_estimate_is_pooled_and_averaged_over_seeds(measure, reference):
 def test_a_resample_takes_whole_speakers():
     # One speaker is always right and one always wrong: WA of a resample of two is 0, 1/2 or 1.
     frame = pd.DataFrame(
-        {"utterance": list("abcd"), "speaker": list("xxyy"), "label": [0, 1, 0, 1], "prediction": [0, 1, 1, 0]}
+        {
+            "utterance": list("abcd"),
+            "speaker": list("xxyy"),
+            "label": [0, 1, 0, 1],
+            "prediction": [0, 1, 1, 0],
+        }
     )
     found = statistics.bootstrap_speakers(frame, "wa", resamples=500)
     assert (found.estimate, found.low, found.high) == (0.5, 0.0, 1.0)
@@ -190,8 +193,14 @@ def test_fold_mean_and_sd():
         (lambda f: f.head(0), "no predictions"),
         (lambda f: pd.concat([f, f.head(2)]), r"2 utterances do not occur exactly once .*first: u0000"),
         (lambda f: f.iloc[:-1], "1 utterances do not occur exactly once"),
-        (lambda f: f.assign(label=f["label"].where(f.index > 0, 3 - f["label"])), "1 utterances change their label"),
-        (lambda f: f.assign(speaker=f["speaker"].where(f.index > 0)), "column 'speaker': 1 predictions have none"),
+        (
+            lambda f: f.assign(label=f["label"].where(f.index > 0, 3 - f["label"])),
+            "1 utterances change their label",
+        ),
+        (
+            lambda f: f.assign(speaker=f["speaker"].where(f.index > 0)),
+            "column 'speaker': 1 predictions have none",
+        ),
         (lambda f: f.assign(speaker="one"), "two of them or more"),
     ],
 )

@@ -79,11 +79,7 @@ def cache_folder() -> Path:
     """Where sercore keeps what it downloads and computes: `SERCORE_CACHE`, else the user's cache folder."""
     import platformdirs
 
-    return (
-        Path(os.environ.get("SERCORE_CACHE") or platformdirs.user_cache_dir("sercore"))
-        .expanduser()
-        .absolute()
-    )
+    return Path(os.environ.get("SERCORE_CACHE") or platformdirs.user_cache_dir("sercore")).expanduser().absolute()
 
 
 def data_roots(data_root: str | os.PathLike[str] | None = None) -> list[Path]:
@@ -119,9 +115,7 @@ def find_root(corpus: Corpus | str, data_root: str | os.PathLike[str] | None = N
     )
 
 
-def load(
-    name: Corpus | str | os.PathLike[str], data_root: str | os.PathLike[str] | None = None
-) -> pd.DataFrame:
+def load(name: Corpus | str | os.PathLike[str], data_root: str | os.PathLike[str] | None = None) -> pd.DataFrame:
     """The corpus's utterances: columns `COLUMNS`, sorted by id; `attrs["dropped"]` counts what was left out.
 
     `path` is absolute, `duration` in seconds, `gender` "f", "m" or "" (unknown). Raises `SercoreError` where
@@ -132,9 +126,7 @@ def load(
     root = find_root(corpus, data_root)
     frame = corpus.adapter(root)
     if frame.empty:
-        raise SercoreError(
-            f"{root}: no utterance of {corpus.title} in it; expected files such as {corpus.marker}"
-        )
+        raise SercoreError(f"{root}: no utterance of {corpus.title} in it; expected files such as {corpus.marker}")
     twice = frame[frame.id.duplicated(keep=False)]
     complain(f"{root}: utterances that are there more than once", twice.path)
     with ThreadPoolExecutor(4) as pool:

@@ -50,9 +50,7 @@ class Corpus:
     patience: int = 10
     source: Source | None = None  # what `sercore fetch` brings
     obtain: str = ""  # how to come by it, where there is no such source
-    make: Callable[[], Path] | None = (
-        None  # makes its folder on the spot, for a corpus that is nowhere to be found
-    )
+    make: Callable[[], Path] | None = None  # makes its folder on the spot, for a corpus that is nowhere to be found
 
     def matches(self, folder: Path) -> bool:
         """Whether `folder` looks like this corpus."""
@@ -61,9 +59,7 @@ class Corpus:
 
 def table(rows: Iterable[dict[str, Any]], dropped: Counter[str] | None = None) -> pd.DataFrame:
     """Rows (with at least id, path and label) as a table; `attrs["dropped"]` counts what was left out."""
-    filled = [
-        {**dict.fromkeys(COLUMNS[3:7], ""), **row, "path": os.path.abspath(row["path"])} for row in rows
-    ]
+    filled = [{**dict.fromkeys(COLUMNS[3:7], ""), **row, "path": os.path.abspath(row["path"])} for row in rows]
     frame = pd.DataFrame(filled, columns=list(COLUMNS[:-1])).sort_values("id", ignore_index=True)
     frame.attrs["dropped"] = dict(sorted((+(dropped or Counter())).items()))
     return frame

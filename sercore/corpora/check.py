@@ -18,9 +18,7 @@ from . import Corpus, clip_rule, find_root, get
 SILENT = 1e-3  # a peak below -60 dB of full scale
 FULL_SCALE = 0.99
 CLIPPED_RUN = 3  # samples in a row that stand at the file's own peak, near full scale
-CLIPPED_SHARE = (
-    1e-3  # of all samples: single runs cannot be heard, and peak-normalised corpora are full of peaks
-)
+CLIPPED_SHARE = 1e-3  # of all samples: single runs cannot be heard, and peak-normalised corpora are full of peaks
 
 
 @dataclass
@@ -35,9 +33,7 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
     clip: dict[str, float] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
-    offenders: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame(columns=["path", "problem", "detail"])
-    )
+    offenders: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["path", "problem", "detail"]))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; `utterances` is their number, and `offenders` a list of dictionaries."""
@@ -76,26 +72,24 @@ def check(name: str, data_root: str | Path | None = None) -> Report:
         frame = corpus.adapter(root)
     except SercoreError as error:
         details = error.offenders or (str(error),)
-        report.offenders = pd.DataFrame(
-            [dict(path=str(root), problem="refused", detail=text) for text in details]
-        )
+        report.offenders = pd.DataFrame([dict(path=str(root), problem="refused", detail=text) for text in details])
         return report
     with ThreadPoolExecutor(4) as pool:
-        looks = pd.DataFrame(
-            list(pool.map(_look, frame.path)), columns=["seconds", "problem", "detail", "content"]
-        )
+        looks = pd.DataFrame(list(pool.map(_look, frame.path)), columns=["seconds", "problem", "detail", "content"])
     report.labels = {label: int((frame.label == label).sum()) for label in corpus.labels}
-    report.speakers = {
-        str(speaker): int(number) for speaker, number in frame.speaker.value_counts().sort_index().items()
-    }
+    report.speakers = {str(speaker): int(number) for speaker, number in frame.speaker.value_counts().sort_index().items()}
     report.dropped = frame.attrs["dropped"]
     seconds = looks.seconds.dropna()
     if len(seconds):
         report.seconds, report.clip = _lengths(corpus, seconds)
-    offenders = pd.concat([frame.assign(**looks)[looks.problem != ""], _duplicates(frame, looks)])
-    report.offenders = pd.concat(
-        [offenders[["path", "problem", "detail"]], _oddities(corpus, report)], ignore_index=True
+    twice = frame[frame.id.duplicated()]
+    found = (
+        frame.assign(**looks)[looks.problem != ""],
+        _duplicates(frame, looks),
+        twice.assign(problem="repeated", detail="id " + twice.id),
+        _oddities(corpus, report),
     )
+    report.offenders = pd.concat(found, ignore_index=True)[["path", "problem", "detail"]]
     return report
 
 
@@ -122,18 +116,11 @@ def _look(path: str) -> tuple[float, str, str, str]:
 
 
 def _lengths(corpus: Corpus, seconds: pd.Series) -> tuple[dict[str, float], dict[str, float]]:
-    spread = {
-        "shortest": seconds.min(),
-        "median": seconds.median(),
-        "longest": seconds.max(),
-        "all": seconds.sum(),
-    }
+    spread = seconds.agg(["min", "median", "max", "sum"]).round(2)
     rule = clip_rule(seconds)
-    clip = {"by the rule": rule, "in use": corpus.clip_seconds or rule}
-    clip["percent uncut"] = 100 * (seconds <= clip["in use"]).mean()
-    return {k: round(float(v), 2) for k, v in spread.items()}, {
-        k: round(float(v), 2) for k, v in clip.items()
-    }
+    used = corpus.clip_seconds or rule
+    uncut = round(100 * float((seconds <= used).mean()), 2)
+    return spread.to_dict(), {"by the rule": rule, "in use": used, "percent uncut": uncut}
 
 
 def _duplicates(frame: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
@@ -141,8 +128,7 @@ def _duplicates(frame: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
     first = heard.groupby("content")[["id", "label"]].transform("first")
     again = heard[heard.content.duplicated()]
     details = [
-        f"the same recording as {first.id[row]}"
-        + (f", there {first.label[row]}" * (first.label[row] != heard.label[row]))
+        f"the same recording as {first.id[row]}" + (f", there {first.label[row]}" * (first.label[row] != heard.label[row]))
         for row in again.index
     ]
     return again.assign(problem="duplicate", detail=details)
@@ -150,12 +136,8 @@ def _duplicates(frame: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
 
 def _oddities(corpus: Corpus, report: Report) -> pd.DataFrame:
     """What is wrong with no single file: unknown labels and names, numbers other than the published."""
-    found = [
-        ("unknown", f"{reason}: {n}") for reason, n in report.dropped.items() if reason.startswith("unknown")
-    ]
+    found = [("unknown", f"{reason}: {n}") for reason, n in report.dropped.items() if reason.startswith("unknown")]
     for label, wanted in zip(corpus.labels, corpus.counts, strict=False):
         if report.labels[label] != wanted:
             found.append(("incomplete", f"{label}: {report.labels[label]} utterances instead of {wanted}"))
-    return pd.DataFrame(
-        [dict(path=report.root, problem=p, detail=d) for p, d in found], columns=["path", "problem", "detail"]
-    )
+    return pd.DataFrame([dict(path=report.root, problem=p, detail=d) for p, d in found], columns=["path", "problem", "detail"])

@@ -66,10 +66,8 @@ def plan() -> list[dict[str, Any]]:
                 pitch, span, rate = (int(value) for value in drawn[:3].round())
                 level = round(float(drawn[3]), 2)
                 name = f"{voice}_{emotion}_{number}.flac"
-                utterances.append(
-                    dict(path=name, text=text, pitch=pitch, range=span, rate=rate, level=level, noise=NOISE)
-                )
-        jobs.append(dict(voice=f"en+{voice}", utterances=utterances, rate=SAMPLE_RATE, seed=seed))
+                utterances.append(dict(path=name, text=text, pitch=pitch, range=span, rate=rate, level=level, noise=NOISE))
+        jobs.append(dict(voice=voice, utterances=utterances, rate=SAMPLE_RATE, seed=seed))
     return jobs
 
 
@@ -95,11 +93,7 @@ def make() -> Path:
         try:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 spoken = pool.map(lambda job: _speak(job, partial), jobs)
-                list(
-                    tqdm(
-                        spoken, "making synthetic speech", len(jobs), unit="voice", leave=False, disable=None
-                    )
-                )
+                list(tqdm(spoken, "making synthetic speech", len(jobs), unit="voice", leave=False, disable=None))
             os.replace(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -125,9 +119,7 @@ def read(root: Path) -> pd.DataFrame:
     for path in sorted(root.glob("*.flac")):
         speaker, label, sentence = path.stem.split("_")
         gender = "f" if speaker in WOMEN else "m"
-        rows.append(
-            dict(id=path.stem, path=path, label=label, speaker=speaker, gender=gender, sentence=sentence)
-        )
+        rows.append(dict(id=path.stem, path=path, label=label, speaker=speaker, gender=gender, sentence=sentence))
     return table(rows)
 
 
@@ -143,6 +135,7 @@ register(
         adapter=read,
         counts=(len(WOMEN + MEN) * len(SENTENCES),) * 4,
         clip_seconds=2.0,
+        patience=100,
         make=make,
     )
 )

@@ -7,14 +7,16 @@ standard input.
 
 import ctypes
 import json
+import os
 import sys
+from typing import Any
 
 SYNCHRONOUS, DONT_EXIT, UTF8 = 2, 0x8000, 1
-RATE, VOLUME, PITCH, RANGE = 1, 2, 3, 4
+RATE, PITCH, RANGE = 1, 3, 4  # espeak-ng's numbers of its parameters
 
 
-def speak(voice, utterances, rate, seed):
-    """Write `utterances` (path, text, pitch, range, rate, level and noise in dB) at `rate` Hz."""
+def speak(voice: str, utterances: list[dict[str, Any]], rate: int, seed: int) -> None:
+    """Write English `utterances` (path, text, pitch, range, rate, level and noise in dB) at `rate` Hz."""
     import espeakng_loader
     import numpy as np
     import soundfile
@@ -22,21 +24,21 @@ def speak(voice, utterances, rate, seed):
 
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
-    pieces = []
+    pieces: list[Any] = []
 
     @callback
-    def keep(samples, count, _events):
+    def keep(samples: Any, count: int, _events: Any) -> int:
         if samples and count:
             pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0
 
-    spoken_rate = library.espeak_Initialize(
-        SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), DONT_EXIT
-    )
+    spoken_rate = library.espeak_Initialize(SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), DONT_EXIT)
     if spoken_rate <= 0:
         sys.exit("espeak-ng found no voice data")
     library.espeak_SetSynthCallback(keep)
-    if library.espeak_SetVoiceByName(voice.encode()):
+    # espeak-ng itself would speak on in its standard voice
+    known = os.path.isfile(os.path.join(espeakng_loader.get_data_path(), "voices", "!v", voice))
+    if not known or library.espeak_SetVoiceByName(f"en+{voice}".encode()):
         sys.exit(f"espeak-ng has no voice {voice!r}")
     random = np.random.default_rng(seed)
     for utterance in utterances:

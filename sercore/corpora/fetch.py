@@ -60,13 +60,9 @@ def fetch(name: str, data_root: str | os.PathLike[str] | None = None, progress: 
     try:
         downloads.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SercoreError(
-            f"{root} cannot be written ({error}); name another folder by --data-root"
-        ) from error
+        raise SercoreError(f"{root} cannot be written ({error}); name another folder by --data-root") from error
     with FileLock(downloads / f"{corpus.name}.lock"):
-        return _present(corpus, root) or _bring(
-            corpus, corpus.source, root / corpus.name, downloads, progress
-        )
+        return _present(corpus, root) or _bring(corpus, corpus.source, root / corpus.name, downloads, progress)
 
 
 def _present(corpus: Corpus, root: Path) -> Path | None:
@@ -109,6 +105,7 @@ def _bring(corpus: Corpus, source: Source, folder: Path, downloads: Path, progre
 def download(url: str, path: Path, progress: bool = True) -> None:
     """Bring `url` to `path`, going on where an earlier attempt broke off; else raises `SercoreError`."""
     import requests
+    import urllib3
     from tqdm import tqdm
 
     if path.is_file():
@@ -131,15 +128,13 @@ def download(url: str, path: Path, progress: bool = True) -> None:
                 if error.response is not None and error.response.status_code < 500:
                     raise SercoreError(f"{url}: {error}") from error
                 reason = str(error)
-            except requests.RequestException as error:
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 reason = str(error)
             gained = part.exists() and part.stat().st_size > before
             failures = 1 if gained else failures + 1
             if failures >= TRIES:
                 kept = part.stat().st_size if part.exists() else 0
-                raise SercoreError(
-                    f"{url}: {reason}. {kept} bytes are kept in {part}; fetch again to go on from there"
-                )
+                raise SercoreError(f"{url}: {reason}. {kept} bytes are kept in {part}; fetch again to go on from there")
             time.sleep(PAUSE * failures)
 
 
@@ -162,7 +157,8 @@ def _continue(session: requests.Session, url: str, part: Path, have: int, bar: A
         whole = int(total) if resumed and total.isdigit() else int(length) if length.isdigit() else None
         bar.total, bar.n = whole, have if resumed else 0
         with open(part, "ab" if resumed else "wb") as file:
-            for chunk in answer.iter_content(CHUNK):
+            # unlike iter_content, read1 gives what came before a break, down to the last byte
+            while chunk := answer.raw.read1(CHUNK):
                 file.write(chunk)
                 bar.update(len(chunk))
     return whole is None or part.stat().st_size == whole
@@ -176,9 +172,7 @@ def unpack(archive: Path, folder: Path) -> None:
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as packed:
-                entries = [
-                    (entry.filename, stat.S_ISLNK(entry.external_attr >> 16)) for entry in packed.infolist()
-                ]
+                entries = [(entry.filename, stat.S_ISLNK(entry.external_attr >> 16)) for entry in packed.infolist()]
                 _refuse(archive, entries)
                 packed.extractall(folder)
         elif tarfile.is_tarfile(archive):
@@ -229,9 +223,7 @@ def _corpus_folder(corpus: Corpus, unpacked: Path) -> Path:
     while not corpus.matches(folder):
         inner = [path for path in folder.iterdir() if path.is_dir()]
         if len(inner) != 1:
-            raise SercoreError(
-                f"the archive of {corpus.title} holds no {corpus.marker}; has its publisher changed it?"
-            )
+            raise SercoreError(f"the archive of {corpus.title} holds no {corpus.marker}; has its publisher changed it?")
         folder = inner[0]
     return folder
 
@@ -252,9 +244,7 @@ def _fetch_lfs(address: str, folder: Path, objects: Path, progress: bool) -> Non
     pointers: dict[str, list[Path]] = {}
     for path in (path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < 1024):
         if path.read_bytes().startswith(audio.LFS_POINTER):
-            pointers.setdefault(path.read_text("utf-8").partition("oid sha256:")[2].split()[0], []).append(
-                path
-            )
+            pointers.setdefault(path.read_text("utf-8").partition("oid sha256:")[2].split()[0], []).append(path)
     objects.mkdir(exist_ok=True)
 
     def bring(digest: str) -> None:
@@ -264,16 +254,12 @@ def _fetch_lfs(address: str, folder: Path, objects: Path, progress: bool) -> Non
         found = audio.digest(kept)
         if found != digest:
             kept.unlink()
-            raise SercoreError(
-                f"{url}: not kept, its sha256 {found} is not the {digest} that its pointer states"
-            )
+            raise SercoreError(f"{url}: not kept, its sha256 {found} is not the {digest} that its pointer states")
         for path in pointers[digest]:
             shutil.copyfile(kept, path)
 
     pool = ThreadPoolExecutor(LFS_WORKERS)
     try:
-        list(
-            tqdm(pool.map(bring, pointers), "sound files", len(pointers), disable=None if progress else True)
-        )
+        list(tqdm(pool.map(bring, pointers), "sound files", len(pointers), disable=None if progress else True))
     finally:
         pool.shutdown(cancel_futures=True)

@@ -23,13 +23,11 @@ def corpus_at(path: Path) -> Corpus:
     path = path.absolute()
     for known in map(get, names()):
         if path.is_dir() and known.matches(path):
-            raise SercoreError(
-                f"{path} looks like {known.title}: ask for {known.name!r}, with --data-root {path}"
-            )
+            raise SercoreError(f"{path} looks like {known.title}: ask for {known.name!r}, with --data-root {path}")
     adapter = functools.partial(_read_folder if path.is_dir() else _read_table, path)
     found = set(adapter(path).label)
     if len(found) < 2:
-        raise SercoreError(f"{path}: {len(found)} labels; two or more are needed")
+        raise SercoreError(f"{path}: labels {sorted(found)}; two or more are needed")
     return Corpus(
         name=f"{path.stem}-files" if path.stem in names() else path.stem,
         title=path.name,
@@ -39,9 +37,7 @@ def corpus_at(path: Path) -> Corpus:
         citation="",
         url="",
         adapter=adapter,
-        labels=tuple(label for label in LABELS if label in found)
-        if found <= set(LABELS)
-        else tuple(sorted(found)),
+        labels=tuple(label for label in LABELS if label in found) if found <= set(LABELS) else tuple(sorted(found)),
         make=lambda: path,
     )
 
@@ -73,9 +69,7 @@ def _read_table(listing: Path, _root: Path) -> pd.DataFrame:
         raise SercoreError(f"{listing}: not a table ({error})") from error
     absent = {"path", "label"} - set(frame.columns)
     complain(f"{listing}: missing columns (it has {', '.join(frame.columns)})", sorted(absent))
-    frame = frame[[column for column in COLUMNS[:-1] if column in frame]].apply(
-        lambda column: column.str.strip()
-    )
+    frame = frame[[column for column in COLUMNS[:-1] if column in frame]].apply(lambda column: column.str.strip())
     if "id" not in frame:
         frame["id"] = frame.path
     if "gender" not in frame:

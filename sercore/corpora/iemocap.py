@@ -39,9 +39,7 @@ def read(root: Path, part: str = "") -> pd.DataFrame:
     for session in sorted(root.glob("Session[1-5]")):
         sounds = {path.stem: path for path in audio_files(session / "sentences" / "wav", Counter())}
         for evaluation in sorted((session / "dialog" / "EmoEvaluation").glob("[!.]*.txt")):
-            for number, line in enumerate(
-                evaluation.read_text("utf-8", errors="replace").splitlines(), start=1
-            ):
+            for number, line in enumerate(evaluation.read_text("utf-8", errors="replace").splitlines(), start=1):
                 if not line.startswith("["):
                     continue
                 match = LINE.fullmatch(line.strip())
@@ -74,13 +72,9 @@ def read(root: Path, part: str = "") -> pd.DataFrame:
     frame = table(rows, dropped)
     found = tuple((frame.label == label).sum() for label in LABELS)
     if not part and found != COUNTS:
-        lines = [
-            f"{label}: {n} instead of {wanted}"
-            for label, n, wanted in zip(LABELS, found, COUNTS, strict=True)
-        ]
+        lines = [f"{label}: {n} instead of {wanted}" for label, n, wanted in zip(LABELS, found, COUNTS, strict=True)]
         raise SercoreError(
-            f"{root} is not the whole of IEMOCAP, which has 5531 utterances of the four classes: "
-            + ", ".join(lines)
+            f"{root} is not the whole of IEMOCAP, which has 5531 utterances of the four classes: " + ", ".join(lines)
         )
     return frame
 

@@ -21,9 +21,7 @@ def read(root: Path) -> pd.DataFrame:
     """Clips of the four classes that `data.tsv` lists must be there; those of other emotions need not."""
     listing = root / "data.tsv"
     if not listing.is_file():
-        raise SercoreError(
-            f"{listing}: no such file; it belongs to nEMO and names the clips and their speakers"
-        )
+        raise SercoreError(f"{listing}: no such file; it belongs to nEMO and names the clips and their speakers")
     listed = pd.read_csv(listing, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
     complain(
         f"{listing}: missing columns",
@@ -40,9 +38,7 @@ def read(root: Path) -> pd.DataFrame:
             speaker, emotion, sentence = path.stem.split("_")
             gender = listed.gender[path.stem][:1]
             label = EMOTIONS[emotion]
-            rows.append(
-                dict(id=path.stem, path=path, label=label, speaker=speaker, gender=gender, sentence=sentence)
-            )
+            rows.append(dict(id=path.stem, path=path, label=label, speaker=speaker, gender=gender, sentence=sentence))
     missing = set(listed.index[wanted]).difference(row["id"] for row in rows)
     complain(f"{root / 'samples'}: clips that data.tsv lists and that are not there", sorted(missing))
     return table(rows, dropped)
@@ -61,6 +57,7 @@ register(
         marker="samples/*_anger_*",
         counts=(749, 749, 769, 809),
         clip_seconds=4.0,
+        patience=18,  # the 950 updates that ten epochs of IEMOCAP are
         source=Source("https://github.com/amu-cai/nEMO/archive/06f1f83dde8f1a780443a57d53b2af3971af34ab.zip"),
     )
 )

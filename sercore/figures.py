@@ -1,0 +1,155 @@
+"""Figures of the book: published records in, matplotlib figures out. One palette for all, safe for the colour-blind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from . import systems
+from .tables import title
+
+CLASS_COLOURS = {"angry": "#d1495b", "happy": "#e0a100", "sad": "#3a7ca5", "neutral": "#7d8597"}
+FAMILY_COLOURS = {"baseline": "#7d8597", "ams": "#c8553d", "focal": "#2a8c82", "combined": "#6a5acd", "combination": "#b0703c"}
+OTHER_COLOURS = ("#6a5acd", "#2a8c82", "#c8553d", "#b0703c", "#4f8a3c", "#a05195")
+"""For classes of a corpus beyond the four."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def class_colour(label: str, labels: Sequence[str]) -> str:
+    others = [name for name in labels if name not in CLASS_COLOURS]
+    return CLASS_COLOURS.get(label) or OTHER_COLOURS[others.index(label) % len(OTHER_COLOURS)]
+
+
+def family_colour(slug: str) -> str:
+    return FAMILY_COLOURS[systems.family(slug)]
+
+
+def learning_curves(history: pd.DataFrame, slugs: Sequence[str]) -> Figure:
+    """Accuracy on the part that chooses, epoch by epoch: a thin line each run, the chosen epoch a dot; one panel a system."""
+    figure, axes = plt.subplots(1, len(slugs), figsize=(3.2 * len(slugs), 2.7), sharey=True, squeeze=False, layout="constrained")
+    for axis, slug in zip(axes[0], slugs, strict=True):
+        for _, run in history[history["system"] == slug].groupby("run"):
+            best = run.loc[run["chooser_wa"].idxmax()]
+            axis.plot(run["epoch"], 100 * run["chooser_wa"], color=family_colour(slug), alpha=0.45, linewidth=1)
+            axis.plot(best["epoch"], 100 * best["chooser_wa"], "o", color=family_colour(slug), markersize=4.5)
+        axis.set_title(title(slug), fontsize="medium")
+        axis.set_xlabel("epoch")
+    axes[0][0].set_ylabel("validation WA (%)")
+    return figure
+
+
+def fold_points(runs: pd.DataFrame, slugs: Sequence[str], measure: str = "ua") -> Figure:
+    """Every fold and seed a point, a line at the mean: one row a system, one panel a protocol."""
+    protocols = list(dict.fromkeys(runs["protocol"]))
+    slugs = [slug for slug in slugs if (runs["system"] == slug).any()]
+    height = 0.9 + 0.42 * len(slugs)
+    figure, axes = plt.subplots(1, len(protocols), figsize=(4.2 * len(protocols), height), sharex=True, sharey=True, squeeze=False, layout="constrained")
+    for axis, protocol in zip(axes[0], protocols, strict=True):
+        for row, slug in enumerate(slugs):
+            values = 100 * runs.query("protocol == @protocol and system == @slug")[measure].to_numpy()
+            spread = np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else np.zeros(len(values))
+            axis.plot(values, row + spread, "o", color=family_colour(slug), alpha=0.75, markersize=4.5, markeredgewidth=0)
+            if len(values):
+                axis.plot([values.mean()] * 2, [row - 0.32, row + 0.32], color=family_colour(slug), linewidth=2.2)
+        axis.set_title(f"protocol {protocol}", fontsize="medium")
+        axis.set_xlabel(f"{measure.upper()} (%)")
+        axis.set_yticks(range(len(slugs)), [title(slug) for slug in slugs])
+    axes[0][0].invert_yaxis()
+    return figure
+
+
+def confusion(matrices: dict[str, pd.DataFrame]) -> Figure:
+    """Row-normalised confusion matrices with their counts, side by side, one for each entry (name -> counts)."""
+    columns = min(len(matrices), 2)
+    rows = -(-len(matrices) // columns)
+    size = max(len(next(iter(matrices.values()))), 4)
+    figure, axes = plt.subplots(rows, columns, figsize=(0.95 * size * columns + 0.6, 0.95 * size * rows + 0.3), squeeze=False, layout="constrained")
+    for axis in axes.flat[len(matrices) :]:
+        axis.set_visible(False)
+    for axis, (name, counts) in zip(axes.flat, matrices.items(), strict=False):
+        shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(1, keepdims=True), 1)
+        axis.imshow(shares, cmap="PuBu", vmin=0, vmax=1, aspect="equal")
+        for (row, column), share in np.ndenumerate(shares):
+            colour = "white" if share > 0.55 else "#22304a"
+            axis.text(column, row - 0.08, f"{100 * share:.0f} %", ha="center", va="center", color=colour, fontsize="medium")
+            axis.text(column, row + 0.25, f"{counts.iat[row, column]}", ha="center", va="center", color=colour, fontsize="x-small")
+        axis.set_xticks(range(len(counts)), counts.columns)
+        axis.set_yticks(range(len(counts)), counts.index)
+        axis.set_title(name, fontsize="medium")
+        axis.set_xlabel("predicted")
+        axis.set_ylabel("true")
+        axis.spines[:].set_visible(False)
+        axis.tick_params(length=0)
+        axis.grid(False)
+    return figure
+
+
+def recalls(table: pd.DataFrame) -> Figure:
+    """Recall of each class with its interval over speakers (`tables.recall_table`), systems side by side."""
+    labels, slugs = list(dict.fromkeys(table["label"])), list(dict.fromkeys(table["slug"]))
+    figure, axis = plt.subplots(figsize=(7.2, 0.6 + 0.3 * len(labels) * max(len(slugs), 2)), layout="constrained")
+    step = 0.8 / len(slugs)
+    for index, slug in enumerate(slugs):
+        own = table[table["slug"] == slug].set_index("label").loc[labels]
+        place = np.arange(len(labels)) + (index - (len(slugs) - 1) / 2) * step
+        errors = np.abs(own[["low", "high"]].to_numpy().T - own["recall"].to_numpy())
+        marker = MARKERS[index % len(MARKERS)]
+        axis.errorbar(own["recall"], place, xerr=errors, fmt=marker, color=family_colour(slug), label=title(slug), markersize=5.5, capsize=0)
+    axis.set_yticks(range(len(labels)), labels)
+    axis.set_xlabel("recall (%), 95 % interval over speakers")
+    axis.set_xlim(0, 100)
+    axis.invert_yaxis()
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
+    return figure
+
+
+def projections(panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> Figure:
+    """UMAP panels: name -> (coordinates (utterances, 2), labels (utterances,) text, trustworthiness)."""
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.1 * columns, 4.1 * rows), squeeze=False, layout="constrained")
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    labels: list[str] = []
+    for axis, (name, (coordinates, classes, trust)) in zip(axes.flat, panels.items(), strict=False):
+        labels = list(dict.fromkeys([*labels, *(label for label in CLASS_COLOURS if label in set(classes)), *sorted(set(classes))]))
+        for index, label in enumerate(labels):
+            own = coordinates[classes == label]
+            marker = MARKERS[index % len(MARKERS)]
+            axis.plot(*own.T, marker, color=class_colour(label, labels), markersize=3.4, alpha=0.75, markeredgewidth=0, label=label)
+        axis.set_title(f"{name}\ntrustworthiness {trust:.2f}", fontsize="medium")
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.grid(False)
+    handles, names = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, markerscale=2)
+    return figure
+
+
+def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, points") -> Figure:
+    """Effects with their intervals: rows with `name`, `group`, `colour`, `effect`, `low`, `high`, and `claimed` or NaN."""
+    groups = list(dict.fromkeys(rows["group"]))
+    figure, axis = plt.subplots(figsize=(7.6, 0.8 + 0.33 * (len(rows) + len(groups))), layout="constrained")
+    place, ticks = 0.0, []
+    for group in groups:
+        axis.text(0, place, group, transform=axis.get_yaxis_transform(), ha="right", va="center", fontweight="bold", fontsize="small")
+        place += 1
+        for row in rows[rows["group"] == group].itertuples():
+            axis.plot([row.low, row.high], [place, place], color=row.colour, linewidth=2)
+            axis.plot(row.effect, place, "o", color=row.colour, markersize=6)
+            if not np.isnan(row.claimed):
+                axis.plot(row.claimed, place, "d", color=row.colour, markerfacecolor="none", markersize=7)
+            ticks.append((place, row.name))
+            place += 1
+        place += 0.4
+    axis.axvline(0, color="#7d8597", linewidth=1)
+    axis.set_yticks([tick for tick, _ in ticks], [name for _, name in ticks])
+    axis.set_ylim(place - 0.2, -0.8)
+    axis.grid(False, axis="y")
+    axis.set_xlabel(label)
+    return figure

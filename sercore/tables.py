@@ -1,0 +1,226 @@
+"""Tables of the book: published records in, frames out. Percentages throughout, UA first.
+
+A cell without a record is NaN, which the pages show as a dash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from . import claims, metrics, paper, results, statistics, systems
+from .corpora import LABELS
+
+TITLES = {
+    "baseline": "Baseline (softmax, attentive pooling)",
+    "combined": "Combined attentive pooling",
+    "chance": "Chance",
+    "majority": "Always the most frequent class",
+}
+RESAMPLES = claims.RESAMPLES
+
+
+def title(slug: str) -> str:
+    """A system's name as a reader meets it: `ams-s10-m0.4` -> `AMS, s = 10, m = 0.4`."""
+    if slug in TITLES:
+        return TITLES[slug]
+    name, _, settings = slug.partition("@")
+    parts = []
+    for part in name.split("+"):
+        family, *values = part.split("-")
+        symbols = {"s": "s", "m": "m", "g": "γ", "a": "α"}
+        numbers = ", ".join(f"{symbols[value[0]]} = {value[1:]}" for value in values)
+        parts.append(f"{ {'ams': 'AMS', 'focal': 'Focal loss'}[family]}, {numbers}" if values else TITLES[part])
+    return " + ".join(parts) + (f" ({settings})" if settings else "")
+
+
+def label_order(labels: Sequence[str]) -> list[str]:
+    """The classes in the order of the paper where they are its four, in the alphabet's elsewhere."""
+    found = set(labels)
+    return [label for label in LABELS if label in found] if found <= set(LABELS) else sorted(found)
+
+
+def coded(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The frame with `label` and `prediction` as numbers in the order of `label_order`."""
+    codes = {label: index for index, label in enumerate(label_order(predictions["label"].unique()))}
+    return predictions.assign(label=predictions["label"].map(codes), prediction=predictions["prediction"].map(codes))
+
+
+def all_predictions(folder: str | Path | None = None, protocols: Sequence[str] = ("speaker", "paper")) -> pd.DataFrame:
+    """Every prediction published under `protocols`, with whole labels: what `sercore.claims.settle` takes."""
+    frames = [results.predictions(corpus, name, folder) for corpus, name in results.published(folder) if name in protocols]
+    columns = [*results.NAME, "utterance", "speaker", "label", "prediction"]
+    return pd.concat([frame[columns] for frame in frames], ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+def references(corpus: str, folder: str | Path | None = None) -> pd.DataFrame:
+    """What asks for no training: chance and majority, as rows with `slug`, `ua`, `wa`."""
+    counts = results.utterances(corpus, folder)["label"].value_counts()
+    chance, most = 100 / len(counts), 100 * counts.max() / counts.sum()
+    return pd.DataFrame({"slug": ["chance", "majority"], "ua": [chance, chance], "wa": [chance, most]})
+
+
+def systems_table(
+    corpus: str, protocol: str, slugs: Sequence[str], seeds: Sequence[int] | None = None, folder: str | Path | None = None
+) -> pd.DataFrame:
+    """One row a system: UA and WA pooled with intervals over speakers, over folds, the paired gain, and the costs.
+
+    The gain is over `baseline`, p by the paired bootstrap, Holm's correction over the rows. Only systems that were
+    measured on every fold stand here; chance and majority close the table.
+    """
+    frame = coded(results.predictions(corpus, protocol, folder))
+    runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol")
+    if seeds is not None:
+        frame, runs = frame[frame["seed"].isin(seeds)], runs[runs["seed"].isin(seeds)]
+    tallies = {slug: statistics.tally(frame[frame["system"] == slug]) for slug in slugs if (frame["system"] == slug).any()}
+    rows = []
+    for slug, tally in tallies.items():
+        own, mine = frame[frame["system"] == slug], runs[runs["system"] == slug]
+        row = {"slug": slug, "system": title(slug), "seeds": len(tally.seeds)}
+        for measure in ("ua", "wa"):
+            pooled = statistics.bootstrap_speakers(tally, measure, RESAMPLES)
+            mean, deviation = statistics.fold_mean_sd(own, measure)
+            row |= {measure: 100 * pooled.estimate, f"{measure}_low": 100 * pooled.low, f"{measure}_high": 100 * pooled.high}
+            row |= {f"{measure}_fold_mean": 100 * mean, f"{measure}_fold_sd": 100 * deviation}
+        if slug != "baseline" and "baseline" in tallies:
+            gain = statistics.paired_difference(tally, tallies["baseline"], "ua", RESAMPLES)
+            row |= {"gain": 100 * gain.estimate, "gain_low": 100 * gain.low, "gain_high": 100 * gain.high, "p": gain.p}
+        row |= {"ece": 100 * mine["ece"].mean(), "parameters": int(mine["parameters"].iloc[0]), "epochs": mine["epochs"].mean()}
+        row["seconds_per_epoch"] = (mine["seconds"] / mine["epochs"]).mean()
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    if "p" in table:
+        table["p_holm"] = statistics.holm(table["p"].to_numpy(float))
+    reference = references(corpus, folder)
+    return pd.concat([table, reference.assign(system=reference["slug"].map(TITLES))], ignore_index=True)
+
+
+def table_1(folder: str | Path | None = None, protocols: Sequence[str] = ("speaker", "paper")) -> pd.DataFrame:
+    """Table 1: the paper's prior art and baseline in UA on IEMOCAP, and our baseline on every published corpus.
+
+    Columns: Method, Reported by, Corpus, Protocol, UA (%), 95 % low, 95 % high, Parameters.
+    """
+    reported = paper.table_1()
+    rows = [
+        {"Method": row.system, "Reported by": "the paper", "Corpus": "IEMOCAP", "Protocol": _protocol_of(row.group), "UA (%)": row.ua}
+        for row in reported.itertuples()
+    ]
+    cells = results.published(folder)
+    for protocol in protocols:
+        if ("iemocap", protocol) not in cells:
+            rows.append({"Method": "Our baseline", "Reported by": "not yet measured", "Corpus": "IEMOCAP", "Protocol": protocol})
+    for corpus, protocol in cells:
+        if protocol not in protocols:
+            continue
+        frame = results.predictions(corpus, protocol, folder)
+        own = frame[frame["system"] == "baseline"]
+        if own.empty:
+            continue
+        measured = statistics.bootstrap_speakers(coded(own), "ua", RESAMPLES)
+        parameters = results.runs(folder).query("corpus == @corpus and system == 'baseline'")["parameters"].iloc[0]
+        row = {"Method": "Our baseline", "Reported by": "this code", "Corpus": corpus_title(corpus), "Protocol": protocol}
+        row |= {"UA (%)": 100 * measured.estimate, "95 % low": 100 * measured.low, "95 % high": 100 * measured.high}
+        rows.append(row | {"Parameters": parameters})
+        for reference in references(corpus, folder).itertuples():
+            row = {"Method": TITLES[reference.slug], "Reported by": "arithmetic", "Corpus": corpus_title(corpus), "Protocol": protocol}
+            rows.append(row | {"UA (%)": reference.ua})
+    columns = ["Method", "Reported by", "Corpus", "Protocol", "UA (%)", "95 % low", "95 % high", "Parameters"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
+    """Table 2 under one protocol: the paper's UA and WA on IEMOCAP beside ours on every published corpus.
+
+    One row a system of Table 2, then combinations that were measured, then chance and majority. For each corpus: UA,
+    its 95 % interval over speakers, WA, and the paired gain in UA over the baseline with its interval. IEMOCAP's columns
+    are empty until somebody runs on it.
+    """
+    reported = paper.table_2().set_index("slug")
+    corpora = [corpus for corpus, name in results.published(folder) if name == protocol]
+    order = ["iemocap", *[corpus for corpus in corpora if corpus != "iemocap"]]
+    measured = {
+        corpus: systems_table(corpus, protocol, _measured(corpus, protocol, folder), folder=folder).set_index("slug") for corpus in corpora
+    }
+    slugs = list(systems.TABLE_2)
+    slugs += sorted({slug for table in measured.values() for slug in table.index} - {*slugs, "chance", "majority"})
+    rows = []
+    for slug in [*slugs, "chance", "majority"]:
+        row = {"System": title(slug), "Slug": slug}
+        row |= {f"Paper {m.upper()}": reported[m].get(slug, np.nan) for m in ("ua", "wa")}
+        for corpus in order:
+            name = corpus_title(corpus)
+            own = measured[corpus].loc[slug] if corpus in measured and slug in measured[corpus].index else {}
+            row |= {f"{name} UA": own.get("ua", np.nan), f"{name} 95 %": interval(own, "ua"), f"{name} WA": own.get("wa", np.nan)}
+            row |= {f"{name} gain": own.get("gain", np.nan), f"{name} gain 95 %": interval(own, "gain", sign=True)}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def interval(row: pd.Series | dict, measure: str, sign: bool = False) -> str | None:
+    """`61.2 to 70.1` from `<measure>_low` and `<measure>_high`, or None."""
+    low, high = row.get(f"{measure}_low", np.nan), row.get(f"{measure}_high", np.nan)
+    plus = "+" if sign else ""
+    return None if np.isnan(low) else f"{low:{plus}.1f} to {high:{plus}.1f}".replace("-", "−")
+
+
+def recall_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
+    """Recall of each class in percent with intervals over speakers: one row a system and class."""
+    frame = results.predictions(corpus, protocol, folder)
+    order, numbers = label_order(frame["label"].unique()), coded(frame)
+    rows = []
+    for slug in slugs:
+        own = numbers[numbers["system"] == slug]
+        if own.empty:
+            continue
+        tally = statistics.tally(own)
+        for index, label in enumerate(order):
+            found = statistics.bootstrap_speakers(tally, statistics.recall_of(index), RESAMPLES)
+            row = {"slug": slug, "label": label, "recall": 100 * found.estimate}
+            rows.append(row | {"low": 100 * found.low, "high": 100 * found.high})
+    return pd.DataFrame(rows)
+
+
+def confusion(corpus: str, protocol: str, slug: str, folder: str | Path | None = None) -> pd.DataFrame:
+    """Counts over all folds and seeds, true classes down and predicted classes across."""
+    frame = results.predictions(corpus, protocol, folder).query("system == @slug")
+    order, numbers = label_order(frame["label"].unique()), coded(frame)
+    counts = metrics.confusion(numbers["label"].to_numpy(), numbers["prediction"].to_numpy(), len(order))
+    return pd.DataFrame(counts, index=pd.Index(order, name="true"), columns=order)
+
+
+def geometry_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
+    """Compactness of the deep features of test utterances, computed in each fold and averaged: one row a system."""
+    from . import geometry
+
+    frame = results.features(corpus, protocol, folder)
+    labels = results.utterances(corpus, folder).set_index("id")["label"]
+    codes = {label: index for index, label in enumerate(label_order(labels.unique()))}
+    accuracy = results.runs(folder).query("corpus == @corpus and protocol == @protocol").set_index("run")["ua"]
+    rows = []
+    for (slug, run), own in frame.groupby(["system", "run"]):
+        if slug in slugs:
+            classes = own["utterance"].map(labels).map(codes).to_numpy()
+            rows.append({"slug": slug, **geometry.compactness(np.stack(own["features"]), classes), "ua": 100 * accuracy[run]})
+    table = pd.DataFrame(rows)
+    return table if table.empty else table.groupby("slug").mean().reindex([slug for slug in slugs if slug in set(table["slug"])]).reset_index()
+
+
+def corpus_title(name: str) -> str:
+    """The short name of a corpus in headings; that of synthetic speech says so."""
+    short = {"emodb": "EmoDB", "nemo": "nEMO", "ravdess": "RAVDESS", "cremad": "CREMA-D", "iemocap": "IEMOCAP", "demo": "demo (synthetic)"}
+    return short.get(name, name)
+
+
+def _measured(corpus: str, protocol: str, folder: str | Path | None) -> list[str]:
+    """Systems with a run on each fold, those of Table 2 first."""
+    runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol")
+    folds = runs.groupby("system")["fold"].nunique()
+    whole = [slug for slug in folds.index if folds[slug] == folds.max() and "@" not in slug]
+    return [slug for slug in systems.TABLE_2 if slug in whole] + sorted(set(whole) - set(systems.TABLE_2))
+
+
+def _protocol_of(group: str) -> str:
+    return "paper" if group == "baseline" else "as its authors chose"

@@ -1,0 +1,48 @@
+"""Shared ground of the tests: where real corpora lie, a cache of their own, and a tiny corpus that trains in a second."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+LABELS = ("angry", "happy", "sad", "neutral")
+
+
+@pytest.fixture(scope="session")
+def corpora_root() -> Path:
+    """The real corpora: SERCORE_DATA, or a folder shared/corpora beside the checkout; tests skip loudly without."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "corpora"
+    for root in (os.environ.get("SERCORE_DATA_OF_TESTS"), str(beside)):
+        if root and Path(root).is_dir():
+            return Path(root)
+    pytest.skip("REAL CORPORA NOT FOUND: set SERCORE_DATA to the folder that holds emodb, nemo and ravdess")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_places(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or writes the user's cache, runs or results."""
+    os.environ["SERCORE_DATA_OF_TESTS"] = os.environ.pop("SERCORE_DATA", "")
+    os.environ["SERCORE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["SERCORE_RUNS"] = str(tmp_path_factory.mktemp("runs"))
+    os.environ["SERCORE_RESULTS"] = str(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="session")
+def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 60 half-second tones by five speakers: each class has its own pitch, each speaker its own colour."""
+    folder, random, rows = tmp_path_factory.mktemp("tones"), np.random.default_rng(0), []
+    time = np.arange(8000) / 16_000
+    for speaker in range(5):
+        for index, label in enumerate(LABELS):
+            for take in range(3):
+                pitch = 200 * 2**index * (1 + 0.04 * speaker) * (1 + 0.02 * random.standard_normal())
+                wave = 0.3 * np.sin(2 * np.pi * pitch * time) + 0.01 * random.standard_normal(time.size)
+                name = f"{label}-{speaker}-{take}.wav"
+                soundfile.write(folder / name, wave, 16_000)
+                rows.append({"path": name, "label": label, "speaker": f"s{speaker}", "gender": "fm"[speaker % 2]})
+    table = folder / "tones.csv"
+    pd.DataFrame(rows).to_csv(table, index=False)
+    return table

@@ -1,0 +1,85 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from sercore.cli import app
+
+QUICK = ["--set", "max_epochs=1", "--set", "clip_seconds=0.5", "--set", "toolkit=pytorch"]
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+def test_help_names_every_command():
+    text = call("--help").output
+    for command in ("corpora", "fetch", "check", "systems", "run", "sweep", "status", "publish", "chapters", "predict"):
+        assert command in text
+        assert call(command, "--help").exit_code == 0
+
+
+def test_systems_lists_table_2_with_the_papers_numbers():
+    rows = json.loads(call("systems", "--json").output)
+    assert len(rows) == 14
+    assert rows[0] == {"slug": "baseline", "paper_ua": 62.3, "paper_wa": 61.0, "parameters": 359_556}
+    assert "ams-s30-m0.2" in call("systems").output
+
+
+def test_corpora_are_listed():
+    names = {row["name"] for row in json.loads(call("corpora", "--json").output)}
+    assert {"iemocap", "nemo", "emodb", "ravdess", "cremad", "demo"} <= names
+
+
+def test_run_publish_status_and_predict_as_a_user_would(tones, tmp_path):
+    runs, results = tmp_path / "runs", tmp_path / "results"
+    ran = call("run", tones, "speaker", "baseline", "--fold", 1, "--runs", runs, *QUICK)
+    assert ran.exit_code == 0 and "UA" in ran.output and "chosen on validation" in ran.output
+    facts = json.loads(call("run", tones, "speaker", "baseline", "--fold", 1, "--runs", runs, "--json", *QUICK).output)
+    assert facts["fold"] == 1
+    assert call("publish", "--runs", runs, "--results", results).exit_code == 0
+    status = json.loads(call("status", tones, "--systems", "claims", "--protocols", "speaker", "--runs", runs, "--results", results, "--json").output)
+    assert [row["published"] for row in status] == [1, 0, 0, 0] and status[0]["missing"] == 4
+    wave = next(tones.parent.glob("*.wav"))
+    labelled = json.loads(call("predict", wave, "--model", runs / facts["run"], "--json").output)
+    assert labelled[0]["label"] in facts["classes"]
+    assert sum(labelled[0][label] for label in facts["classes"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_check_exits_1_where_something_is_wrong(tones, tmp_path):
+    assert call("check", tones).exit_code == 0
+    (tmp_path / "table.csv").write_text("path,label\nbad.wav,sad\n")
+    (tmp_path / "bad.wav").write_bytes(b"no audio")
+    checked = call("check", tmp_path / "table.csv")
+    assert checked.exit_code in (1, 2) and "bad.wav" in checked.output
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["run", "emodbb", "speaker", "baseline"], "emodb"),
+        (["run", "TONES", "random", "baseline"], "unknown protocol"),
+        (["run", "TONES", "speaker", "amsoftmax"], "unknown system"),
+        (["run", "TONES", "speaker", "baseline", "--set", "epochs=3"], "unknown settings: epochs"),
+        (["run", "TONES", "speaker", "baseline", "--set", "epochs"], "write setting=value"),
+        (["predict", "absent.wav"], "absent.wav"),
+        (["publish", "--runs", "nowhere"], "no finished run"),
+    ],
+)
+def test_bad_input_is_told_in_one_line_without_a_traceback(tones, arguments, message):
+    command = [sys.executable, "-m", "sercore.cli", *(str(tones) if part == "TONES" else part for part in arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_python_api_of_the_readme(tones, tmp_path):
+    import sercore
+
+    assert sercore.build("baseline").num_parameters() == 359_556 and sercore.build("combined").num_parameters() == 359_812
+    assert len(sercore.load(str(tones))) == 60
+    folder = sercore.run(str(tones), "speaker", "baseline", runs=tmp_path, overrides={"max_epochs": 1, "clip_seconds": 0.5})
+    wave = str(next(tones.parent.glob("*.wav")))
+    for _ in range(2):  # a module must not take the function's place
+        assert len(sercore.predict([wave, wave], model=folder)) == 2

@@ -1,0 +1,58 @@
+import pytest
+
+from sercore import SercoreError, paper, systems
+from sercore.config import Config
+
+
+def test_every_wrong_setting_is_named_at_once():
+    with pytest.raises(SercoreError, match=r"(?s)toolkit='tf'.*learning_rate=0.*dropout=1.5"):
+        Config(toolkit="tf", learning_rate=0, dropout=1.5)
+
+
+def test_unknown_settings_are_named_with_those_there_are():
+    with pytest.raises(SercoreError, match="batchsize, momentum; there are: loss"):
+        Config().replace(batchsize=8, momentum=0.9)
+
+
+def test_text_becomes_the_settings_type():
+    config = Config().replace(max_epochs="3", masked="true", margin="0.2", alpha="1,2,3,4", scale=30)
+    assert (config.max_epochs, config.masked, config.margin, config.alpha, config.scale) == (3, True, 0.2, (1, 2, 3, 4), 30.0)
+    with pytest.raises(SercoreError, match="max_epochs='many' is not a int"):
+        Config().replace(max_epochs="many")
+
+
+def test_json_round_trip():
+    config = Config().replace(alpha=(1.0, 2.0, 3.0, 4.0), loss="focal")
+    assert Config.from_dict(__import__("json").loads(config.to_json())) == config
+
+
+def test_table_2_has_the_papers_14_systems_in_its_order():
+    assert list(systems.TABLE_2) == list(paper.table_2()["slug"])
+    assert len(systems.TABLE_2) == 14
+
+
+def test_overrides_of_each_family():
+    ams, focal, combined = (systems.config(slug) for slug in ("ams-s30-m0.2", "focal-g5-a4", "combined"))
+    assert (ams.loss, ams.scale, ams.margin, ams.pooling) == ("ams", 30, 0.2, "attentive")
+    assert (focal.loss, focal.gamma, focal.alpha) == ("focal", 5, 4)
+    assert (combined.loss, combined.pooling) == ("softmax", "combined")
+
+
+def test_slugs_combine_and_take_settings():
+    config = systems.config("focal-g1-a2+ams-s20-m0.3+combined@masked=true,batch_size=8")
+    assert (config.loss, config.scale, config.margin, config.gamma, config.pooling) == ("ams+focal", 20, 0.3, 1, "combined")
+    assert config.masked and config.batch_size == 8
+    assert systems.family("ams-s10-m0.4+combined") == "combination"
+    assert systems.family("focal-g2-a2@batch_size=8") == "focal"
+
+
+@pytest.mark.parametrize("slug", ["amd-s10-m0.4", "baseline+", "baseline@masked", "ams-s10", ""])
+def test_unreadable_slugs_are_refused(slug):
+    with pytest.raises(SercoreError):
+        systems.config(slug)
+
+
+def test_expand_spells_out_groups_once():
+    assert systems.expand("claims,baseline") == list(systems.CLAIMS)
+    assert systems.expand("baseline@masked=true,batch_size=8,combined") == ["baseline@masked=true,batch_size=8", "combined"]
+    assert len(systems.expand("table2")) == 14

@@ -1,0 +1,124 @@
+import hashlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
+
+from sercore import SercoreError, results, sweep, tables
+
+QUICK = {"max_epochs": "2", "clip_seconds": "0.5", "toolkit": "pytorch"}
+
+
+@pytest.fixture(scope="module")
+def published(tones, tmp_path_factory):
+    """(runs, results) of two systems on all folds under both protocols."""
+    runs, target = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("published")
+    sweep.sweep(sweep.plan(str(tones), "baseline,combined", "speaker,paper"), runs, overrides=QUICK)
+    assert results.publish(runs, target) == 20
+    return runs, target
+
+
+def test_every_published_number_follows_from_its_probabilities(published):
+    _, target = published
+    runs = results.runs(target).set_index("run")
+    for corpus, name in results.published(target):
+        for run, frame in results.predictions(corpus, name, target).groupby("run"):
+            assert accuracy_score(frame["label"], frame["prediction"]) == pytest.approx(runs.at[run, "wa"], abs=1e-12)
+            assert balanced_accuracy_score(frame["label"], frame["prediction"]) == pytest.approx(runs.at[run, "ua"], abs=1e-12)
+
+
+def test_the_schema_is_the_documented_one(published):
+    _, target = published
+    assert set(results.RUN_COLUMNS) <= set(results.runs(target).columns)
+    raw = pd.read_parquet(target / "predictions" / "tones-speaker.parquet")
+    assert list(raw.columns) == ["run", "utterance", "speaker", "label", "p_angry", "p_happy", "p_sad", "p_neutral"]
+    assert len(raw) == 2 * 60 and raw["p_angry"].dtype == np.float32
+    features = results.features("tones", "speaker", target)
+    assert {len(values) for values in features["features"]} == {64, 128}
+    assert list(results.history(target).columns[-6:]) == ["epoch", "train_loss", "chooser_loss", "chooser_wa", "chooser_ua", "seconds"]
+
+
+def test_split_files_carry_the_checksum_of_their_runs(published):
+    _, target = published
+    for name, group in results.runs(target).groupby("protocol"):
+        text = (target / "splits" / f"tones-{name}.csv").read_bytes()
+        assert set(group["split"]) == {hashlib.sha256(text).hexdigest()}
+
+
+def test_publishing_again_changes_nothing_and_keeps_what_came_from_elsewhere(published, tones, tmp_path):
+    runs, target = published
+    before = {path: path.read_bytes() for path in results.files(target)}
+    results.publish(runs, target)
+    assert {path: path.read_bytes() for path in results.files(target)} == before
+    sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "3"), tmp_path, overrides=QUICK)
+    assert results.publish(tmp_path, target) == 25
+    assert set(results.predictions("tones", "speaker", target)["seed"]) == {0, 3}
+
+
+def test_nothing_finished_is_an_error(tmp_path):
+    with pytest.raises(SercoreError, match="no finished run"):
+        results.publish(tmp_path, tmp_path / "results")
+
+
+def test_records_whose_epoch_was_chosen_otherwise_are_refused(published, tmp_path):
+    table = results.runs(published[1])
+    table.assign(chosen_by=["test", *table["chosen_by"][1:]]).to_parquet(tmp_path / "runs.parquet")
+    with pytest.raises(SercoreError, match="not chosen as its protocol says"):
+        results.runs(tmp_path)
+    table.drop(columns="chosen_by").to_parquet(tmp_path / "runs.parquet")
+    with pytest.raises(SercoreError, match="no column chosen_by"):
+        results.runs(tmp_path)
+
+
+def test_runs_on_different_data_do_not_stand_together(published, tmp_path):
+    table = results.runs(published[1])
+    table.assign(data=["other", *table["data"][1:]]).to_parquet(tmp_path / "runs.parquet")
+    with pytest.raises(SercoreError, match="tones: runs on 2 different data"):
+        results.runs(tmp_path)
+
+
+def test_an_empty_folder_is_an_empty_frame(tmp_path):
+    assert results.runs(tmp_path).empty and results.published(tmp_path) == []
+    with pytest.raises(SercoreError, match="sercore publish"):
+        results.predictions("emodb", "paper", tmp_path)
+
+
+def test_table_2_stands_beside_the_paper(published):
+    table = tables.table_2("speaker", published[1]).set_index("Slug")
+    assert list(table.index[:14]) == list(tables.systems.TABLE_2) and list(table.index[-2:]) == ["chance", "majority"]
+    assert table.at["ams-s10-m0.4", "Paper UA"] == 66.7 and np.isnan(table.at["ams-s10-m0.4", "tones UA"])
+    assert table["IEMOCAP UA"].isna().all() and not np.isnan(table.at["combined", "tones gain"])
+    assert table.at["chance", "tones UA"] == 25.0
+
+
+def test_systems_table_counts_and_corrects(published):
+    table = tables.systems_table("tones", "speaker", ["baseline", "combined"], folder=published[1]).set_index("slug")
+    assert table.at["baseline", "ua_low"] <= table.at["baseline", "ua"] <= table.at["baseline", "ua_high"]
+    assert table.at["combined", "p_holm"] == table.at["combined", "p"] and table.at["combined", "parameters"] == 360_068
+    assert table.at["combined", "gain"] == pytest.approx(table.at["combined", "ua"] - table.at["baseline", "ua"])
+
+
+def test_table_1_names_who_reports_what(published):
+    table = tables.table_1(published[1])
+    ours = table[table["Reported by"] == "this code"]
+    assert set(ours["Corpus"]) == {"tones"} and set(ours["Protocol"]) == {"paper", "speaker"}
+    assert (table["Reported by"] == "the paper").sum() == 8 and (table["Reported by"] == "not yet measured").sum() == 2
+
+
+def test_other_tables(published):
+    folder = published[1]
+    counts = tables.confusion("tones", "speaker", "baseline", folder)
+    assert counts.to_numpy().sum() in (60, 120) and list(counts.columns) == ["angry", "happy", "sad", "neutral"]
+    recall = tables.recall_table("tones", "paper", ["baseline", "combined"], folder)
+    assert len(recall) == 8 and recall["recall"].between(0, 100).all()
+    geometry = tables.geometry_table("tones", "speaker", ["baseline", "combined"], folder)
+    assert {"ratio", "silhouette", "purity"} <= set(geometry.columns) and len(geometry) == 2
+
+
+@pytest.mark.parametrize(
+    "slug, name",
+    [("ams-s10-m0.4", "AMS, s = 10, m = 0.4"), ("focal-g2-a1", "Focal loss, γ = 2, α = 1"), ("baseline@masked=true", "Baseline (softmax, attentive pooling) (masked=true)")],
+)
+def test_titles(slug, name):
+    assert tables.title(slug) == name

@@ -1,0 +1,183 @@
+"""Training on tones: what a run does, what it must never do, and that a kill changes nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from sercore import SercoreError, experiment, protocol, records, training
+from sercore.config import Config
+from sercore.model import build
+
+QUICK = {"max_epochs": 3, "clip_seconds": 0.5, "toolkit": "pytorch", "learning_rate": 3e-3}
+
+
+@pytest.fixture(scope="module")
+def prepared(tones):
+    return experiment.prepare(str(tones))
+
+
+def parts_of(prepared, name="speaker", fold=0):
+    split = protocol.splits(prepared.utterances, name)
+    return {part: np.searchsorted(prepared.data.mels.ids, ids) for part, ids in protocol.parts(split, fold).items()}
+
+
+def fitted(prepared, seed=0, checkpoint=None, identity="x", report=None, **settings):
+    model, rows = build(Config(**{**QUICK, **settings})), parts_of(prepared)
+    history = training.fit(model, prepared.data, rows["train"], rows["validation"], seed, checkpoint, identity, report)
+    return model, history
+
+
+def same(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "ams", "focal", "ams+focal"])
+@pytest.mark.parametrize("pooling", ["attentive", "combined"])
+def test_every_system_learns_the_tones(prepared, loss, pooling):
+    _, history = fitted(prepared, loss=loss, pooling=pooling, max_epochs=4, patience=9)
+    assert history.epochs[-1]["train_loss"] < history.epochs[0]["train_loss"]
+    assert all(np.isfinite(list(epoch.values())).all() for epoch in history.epochs)
+
+
+def test_same_seed_same_result_other_seed_another(prepared):
+    (first, a), (second, b), (other, _) = fitted(prepared, seed=1), fitted(prepared, seed=1), fitted(prepared, seed=2)
+    assert same(first.state_dict(), second.state_dict())
+    assert [e["train_loss"] for e in a.epochs] == [e["train_loss"] for e in b.epochs]
+    assert not same(first.state_dict(), other.state_dict())
+
+
+def test_broken_off_training_goes_on_to_the_same_result_bit_for_bit(prepared, tmp_path):
+    whole, history = fitted(prepared)
+    path = tmp_path / "checkpoint.pt"
+
+    def break_off(values, config):
+        if values["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(prepared, checkpoint=path, report=break_off)
+    torch.randn(11)
+    resumed, again = fitted(prepared, checkpoint=path)
+    assert same(whole.state_dict(), resumed.state_dict())
+    assert [e["chooser_loss"] for e in history.epochs] == [e["chooser_loss"] for e in again.epochs]
+
+
+def test_checkpoints_of_other_settings_or_damaged_ones_start_over_and_say_so(prepared, tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    fitted(prepared, checkpoint=path, identity="one")
+    with pytest.warns(UserWarning, match="other settings or data"):
+        model, _ = fitted(prepared, checkpoint=path, identity="two")
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.warns(UserWarning, match="cannot be read"):
+        again, _ = fitted(prepared, checkpoint=path, identity="two")
+    assert same(model.state_dict(), again.state_dict())
+
+
+def test_best_epoch_is_restored(prepared):
+    model, history = fitted(prepared, max_epochs=6, patience=9)
+    found = training.evaluate(model, prepared.data, parts_of(prepared)["validation"])
+    assert found["chooser_wa"] == max(epoch["chooser_wa"] for epoch in history.epochs)
+    assert history.epochs[history.chosen_epoch - 1]["chooser_loss"] == pytest.approx(found["chooser_loss"])
+
+
+def test_early_stopping_counts_epochs_without_a_better_one():
+    config = Config(max_epochs=100, patience=2)
+    accuracies, history = [0.2, 0.5, 0.5, 0.4], training.History()
+    stopped = []
+    for epoch, accuracy in enumerate(accuracies, 1):
+        history.epochs.append({"epoch": epoch, "chooser_wa": accuracy})
+        stopped.append(history.exhausted(config))
+    assert stopped == [False, False, False, True] and history.chosen_epoch == 2
+
+
+class Guarded(training.Labelled):
+    """Data that notes every access, and the moment at which training ended."""
+
+    def batch(self, indices, frames):
+        self.__dict__.setdefault("seen", []).append(np.asarray(indices))
+        return super().batch(indices, frames)
+
+
+@pytest.mark.parametrize("name", ["speaker", "paper"])
+def test_the_test_part_is_read_once_after_the_epoch_was_chosen(prepared, name):
+    data, rows = Guarded(prepared.data.mels, prepared.data.labels, prepared.data.classes), parts_of(prepared, name)
+    model = build(Config(**QUICK))
+    training.fit(model, data, rows["train"], rows["validation"])
+    during = np.concatenate(data.seen)
+    assert not set(during) & set(rows["test"])
+    assert set(during) == set(rows["train"]) | set(rows["validation"])
+    data.seen.clear()
+    training.predict(model, data, rows["test"])
+    assert sorted(np.concatenate(data.seen)) == sorted(rows["test"])
+
+
+def test_normalisation_never_sees_validation_or_test(prepared):
+    model, _ = fitted(prepared, max_epochs=1)
+    mean, _ = prepared.data.mels.normalisation(parts_of(prepared)["train"], 50)
+    assert torch.equal(model.mean, mean)
+
+
+def test_a_record_is_complete_and_honest(tones, tmp_path):
+    folder = experiment.run(str(tones), "speaker", "combined", seed=1, fold=2, runs=tmp_path, overrides=QUICK)
+    facts, test, history = records.read_facts(folder), records.read_test(folder), records.read_history(folder)
+    assert folder.name == "tones-speaker-combined-seed1-fold2" and sorted(p.name for p in folder.iterdir()) == sorted(records.FILES)
+    assert facts["chosen_by"] == "validation" and facts["parameters"] == 359_812 + 256  # PyTorch's second bias is trained here
+    assert facts["config"]["max_epochs"] == 3 and len(history) == facts["epochs"] == 3
+    assert {"commit", "versions", "processor", "split", "data", "finished", "threads"} <= set(facts)
+    assert test["probabilities"].dtype == np.float32 and test["features"].dtype == np.float16
+    assert test["features"].shape == (12, 128)
+    predicted = np.array(facts["classes"])[test["probabilities"].argmax(1)]
+    assert facts["wa"] == np.mean(predicted == test["label"])
+    assert set(test["speaker"]) == {test["speaker"][0]}
+    model, classes, origin = records.load_model(folder / "model.pt")
+    assert origin["run"] == folder.name and list(classes) == facts["classes"] and not model.training
+
+
+def test_leaky_says_that_the_test_part_chose(tones, tmp_path):
+    folder = experiment.run(str(tones), "leaky", "baseline", runs=tmp_path, overrides={**QUICK, "max_epochs": 1})
+    assert records.read_facts(folder)["chosen_by"] == "test"
+
+
+def test_finished_runs_are_kept_and_other_settings_refused(tones, tmp_path):
+    first = experiment.run(str(tones), "speaker", "baseline", runs=tmp_path, overrides={**QUICK, "max_epochs": 1})
+    before = (first / "run.json").stat().st_mtime_ns
+    again = experiment.run(str(tones), "speaker", "baseline", runs=tmp_path, overrides={**QUICK, "max_epochs": 1})
+    assert again == first and (first / "run.json").stat().st_mtime_ns == before
+    with pytest.raises(SercoreError, match="max_epochs: 1 then, 2 now"):
+        experiment.run(str(tones), "speaker", "baseline", runs=tmp_path, overrides={**QUICK, "max_epochs": 2})
+
+
+def test_a_killed_run_leaves_no_half_record_and_ends_as_an_unbroken_one(tones, tmp_path):
+    settings = {**QUICK, "max_epochs": 5, "patience": 9}
+    program = f"from sercore import experiment\nexperiment.run({str(tones)!r}, 'paper', 'baseline', runs={str(tmp_path / 'a')!r}, overrides={settings!r})"
+    process = subprocess.Popen([sys.executable, "-c", program])
+    checkpoint = tmp_path / "a" / "tones-paper-baseline-seed0-fold0.partial" / "checkpoint.pt"
+    deadline = time.time() + 60
+    while not checkpoint.exists() and time.time() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not records.finished(tmp_path / "a", records.RunName("tones", "paper", "baseline", 0, 0))
+    resumed = experiment.run(str(tones), "paper", "baseline", runs=tmp_path / "a", overrides=settings)
+    unbroken = experiment.run(str(tones), "paper", "baseline", runs=tmp_path / "b", overrides=settings)
+    for key, value in records.read_test(unbroken).items():
+        np.testing.assert_array_equal(records.read_test(resumed)[key], value)
+    volatile = {"seconds", "seconds_last_start", "finished", "folder"}
+    a, b = (records.read_facts(folder) for folder in (resumed, unbroken))
+    assert json.dumps({k: v for k, v in a.items() if k not in volatile}) == json.dumps({k: v for k, v in b.items() if k not in volatile})
+
+
+def test_a_damaged_model_file_is_named(tmp_path):
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"nothing")
+    with pytest.raises(SercoreError, match="model.pt is not a model"):
+        records.load_model(path)
+    with pytest.raises(SercoreError, match="no such model"):
+        records.load_model(tmp_path / "absent.pt")
