@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from sercore import SercoreError, results, sweep, tables
 
-QUICK = {"max_epochs": "2", "clip_seconds": "0.5", "toolkit": "pytorch"}
+QUICK = {"max_epochs": "2", "clip_seconds": "0.7", "toolkit": "pytorch"}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from sercore import SercoreError, records, results, sweep
 
-QUICK = {"max_epochs": "2", "clip_seconds": "0.5", "toolkit": "pytorch"}
+QUICK = {"max_epochs": "2", "clip_seconds": "0.7", "toolkit": "pytorch"}
 OPTIONS = [option for key, value in QUICK.items() for option in ("--set", f"{key}={value}")]
 
 

@@ -1,0 +1,187 @@
+"""The book's own Sphinx extension: chapters are made, settings checked, mathematics brought, and warnings are errors.
+
+`jupyter-book build book` loads it by `_config.yml`. What Jupyter Book and Sphinx let pass in silence fails here: a chapter
+that cannot be executed, an unknown or doubled key of `_config.yml`, a page with a warning, a missing copy of MathJax.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jupyter_book.config
+import yaml
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+
+from sercore import SercoreError, chapters
+
+MATHJAX = "mathjax/tex-svg.js"
+MATHJAX_PACKAGE = "django-static-mathjax"
+READ_BY_JUPYTER_BOOK = {"only_build_toc_files", "project", "html.use_multitoc_numbering", "parse.myst_substitutions"}
+"""Keys that Jupyter Book reads, though neither its schema nor its defaults have them."""
+
+logger = logging.getLogger(__name__)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    # before the table of contents (900), so that Sphinx finds the chapters that its patterns mean
+    app.connect("config-inited", prepare, priority=100)
+    app.connect("autodoc-process-docstring", docstring_to_rst)
+    app.connect("build-finished", bring_mathjax, priority=600)
+    app.connect("build-finished", refuse_warnings, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def prepare(app: Sphinx, config: Config) -> None:
+    """Check the settings, then execute every chapter that is out of date."""
+    top = Path(app.srcdir).parent
+    problems = [*config_problems(top / "_config.yml", set(config.values)), *toc_problems(top / "_toc.yml")]
+    if mathjax_script() is None:
+        problems.append(f"MathJax is not installed: pip install {MATHJAX_PACKAGE}")
+    if problems:
+        raise ExtensionError("\n".join(problems))
+    config["mathjax_path"] = MATHJAX
+    try:
+        done = chapters.execute(app.srcdir, report=logger.info)
+    except SercoreError as error:
+        raise ExtensionError(str(error)) from None
+    logger.info(f"chapters: {len(done)} executed, the others are up to date")
+
+
+# ---- settings
+
+
+class _Strict(yaml.SafeLoader):
+    """A loader that remembers keys given twice, of which YAML keeps the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if keys.count(name) > 1:
+                raise yaml.MarkedYAMLError(problem=f"the key {name!r} is there twice", problem_mark=key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def toc_problems(path: Path) -> list[str]:
+    """What is wrong with `_toc.yml` beyond what its own reader says."""
+    return _load(path)[1]
+
+
+def config_problems(path: Path, sphinx_values: set[str]) -> list[str]:
+    """What is wrong with `_config.yml`: keys that nothing reads, keys given twice."""
+    settings, problems = _load(path)
+    known = _known_keys() | READ_BY_JUPYTER_BOOK
+    for key in _keys(settings):
+        if key.startswith("sphinx.config."):
+            name = key.split(".")[2]
+            if name not in {*sphinx_values, "extensions"}:
+                problems.append(f"{path.name}: {key}: no extension of Sphinx has a setting {name!r}")
+        elif key not in known and not any(key.startswith(f"{free}.") for free in ("sphinx.local_extensions", "parse.myst_substitutions")):
+            problems.append(f"{path.name}: unknown key {key!r}")
+    return problems
+
+
+def _load(path: Path) -> tuple[dict[str, Any], list[str]]:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Strict) or {}, []
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        return {}, [f"{path.name}{line}: {error.problem}"]
+
+
+def _known_keys() -> set[str]:
+    """Dotted keys that Jupyter Book knows: those of its schema and of its defaults."""
+
+    def of_schema(schema: dict[str, Any], prefix: str = "") -> Iterator[str]:
+        for name, part in schema.get("properties", {}).items():
+            yield prefix + name
+            yield from of_schema(part, f"{prefix}{name}.")
+
+    schema = json.loads(jupyter_book.config.PATH_JSON_SCHEMA.read_text(encoding="utf-8"))
+    defaults = yaml.safe_load(jupyter_book.config.PATH_YAML_DEFAULT.read_text(encoding="utf-8"))
+    return {*of_schema(schema), *_keys(defaults)}
+
+
+def _keys(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in settings.items():
+        if not isinstance(value, dict) or not value:
+            yield f"{prefix}{name}"
+        elif f"{prefix}{name}." == "sphinx.config.":
+            yield from (f"sphinx.config.{key}" for key in value)
+        else:
+            yield f"{prefix}{name}"
+            yield from _keys(value, f"{prefix}{name}.")
+
+
+# ---- mathematics from the site itself
+
+
+def mathjax_script() -> Path | None:
+    """The installed copy of MathJax that sets formulas as SVG, fonts included."""
+    package = find_spec("mathjax")
+    for folder in package.submodule_search_locations or [] if package else []:
+        script = Path(folder) / "static" / "mathjax" / "es5" / "tex-svg.js"
+        if script.exists():
+            return script
+    return None
+
+
+def bring_mathjax(app: Sphinx, exception: Exception | None) -> None:
+    script = mathjax_script()
+    if exception is None and app.builder.format == "html" and script is not None:
+        target = Path(app.outdir) / "_static" / MATHJAX
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(script, target)
+
+
+# ---- warnings
+
+
+def refuse_warnings(app: Sphinx, exception: Exception | None) -> None:
+    """Any warning fails the build, after all of them have been shown."""
+    if exception is None and app._warncount:
+        # else the pages with warnings would count as read, and the next build would be silent
+        (Path(app.doctreedir) / "environment.pickle").unlink(missing_ok=True)
+        raise ExtensionError(f"{app._warncount} warnings, listed above: the book is built without any")
+
+
+# ---- docstrings are written in Markdown
+
+
+def docstring_to_rst(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Turn what Markdown and reStructuredText write differently: code, tables, indented examples."""
+    converted: list[str] = []
+    for line in lines:
+        is_row = line.strip().startswith("|") and line.strip().endswith("|")
+        if is_row:
+            cells = [_code(cell.strip()) for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
+            if all(re.fullmatch(r":?-+:?", cell) for cell in cells):
+                continue
+            if not converted or not converted[-1].startswith("     "):
+                converted += ["", ".. list-table::", "   :header-rows: 1", ""]
+            converted += [f"   {'*' if index == 0 else ' '} - {cell}" for index, cell in enumerate(cells)]
+            continue
+        starts_example = line.startswith("    ") and converted and not converted[-1].strip()
+        if starts_example and not _in_block(converted):
+            converted += ["::", ""]
+        converted.append(line if line.startswith("    ") else _code(line))
+    lines[:] = converted
+
+
+def _code(text: str) -> str:
+    return re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", text)
+
+
+def _in_block(lines: list[str]) -> bool:
+    """Whether the last line that is not empty is indented, or ends with `::`."""
+    before = next((line for line in reversed(lines) if line.strip()), "")
+    return before.startswith("  ") or before.rstrip().endswith("::")

@@ -1,0 +1,409 @@
+"""The book's chapters: notebooks in `book/notebooks`, executed by papermill into `book/` where they are out of date.
+
+A chapter is out of date when its source, its parameters, this package, the published records or a package that it
+computes with has changed. A source whose front matter says `sercore: {each: corpus}` is a template: it becomes one
+chapter for every experiment on every published corpus.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from . import protocol
+from .errors import SercoreError
+from .results import files, publish, results_folder
+from .results import runs as published_runs
+from .systems import TABLE_2, expand, family
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from nbformat import NotebookNode
+
+    from .records import RunName
+
+EXPERIMENTS: dict[str, tuple[str, ...]] = {
+    name: tuple(slug for slug in TABLE_2 if slug == "baseline" or family(slug) == name)
+    for name in ("baseline", "ams", "focal", "combined")
+}
+"""experiment -> the rows of Table 2 that it compares, the baseline first."""
+
+PACKAGE = Path(__file__).parent
+CODE = (".py", ".csv", ".mplstyle", ".pt")
+PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "matplotlib", "umap-learn", "soundfile", "soxr")
+KERNEL = "python3"
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A page of the book: its name in the address, the source of its notebook, and what papermill gives it."""
+
+    name: str
+    source: Path
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def wanted(book: str | Path = "book", results: str | Path | None = None) -> list[Chapter]:
+    """Every chapter that the book should have, by name: each notebook, and each template once per experiment and corpus."""
+    folder = Path(book).resolve()
+    sources = sorted((folder / "notebooks").glob("*.md"))
+    if not sources:
+        raise SercoreError(f"no notebook in {folder / 'notebooks'}: is {book} the folder of the book?")
+    chapters: list[Chapter] = []
+    for source in sources:
+        if _read(source).metadata.get("sercore", {}).get("each") == "corpus":
+            chapters += _of_template(source, _records(folder, results))
+        else:
+            chapters.append(Chapter(source.stem, source))
+    names = [chapter.name for chapter in chapters]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SercoreError(f"two chapters are called {', '.join(twice)}")
+    return sorted(chapters, key=lambda chapter: chapter.name)
+
+
+def _of_template(source: Path, published: Path) -> Iterator[Chapter]:
+    top = source.parents[2]
+    inside = published.is_relative_to(top)
+    table = published_runs(published)
+    for experiment, slugs in EXPERIMENTS.items():
+        for corpus, runs in table[table["system"].isin(slugs)].groupby("corpus", sort=True):
+            protocols, there, seeds = _whole_grid(runs, slugs)
+            if there and (experiment == "baseline" or there != ["baseline"]):
+                parameters = {
+                    "experiment": experiment,
+                    "corpus": corpus,
+                    "protocol": ",".join(protocols),
+                    "systems": ",".join(there),
+                    "seeds": ",".join(map(str, seeds)),
+                    "results": (published.relative_to(top) if inside else published).as_posix(),
+                    "train_missing": False,
+                }
+                yield Chapter(f"{experiment}-{corpus}", source, parameters)
+
+
+def _whole_grid(runs: pd.DataFrame, slugs: Iterable[str]) -> tuple[list[str], list[str], list[int]]:
+    """Protocols, systems and seeds of which every fold of every combination is there: as many systems as possible."""
+    folds = runs.groupby(["protocol", "system", "seed"])["fold"].nunique()
+    whole = folds[folds == protocol.FOLDS].index
+    seeds: dict[tuple[str, str], set[int]] = {}
+    for name, system, seed in whole:
+        seeds.setdefault((name, system), set()).add(seed)
+    by_protocol = {name: [slug for slug in slugs if (name, slug) in seeds] for name in sorted({name for name, _ in seeds})}
+    most = max(by_protocol.values(), key=len, default=[])
+    protocols = [name for name, there in by_protocol.items() if set(most) <= set(there)]
+    common = set.intersection(*(seeds[pair] for pair in itertools.product(protocols, most))) if most else set()
+    return (protocols, most, sorted(common)) if common else ([], [], [])
+
+
+# ---- execution
+
+
+def execute(
+    book: str | Path = "book",
+    results: str | Path | None = None,
+    force: bool = False,
+    only: Iterable[str] | None = None,
+    jobs: int | None = None,
+    report: Callable[[str], None] | None = None,
+) -> list[str]:
+    """Execute what is out of date (`force`: everything; `only`: none but these) and remove what is no longer wanted.
+
+    Returns the names of the executed chapters. `jobs` chapters go at once (default: two); `report` is told each that is
+    done. All chapters that fail are named in one `SercoreError`; those that succeed are kept.
+    """
+    folder = Path(book).resolve()
+    published = _records(folder, results)
+    chapters = wanted(folder, published)
+    known = {chapter.name for chapter in chapters}
+    if unknown := sorted(set(only or ()) - known):
+        raise SercoreError(f"no chapter {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    _check_parameters(chapters)
+    for output in folder.glob("*.ipynb"):
+        if output.stem not in known and _key_of(output):
+            output.unlink()
+    surroundings = _surroundings(published)
+    due = []
+    for chapter in chapters:
+        key = _key(chapter, surroundings)
+        if (only is None or chapter.name in only) and (force or _key_of(folder / f"{chapter.name}.ipynb") != key):
+            due.append((chapter, key))
+    failed = []
+    with _environment_of_kernels(published):
+        for name, problem in _run_all(due, folder, jobs or min(2, os.cpu_count() or 1)):
+            if problem:
+                failed.append(problem)
+            if report is not None:
+                report(f"chapter {name}: {'failed' if problem else 'executed'}")
+    if failed:
+        raise SercoreError("\n\n".join(sorted(failed)), offenders=failed)
+    return [chapter.name for chapter, _ in due]
+
+
+def _run_all(due: list[tuple[Chapter, str]], folder: Path, jobs: int) -> Iterator[tuple[str, str]]:
+    """(name, problem or "") of each chapter as it is done."""
+    if jobs == 1 or len(due) < 2:
+        for chapter, key in due:
+            yield chapter.name, _execute(chapter, key, folder)
+        return
+    # processes, because papermill changes the working directory of the one that it runs in
+    with ProcessPoolExecutor(min(jobs, len(due)), mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(_execute, chapter, key, folder): chapter.name for chapter, key in due}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+
+
+def _execute(chapter: Chapter, key: str, folder: Path) -> str:
+    """Execute one chapter; its problem in words, or "" where its output was written."""
+    import nbformat
+
+    try:
+        done = _papermill(chapter, folder.parent)
+        check_outputs(done, chapter.name)
+    except SercoreError as error:
+        return str(error)
+    except Exception as error:
+        return f"chapter {chapter.name} ({chapter.source.name}): {_last_words(error)}"
+    _tidy(done)
+    done.metadata["sercore"] = {"key": key, "source": chapter.source.name}
+    target = folder / f"{chapter.name}.ipynb"
+    partial = target.with_suffix(".partial")
+    nbformat.write(done, partial)
+    partial.replace(target)
+    return ""
+
+
+def _tidy(notebook: NotebookNode) -> None:
+    """Leave out what only this execution knew (times, paths) and the defaults that its own parameters replaced."""
+    notebook.metadata.pop("papermill", None)
+    given = any("injected-parameters" in cell.metadata.get("tags", []) for cell in notebook.cells)
+    notebook.cells = [cell for cell in notebook.cells if not (given and "parameters" in cell.metadata.get("tags", []))]
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"].append("hide-input")
+
+
+def _papermill(chapter: Chapter, cwd: Path) -> NotebookNode:
+    """The executed notebook; a kernel that dies at its start is given a second chance, by ports instead of sockets."""
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from traitlets.config import Config
+
+    def attempt(transport: str) -> NotebookNode:
+        with TemporaryDirectory(prefix="sercore-") as folder:  # of its own: kernels in one folder share their sockets
+            manager = {"transport": transport, "connection_file": f"{folder}/kernel.json"}
+            return papermill.execute_notebook(
+                _read(chapter.source),
+                None,
+                chapter.parameters,
+                kernel_name=KERNEL,
+                cwd=cwd,
+                progress_bar=False,
+                config=Config(KernelManager=manager),
+                extra_arguments=["--log-level=CRITICAL"],  # a kernel that is shut down calls it an error
+            )
+
+    try:
+        return attempt("ipc" if os.name == "posix" else "tcp")
+    except (DeadKernelError, RuntimeError, OSError):
+        return attempt("tcp")
+
+
+def check_outputs(notebook: NotebookNode, name: str) -> None:
+    """Refuse a notebook with an error in its outputs or a code cell that was not executed; `SercoreError` names them all."""
+    problems = []
+    for index, cell in enumerate(notebook.cells, 1):
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        errors = [output for output in cell.outputs if output.output_type == "error"]
+        if errors or cell.metadata.get("papermill", {}).get("exception"):
+            said = "; ".join(f"{error.ename}: {error.evalue}" for error in errors) or "it failed"
+        elif cell.execution_count is None:
+            said = "it was not executed"
+        else:
+            continue
+        problems.append(f"chapter {name}, cell {index}: {said}\n{_indented(cell.source)}")
+    if problems:
+        raise SercoreError("\n".join(problems), offenders=problems)
+
+
+def _check_parameters(chapters: Iterable[Chapter]) -> None:
+    """papermill itself would pass over a misspelt parameter and run with the default."""
+    import papermill
+
+    problems, known = [], {}
+    for chapter in chapters:
+        if not chapter.parameters:
+            continue
+        if chapter.source not in known:
+            known[chapter.source] = set(papermill.inspect_notebook(_read(chapter.source)))
+        names = known[chapter.source]
+        for parameter in sorted(set(chapter.parameters) - names):
+            there = f"it has {', '.join(sorted(names))}" if names else "no cell of it is tagged `parameters`"
+            problems.append(f"{chapter.source.name} has no parameter {parameter!r}: {there}")
+    if problems:
+        raise SercoreError("\n".join(dict.fromkeys(problems)), offenders=problems)
+
+
+# ---- what is out of date
+
+
+def _surroundings(published: Path) -> str:
+    """One checksum of all that every chapter depends on: this package, the records, and the versions of other packages."""
+    code = sorted(path for path in PACKAGE.rglob("*") if path.suffix in CODE)
+    digest = hashlib.sha256()
+    for root, paths in ((PACKAGE, code), (published, files(published))):
+        for path in paths:
+            digest.update(f"{path.relative_to(root).as_posix()} {path.stat().st_size}\n".encode())
+            digest.update(path.read_bytes())
+    versions = {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()}
+    digest.update(json.dumps(versions, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _key(chapter: Chapter, surroundings: str) -> str:
+    parts = [chapter.source.read_text(encoding="utf-8"), json.dumps(chapter.parameters, sort_keys=True), surroundings]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _key_of(output: Path) -> str | None:
+    """The key that an executed chapter was made under; None where there is none, or the file is not ours."""
+    try:
+        return json.loads(output.read_text(encoding="utf-8"))["metadata"]["sercore"]["key"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
+# ---- records for chapters
+
+
+def ensure_records(
+    corpus: str, protocols: str, systems: str, seeds: str, results: str | Path | None = None, train_missing: bool = False
+) -> None:
+    """See that every run that a chapter shows is published; the texts list as in `sercore sweep`.
+
+    What is missing is trained and published where `train_missing` says so; otherwise `SercoreError` lists it.
+    """
+    missing = missing_records(corpus, protocols, systems, seeds, results)
+    if missing and train_missing:
+        train_and_publish(corpus, systems, protocols, seeds, results=results)
+        missing = missing_records(corpus, protocols, systems, seeds, results)
+    if missing:
+        command = f"sercore chapters --corpus {corpus} --systems {systems} --protocols {protocols} --seeds {seeds}"
+        raise SercoreError(
+            f"{len(missing)} runs are not in {results_folder(results)}; `{command}` trains and publishes them:\n  "
+            + "\n  ".join(map(str, missing)),
+            offenders=map(str, missing),
+        )
+
+
+def missing_records(corpus: str, protocols: str, systems: str, seeds: str, results: str | Path | None = None) -> list[RunName]:
+    """The runs that a chapter wants and the published records lack."""
+    from . import sweep
+
+    table = published_runs(results)
+    if corpus in set(table["corpus"]):  # also one of your own, which only its path makes known elsewhere
+        chosen = [name.strip() for name in protocols.split(",")]
+        numbers, folds = sweep.integers(seeds, "seeds"), range(protocol.FOLDS)
+        grid = itertools.product([corpus], chosen, expand(systems), numbers, folds)
+        runs: Iterable[RunName] = itertools.starmap(sweep.RunName, grid)
+    else:
+        runs = sweep.plan(corpus, systems, protocols, seeds).names
+    there = set(table["run"])
+    return [run for run in runs if str(run) not in there]
+
+
+def train_and_publish(
+    corpus: str,
+    systems: str = "claims",
+    protocols: str = "speaker",
+    seeds: str = "0",
+    runs: str | Path | None = None,
+    results: str | Path | None = None,
+    data_root: str | None = None,
+) -> None:
+    """Train what is missing of a grid, with a progress bar, and publish; `SercoreError` names all runs that failed."""
+    from tqdm import tqdm
+
+    from . import records, sweep
+
+    plan = sweep.plan(corpus, systems, protocols, seeds)
+    missing = plan.missing(records.runs_folder(runs))
+    with tqdm(total=len(missing), unit="run", disable=not missing, file=sys.stderr) as bar:
+
+        def on_run(name: RunName, done: int, total: int) -> None:
+            bar.set_description_str(str(name))
+            bar.update()
+
+        def on_epoch(values: dict[str, float], config: Any) -> None:
+            bar.set_postfix_str(f"epoch {values['epoch']:.0f} of {config.max_epochs}")
+
+        outcome = sweep.sweep(plan, runs, data_root, on_run=on_run, on_epoch=on_epoch)
+    if outcome.failed:
+        problems = [f"{name}: {problem}" for name, problem in outcome.failed.items()]
+        raise SercoreError("runs that failed:\n  " + "\n  ".join(problems), offenders=problems)
+    publish(runs, results, data_root)
+
+
+# ---- small things
+
+
+def _records(folder: Path, results: str | Path | None) -> Path:
+    """The published records of the book in `folder`: as everywhere, but `results` stands beside the book by default."""
+    return Path(results or os.environ.get("SERCORE_RESULTS") or folder.parent / "results").resolve()
+
+
+@contextmanager
+def _environment_of_kernels(published: Path) -> Iterator[None]:
+    """What the kernels inherit: where the records are, and the book's style as the only settings of matplotlib."""
+    ours = {"SERCORE_RESULTS": str(published), "MATPLOTLIBRC": str(PACKAGE / "book.mplstyle")}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _read(source: Path) -> NotebookNode:
+    import jupytext
+
+    notebook = jupytext.read(source)
+    notebook.metadata["kernelspec"] = {"name": KERNEL, "display_name": "Python 3", "language": "python"}
+    return notebook
+
+
+def _last_words(error: Exception) -> str:
+    """What went wrong, and in which cell: papermill's message without its long traceback."""
+    source = getattr(error, "source", None)
+    if source is None:
+        return f"{type(error).__name__}: {error}"
+    return f"{error.ename}: {error.evalue}, in the cell\n{_indented(source)}"  # type: ignore[attr-defined]
+
+
+def _indented(source: str) -> str:
+    return "\n".join(f"    {line}" for line in source.splitlines())

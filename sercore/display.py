@@ -1,0 +1,351 @@
+"""How chapters show things: tables, figures and sound as HTML that needs nothing from outside the page.
+
+    display.table(tables.table_2(runs), name="table-2", caption="Table 2", records=runs)
+    display.figure(figures.confusion(predictions), name="confusion", alt="Angry is taken for happy ...", records=runs)
+
+Everything shown says where it comes from: `records` is the frame of `sercore.results.runs` that it was computed from,
+or None for what needs no runs. Figures are drawn under the style `sercore.book` (`matplotlib.style.use`).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import numbers
+import re
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .errors import SercoreError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STYLE = "sercore.book"
+MAX_SVG = 400_000
+"""Bytes from which a figure is embedded as PNG: one drawn of thousands of points loads faster so."""
+MAKE_AGAIN = "Make again"
+
+_LEADING_NUMBER = re.compile(r"[+\-−]?\d+(?:\.\d+)?")
+_HEADING = re.compile(r"^ {0,3}(#{1,6}(\s|$)|[^\s>|:].*\n {0,3}(=+|-+) *$)", re.MULTILINE)
+_FENCE = re.compile(r"^ {0,3}(```|~~~).*?^ {0,3}\1", re.MULTILINE | re.DOTALL)
+
+
+class Link:
+    """A cell that leads somewhere: `text` in the table and in the CSV, `href` behind it."""
+
+    def __init__(self, text: str, href: str) -> None:
+        self.text, self.href = text, href
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return f'<a href="{escape(self.href)}">{escape(self.text)}</a>'
+
+
+def table(
+    frame: pd.DataFrame,
+    name: str,
+    caption: str,
+    records: pd.DataFrame | None = None,
+    digits: int = 1,
+    formats: Mapping[Any, str] | None = None,
+) -> None:
+    """Show a frame as a table that sorts by its headers and downloads as CSV, with its provenance under it."""
+    html = table_html(frame, name, caption, digits, formats) + provenance(records)
+    _show(html, f"{caption}\n{frame.to_string(index=False)}")
+
+
+def table_html(frame: pd.DataFrame, name: str, caption: str, digits: int = 1, formats: Mapping[Any, str] | None = None) -> str:
+    """The HTML of `table`, without provenance.
+
+    The index is not shown; the first column heads the rows. Columns of two levels become two header rows. `digits` are
+    those of floats, `formats` has another format (as in ".3f") for a column. The CSV holds the full values. A column is
+    numeric where every value is a number or a text that begins with one ("71.2 [66.0, 75.8]").
+    """
+    _check_name(name)
+    _check_said(caption, f"table {name}", "caption")
+    columns = [
+        _column(frame.iloc[:, index], digits, (formats or {}).get(key), "td" if index else "th")
+        for index, key in enumerate(frame.columns)
+    ]
+    rows = (f"<tr>{''.join(cells)}</tr>" for cells in zip(*columns, strict=True))
+    body = f"<thead>{_header(frame)}</thead><tbody>{''.join(rows)}</tbody>"
+    csv = _base64(to_csv(frame).encode())
+    return (
+        f'<figure class="sercore-table" id="{name}"><figcaption id="{name}-caption">{escape(caption)}</figcaption>'
+        f'<div class="sercore-scroll" role="region" aria-labelledby="{name}-caption" tabindex="0">'
+        f'<table aria-labelledby="{name}-caption">{body}</table></div>'
+        f'<a class="sercore-csv" download="{name}.csv" href="data:text/csv;charset=utf-8;base64,{csv}">Download CSV</a></figure>'
+    )
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """What a table's download holds: full values, and column levels joined by a space."""
+    flat = frame.set_axis([" ".join(filter(None, map(str, np.atleast_1d(column)))) for column in _tuples(frame)], axis=1)
+    return flat.to_csv(index=False)
+
+
+def figure(fig: Figure, alt: str, name: str, records: pd.DataFrame | None = None, caption: str = "") -> None:
+    """Show a matplotlib figure with its alternative text and its provenance, and close it."""
+    import matplotlib.pyplot as plt
+
+    html = figure_html(fig, alt, name, caption) + provenance(records)
+    plt.close(fig)
+    _show(html, alt)
+
+
+def figure_html(fig: Figure, alt: str, name: str, caption: str = "") -> str:
+    """The HTML of `figure`: SVG whose ink is the page's own text colour; PNG at twice the size where that is lighter."""
+    import matplotlib
+    import matplotlib.style
+
+    _check_name(name)
+    _check_said(alt, f"figure {name}", "alternative text (alt)")
+    with matplotlib.style.context(STYLE):
+        ink = matplotlib.colors.to_hex(matplotlib.rcParams["text.color"])
+        svg = _saved(fig, format="svg", metadata={"Date": None}).decode()
+        points = re.search(r'\bwidth="([\d.]+)pt"', svg)
+        width = f"--width: {float(points[1]) * 4 / 3:.0f}px" if points else ""
+        if len(svg) < MAX_SVG:
+            picture = _inline(svg, name, alt, ink, width)
+        else:
+            png = _base64(_saved(fig, format="png", dpi=2 * matplotlib.rcParams["figure.dpi"]))
+            picture = f'<img src="data:image/png;base64,{png}" alt="{escape(alt)}" style="{width}">'
+    said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f'<figure class="sercore-figure" id="{name}">{picture}{said}</figure>'
+
+
+def audio(samples: np.ndarray, rate: int, label: str = "") -> None:
+    """Show a player for mono samples (time,) in -1 to 1 at `rate` per second; the sound is part of the page."""
+    import soundfile
+
+    with io.BytesIO() as file:
+        soundfile.write(file, np.clip(samples, -1, 1), rate, format="FLAC", subtype="PCM_16")
+        sound = _base64(file.getvalue())
+    said = label or f"Sound of {len(samples) / rate:.1f} s"
+    player = f'<audio controls preload="none" aria-label="{escape(said)}" src="data:audio/flac;base64,{sound}"></audio>'
+    _show(f'<figure class="sercore-audio"><figcaption>{escape(said)}</figcaption>{player}</figure>', said)
+
+
+def text(markdown: str) -> None:
+    """Show Markdown; a heading in it raises `SercoreError`, because the table of contents could not know it."""
+    from IPython.display import Markdown, display
+
+    if heading := _HEADING.search(_FENCE.sub("", markdown)):
+        raise SercoreError(f"a heading in shown text: {heading[0].strip()!r}; write it in the chapter's source")
+    display(Markdown(markdown))
+
+
+def provenance(records: pd.DataFrame | None) -> str:
+    """HTML, folded: which runs, code, machines and data something was computed from, and the command that makes them again.
+
+    A frame without the columns of `sercore.results.runs` raises `SercoreError`.
+    """
+    from . import machine
+    from .results import RUN_COLUMNS
+
+    if records is None:
+        return _details("Computed as this page was built; no runs behind it", {"Code": _commits([machine.commit()])})
+    if len(records) == 0:
+        return '<p class="sercore-provenance">No runs yet: not measured.</p>'
+    missing = [column for column in RUN_COLUMNS if column not in records]
+    if missing:
+        raise SercoreError(f"records without the column {', '.join(missing)}: give rows of sercore.results.runs")
+    places = records.groupby(["corpus", "protocol"], sort=True)
+    checksums = [f"{corpus}: {_short(part['data'])}" for corpus, part in records.groupby("corpus", sort=True)]
+    facts = {
+        "Runs": [f"{corpus}, {protocol}: {_span(part)}" for (corpus, protocol), part in places],
+        "Systems": [", ".join(dict.fromkeys(records["system"]))],
+        "Code": _commits(records["commit"]),
+        "Precision": sorted(set(records["precision"])),
+        "Machines": sorted({_machine(row) for row in records.to_dict("records")}),
+        "Data": checksums,
+        "Splits": [f"results/splits/{corpus}-{protocol}.csv: {_short(part['split'])}" for (corpus, protocol), part in places],
+        MAKE_AGAIN: commands(records),
+    }
+    corpora = ", ".join(sorted(set(records["corpus"])))
+    return _details(f"From {_count(records['run'], 'run')} on {corpora}", facts)
+
+
+def commands(records: pd.DataFrame) -> list[str]:
+    """The command lines that make these runs again and publish them, one a corpus."""
+    from .systems import TABLE_2
+
+    lines = []
+    for (corpus, precision), part in records.groupby(["corpus", "precision"], sort=True):
+        slugs = list(dict.fromkeys(part["system"]))
+        chosen = "table2" if set(slugs) == set(TABLE_2) else ",".join(slugs)
+        exact = "" if precision == "float32" else f" --precision {precision}"
+        protocols = ",".join(sorted(set(part["protocol"])))
+        lines.append(
+            f"sercore sweep --corpus {corpus} --systems {chosen} --protocols {protocols} --seeds {_ranges(part['seed'])} "
+            f"--folds {_ranges(part['fold'])}{exact}"
+        )
+    return [*lines, "sercore publish"]
+
+
+# ---- parts of the HTML
+
+
+def _header(frame: pd.DataFrame) -> str:
+    columns = _tuples(frame)
+    button = '<th scope="col" aria-sort="none"><button type="button">{}</button></th>'
+    last = "<tr>" + "".join(button.format(escape(str(column[-1]))) for column in columns) + "</tr>"
+    if frame.columns.nlevels == 1:
+        return last
+    groups: list[list[Any]] = []
+    for column in columns:
+        if groups and groups[-1][0] == column[0]:
+            groups[-1][1] += 1
+        else:
+            groups.append([column[0], 1])
+    spans = (f'<th scope="colgroup" colspan="{width}">{escape(str(title))}</th>' for title, width in groups)
+    return f"<tr>{''.join(spans)}</tr>{last}"
+
+
+def _tuples(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+    return [column if isinstance(column, tuple) else (column,) for column in frame.columns]
+
+
+def _column(values: pd.Series, digits: int, form: str | None, tag: str) -> list[str]:
+    """The cell of every value; those of a numeric column carry the number that they sort by."""
+    shown = [None if _empty(value) else value for value in values]
+    keys = [_number(value) for value in shown if value is not None]
+    numeric = bool(keys) and None not in keys
+    cells = []
+    for value in shown:
+        attributes = ' scope="row"' if tag == "th" else ""
+        if numeric:
+            attributes += ' class="number"' + (f' data-value="{_number(value)!r}"' if value is not None else "")
+        cells.append(f"<{tag}{attributes}>{_cell(value, digits, form)}</{tag}>")
+    return cells
+
+
+def _cell(value: Any, digits: int, form: str | None) -> str:
+    if value is None:
+        return "–"
+    if hasattr(value, "_repr_html_"):
+        return value._repr_html_()
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, numbers.Real):
+        spec = form or ("d" if isinstance(value, numbers.Integral) else f".{digits}f")
+        return escape(format(value, spec)).replace("-", "−")
+    return escape(str(value))
+
+
+def _empty(value: Any) -> bool:
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value)) or value == ""
+
+
+def _number(value: Any) -> float | None:
+    """What a cell sorts by, where it is a number or a text that begins with one."""
+    if isinstance(value, (bool, np.bool_)):
+        return None
+    if isinstance(value, numbers.Real):
+        return float(value)
+    match = _LEADING_NUMBER.match(str(value))
+    return float(match[0].replace("−", "-")) if match else None
+
+
+def _saved(fig: Figure, **how: Any) -> bytes:
+    with io.BytesIO() as file:
+        fig.savefig(file, **how)
+        return file.getvalue()
+
+
+def _inline(svg: str, name: str, alt: str, ink: str, width: str) -> str:
+    """The `<svg>` element for a page: ids of its own, the page's ink, its size left to the page's style."""
+    svg = re.sub(r"<(metadata|style).*?</\1>\s*", "", svg[svg.index("<svg") :], flags=re.DOTALL)  # its style is for all the page
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'(href="|url\()#', rf"\1#{name}-", svg)
+    head, body = svg.split(">", 1)
+    head = re.sub(r'\s(width|height)="[\d.]+pt"', "", head)
+    style = f"stroke-linejoin: round; stroke-linecap: butt; {width}"
+    said = f'<svg role="img" aria-label="{escape(alt)}" style="{style}"'
+    return f"{head.replace('<svg', said, 1)}>{body}".replace(ink, "currentColor")
+
+
+def _details(summary: str, facts: Mapping[str, Iterable[str]]) -> str:
+    def item(term: str, value: str) -> str:
+        return f"<dd><code>{escape(value)}</code></dd>" if term == MAKE_AGAIN else f"<dd>{escape(value)}</dd>"
+
+    items = "".join(f"<dt>{term}</dt>" + "".join(item(term, value) for value in values) for term, values in facts.items())
+    return f'<details class="sercore-provenance"><summary>{escape(summary)}</summary><dl>{items}</dl></details>'
+
+
+def _span(part: pd.DataFrame) -> str:
+    """How many runs, of how many systems, which seeds and folds."""
+    systems = _count(part["system"], "system")
+    return f"{_count(part['run'], 'run')}, {systems}, seeds {_ranges(part['seed'])}, folds {_ranges(part['fold'])}"
+
+
+def _count(values: pd.Series, what: str) -> str:
+    number = values.nunique()
+    return f"{number} {what}{'s' if number != 1 else ''}"
+
+
+def _ranges(values: Iterable[int]) -> str:
+    """`0-2,5` for 0, 1, 2 and 5: as `--seeds` and `--folds` take it."""
+    spans: list[list[int]] = []
+    for value in sorted({int(value) for value in values}):
+        if spans and value == spans[-1][1] + 1:
+            spans[-1][1] = value
+        else:
+            spans.append([value, value])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+
+
+def _machine(row: Mapping[str, Any]) -> str:
+    versions = json.loads(row.get("versions") or "{}")
+    software = ", ".join(f"{name} {versions[name]}" for name in ("python", "torch") if name in versions)
+    place = row.get("processor") or row.get("platform") or ""
+    device = row["device"] if row["device"] != "cpu" else ""
+    return ", ".join(filter(None, (device, place, software)))
+
+
+def _short(checksums: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(str(checksum)[:12] for checksum in checksums))
+
+
+def _commits(commits: Iterable[str]) -> list[str]:
+    """Commits cut to 12 letters; `-dirty` stays."""
+    return sorted({re.sub(r"\b([0-9a-f]{12})[0-9a-f]+", r"\1", commit) for commit in commits})
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+        raise SercoreError(f"name {name!r}: write small letters, digits and hyphens; it names the download and the link")
+
+
+def _check_said(value: str, what: str, missing: str) -> None:
+    if not value.strip():
+        raise SercoreError(f"{what} has no {missing}: say in words what it shows")
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+class _Shown:
+    def __init__(self, html: str, plain: str) -> None:
+        self.html, self.plain = html, plain
+
+    def __repr__(self) -> str:
+        return self.plain
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+def _show(html: str, plain: str) -> None:
+    from IPython.display import display
+
+    display(_Shown(html, plain))

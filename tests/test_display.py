@@ -1,0 +1,238 @@
+"""Tables, figures, sound and provenance as a reader of the book meets them."""
+
+import base64
+import io
+import re
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from sercore import display
+from sercore.errors import SercoreError
+from sercore.results import RUN_COLUMNS
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "System": ["<b>AMS</b>", "Focal & co", "Baseline"],
+            "UA": [71.25, None, -3.0],
+            "Interval": ["71.2 [66.0, 75.8]", None, "−3.0 [−5.0, 1.0]"],
+            "Runs": [5, 10, 15],
+            "Verdict": ["replicates", display.Link("see", "verdicts.html?a=1&b=2"), ""],
+        }
+    )
+
+
+@pytest.fixture
+def runs() -> pd.DataFrame:
+    fixed = {
+        **dict.fromkeys(RUN_COLUMNS, 0),
+        **{"chosen_by": "validation", "precision": "float32", "device": "cpu", "commit": "0123456789abcdef0123-dirty"},
+        **{"processor": "A processor <1>", "versions": '{"python": "3.12.1", "torch": "2.8.0"}', "config": "{}"},
+        **{"data": "d" * 64, "split": "e" * 64},
+    }
+    rows = [
+        {"run": f"emodb-{protocol}-{system}-seed{seed}-fold{fold}", "corpus": "emodb"}
+        | {"protocol": protocol, "system": system, "seed": seed, "fold": fold}
+        for protocol in ("paper", "speaker")
+        for system in ("baseline", "ams-s10-m0.4")
+        for seed in (0, 1, 4)
+        for fold in range(5)
+    ]
+    return pd.DataFrame([fixed | row for row in rows])
+
+
+def cells(html: str) -> list[list[str]]:
+    body = re.search(r"<tbody>(.*)</tbody>", html)[1]
+    return [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in re.findall(r"<tr>(.*?)</tr>", body)]
+
+
+def test_a_table_is_escaped_formatted_and_dashed(frame):
+    assert cells(display.table_html(frame, "t", "Some & caption")) == [
+        ["&lt;b&gt;AMS&lt;/b&gt;", "71.2", "71.2 [66.0, 75.8]", "5", "replicates"],
+        ["Focal &amp; co", "–", "–", "10", '<a href="verdicts.html?a=1&amp;b=2">see</a>'],
+        ["Baseline", "−3.0", "−3.0 [−5.0, 1.0]", "15", "–"],
+    ]
+    assert "Some &amp; caption" in display.table_html(frame, "t", "Some & caption")
+
+
+def test_formats_of_one_column_and_of_all(frame):
+    html = display.table_html(frame, "t", "Caption", digits=0, formats={"Runs": ".2f"})
+    assert cells(html)[0][1:4] == ["71", "71.2 [66.0, 75.8]", "5.00"]
+
+
+def test_numeric_columns_align_and_carry_what_they_sort_by(frame):
+    html = display.table_html(frame, "t", "Caption")
+    assert html.count('class="number"') == 9  # UA, Interval and Runs, three rows each
+    assert re.findall(r'data-value="([^"]*)"', html) == ["71.25", "71.2", "5.0", "10.0", "-3.0", "-3.0", "15.0"]
+
+
+def test_every_header_is_a_button_and_every_row_has_a_head(frame):
+    html = display.table_html(frame, "t", "Caption")
+    headers = re.findall(r'<th scope="col" aria-sort="none"><button type="button">(.*?)</button></th>', html)
+    assert headers == list(frame.columns)
+    assert html.count('<th scope="row">') == 3
+
+
+def test_two_levels_of_columns_are_two_header_rows():
+    columns = pd.MultiIndex.from_tuples([("", "System"), ("EmoDB", "UA"), ("EmoDB", "WA"), ("nEMO", "UA")])
+    html = display.table_html(pd.DataFrame([["baseline", 1, 2, 3]], columns=columns), "t", "Caption")
+    assert re.findall(r'<th scope="colgroup" colspan="(\d)">(.*?)</th>', html) == [("1", ""), ("2", "EmoDB"), ("1", "nEMO")]
+    assert html.count("<button") == 4
+
+
+def test_the_download_holds_the_full_values(frame):
+    html = display.table_html(frame.assign(UA=[71.23456, None, -3.0]), "table-2", "Caption")
+    encoded = re.search(r'download="table-2.csv" href="data:text/csv;charset=utf-8;base64,([^"]+)"', html)[1]
+    csv = pd.read_csv(io.BytesIO(base64.b64decode(encoded)))
+    assert list(csv.columns) == list(frame.columns)
+    assert csv["UA"].tolist()[0] == 71.23456
+    assert csv["System"].tolist() == ["<b>AMS</b>", "Focal & co", "Baseline"]
+    assert csv["Verdict"].tolist()[:2] == ["replicates", "see"]
+
+
+def test_levels_of_columns_are_joined_in_the_download():
+    columns = pd.MultiIndex.from_tuples([("", "System"), ("EmoDB", "UA")])
+    assert display.to_csv(pd.DataFrame([["baseline", 1]], columns=columns)) == "System,EmoDB UA\nbaseline,1\n"
+
+
+@pytest.mark.parametrize("name", ["", "Table 2", "2", "a_b", '"x'])
+def test_a_name_is_fit_for_files_and_links(frame, name):
+    with pytest.raises(SercoreError, match="small letters"):
+        display.table_html(frame, name, "Caption")
+
+
+def test_a_table_without_a_caption_is_refused(frame):
+    with pytest.raises(SercoreError, match=r"table t has no caption"):
+        display.table_html(frame, "t", " ")
+
+
+def shown(capsys_or_none, call, *arguments, **named) -> str:
+    """The HTML that a call hands to IPython."""
+    from IPython.utils.capture import capture_output
+
+    with capture_output() as captured:
+        call(*arguments, **named)
+    return captured.outputs[0].data["text/html"] if captured.outputs else captured.stdout
+
+
+def drawn() -> plt.Figure:
+    with matplotlib.style.context(display.STYLE):
+        figure, axes = plt.subplots()
+        axes.plot([0, 1], [0, 1], label="a line")
+        axes.legend()
+    return figure
+
+
+def test_a_figure_without_an_alternative_text_is_refused():
+    with pytest.raises(SercoreError, match="figure f has no alternative text"):
+        display.figure(drawn(), alt=" ", name="f")
+
+
+def test_a_figure_is_inline_with_the_ink_of_the_page():
+    figure = drawn()
+    html = display.figure_html(figure, 'A line "rising"', "rising", "A <caption>")
+    assert 'role="img" aria-label="A line &quot;rising&quot;"' in html
+    assert "<figcaption>A &lt;caption&gt;</figcaption>" in html
+    with matplotlib.style.context(display.STYLE):
+        assert matplotlib.colors.to_hex(matplotlib.rcParams["text.color"]) not in html
+    assert "currentColor" in html
+    assert "<style" not in html  # it would be a style for the whole page
+    identifiers = re.findall(r'\bid="([^"]+)"', html)
+    assert len(identifiers) == len(set(identifiers))
+    assert set(re.findall(r'href="#([^"]+)"', html)) <= set(identifiers)
+    assert all(name.startswith("rising") for name in identifiers)
+
+
+def test_a_figure_is_the_same_each_time():
+    assert display.figure_html(drawn(), "A line", "f") == display.figure_html(drawn(), "A line", "f")
+
+
+def test_a_heavy_figure_becomes_a_png(monkeypatch):
+    monkeypatch.setattr(display, "MAX_SVG", 1000)
+    html = display.figure_html(drawn(), 'A "line"', "f")
+    image = re.search(r'<img src="data:image/png;base64,([^"]+)" alt="A &quot;line&quot;"', html)
+    assert base64.b64decode(image[1]).startswith(b"\x89PNG")
+
+
+def test_a_shown_figure_is_closed_and_has_its_provenance(runs):
+    figure = drawn()
+    html = shown(None, display.figure, figure, alt="A line", name="f", records=runs)
+    assert not plt.fignum_exists(figure.number)
+    assert "A line" in html or html == ""
+
+
+def test_sound_is_part_of_the_page(monkeypatch):
+    said = []
+    monkeypatch.setattr(display, "_show", lambda html, plain: said.append(html))
+    wave = np.sin(np.arange(8000) / 5) * 0.5
+    display.audio(wave, 16_000, "A tone, <synthetic>")
+    assert "A tone, &lt;synthetic&gt;" in said[0]
+    encoded = re.search(r'src="data:audio/flac;base64,([^"]+)"', said[0])[1]
+    heard, rate = soundfile.read(io.BytesIO(base64.b64decode(encoded)))
+    assert rate == 16_000
+    np.testing.assert_allclose(heard, wave, atol=1e-4)
+
+
+@pytest.mark.parametrize("markdown", ["# Heading", "text\n\n### Heading", "Heading\n=======\n", "Heading\n---"])
+def test_shown_text_has_no_heading(markdown):
+    with pytest.raises(SercoreError, match="heading"):
+        display.text(markdown)
+
+
+@pytest.mark.parametrize("markdown", ["#hash", "```\n# a comment\n```", "| a |\n| --- |\n| 1 |", "a\n\n---\n\nb", "- a\n- b"])
+def test_other_text_is_shown(markdown):
+    display.text(markdown)
+
+
+def test_provenance_names_runs_code_machine_data_and_command(runs):
+    html = display.provenance(runs)
+    assert "From 60 runs on emodb" in html
+    assert "emodb, paper: 30 runs, 2 systems, seeds 0-1,4, folds 0-4" in html
+    assert "0123456789ab-dirty<" in html
+    assert "A processor &lt;1&gt;, python 3.12.1, torch 2.8.0" in html
+    assert f"emodb: {'d' * 12}<" in html
+    assert f"results/splits/emodb-speaker.csv: {'e' * 12}<" in html
+    command = "sercore sweep --corpus emodb --systems baseline,ams-s10-m0.4 --protocols paper,speaker --seeds 0-1,4 --folds 0-4"
+    assert f"<code>{command}</code>" in html
+
+
+def test_the_command_of_provenance_makes_just_these_runs(runs):
+    from sercore import sweep
+
+    words = display.commands(runs)[0].split()
+    options = dict(zip(words[2::2], words[3::2], strict=True))
+    plan = sweep.plan(options["--corpus"], options["--systems"], options["--protocols"], options["--seeds"], options["--folds"])
+    assert {str(name) for name in plan.names} == set(runs["run"])
+
+
+def test_another_precision_is_in_the_command(runs):
+    assert display.commands(runs.assign(precision="bfloat16"))[0].endswith("--precision bfloat16")
+
+
+def test_provenance_without_records_says_so(runs):
+    assert "no runs behind it" in display.provenance(None)
+    assert "not measured" in display.provenance(runs[:0])
+
+
+def test_provenance_of_other_frames_is_refused(runs):
+    with pytest.raises(SercoreError, match="without the column commit, split"):
+        display.provenance(runs.drop(columns=["commit", "split"]))
+
+
+def test_the_style_has_one_ink_and_no_background():
+    with matplotlib.style.context(display.STYLE):
+        names = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color")
+        assert len({matplotlib.colors.to_hex(matplotlib.rcParams[name]) for name in names}) == 1
+        assert matplotlib.rcParams["savefig.transparent"]
+        ink = matplotlib.colors.to_hex(matplotlib.rcParams["text.color"])
+        assert ink not in {matplotlib.colors.to_hex(colour) for colour in matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]}
