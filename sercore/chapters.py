@@ -28,6 +28,7 @@ from .errors import SercoreError
 from .results import files, publish, results_folder
 from .results import runs as published_runs
 from .systems import TABLE_2, expand, family
+from .tables import corpus_title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,7 @@ class Chapter:
     name: str
     source: Path
     parameters: dict[str, Any] = field(default_factory=dict)
+    title: str = ""  # what `{title}` in its headings stands for
 
 
 def wanted(book: str | Path = "book", results: str | Path | None = None) -> list[Chapter]:
@@ -91,7 +93,8 @@ def _of_template(source: Path, published: Path) -> Iterator[Chapter]:
                     "results": (published.relative_to(top) if inside else published).as_posix(),
                     "train_missing": False,
                 }
-                yield Chapter(f"{experiment}-{corpus}", source, parameters)
+                title = f"{experiment.capitalize() if experiment != 'ams' else 'AMS'} on {corpus_title(str(corpus))}"
+                yield Chapter(f"{experiment}-{corpus}", source, parameters, title)
 
 
 def _whole_grid(runs: pd.DataFrame, slugs: Iterable[str]) -> tuple[list[str], list[str], list[int]]:
@@ -206,7 +209,7 @@ def _papermill(chapter: Chapter, cwd: Path) -> NotebookNode:
         with TemporaryDirectory(prefix="sercore-") as folder:  # of its own: kernels in one folder share their sockets
             manager = {"transport": transport, "connection_file": f"{folder}/kernel.json"}
             return papermill.execute_notebook(
-                _read(chapter.source),
+                _titled(chapter),
                 None,
                 chapter.parameters,
                 kernel_name=KERNEL,
@@ -220,6 +223,15 @@ def _papermill(chapter: Chapter, cwd: Path) -> NotebookNode:
         return attempt("ipc" if os.name == "posix" else "tcp")
     except (DeadKernelError, RuntimeError, OSError):
         return attempt("tcp")
+
+
+def _titled(chapter: Chapter) -> NotebookNode:
+    """The source with the chapter's own title: Sphinx takes headings from the source, not from what cells show."""
+    notebook = _read(chapter.source)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("{title}", chapter.title)
+    return notebook
 
 
 def check_outputs(notebook: NotebookNode, name: str) -> None:

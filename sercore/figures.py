@@ -132,7 +132,7 @@ def projections(panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> Figu
 
 
 def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, points") -> Figure:
-    """Effects with their intervals: rows with `name`, `group`, `colour`, `effect`, `low`, `high`, and `claimed` or NaN."""
+    """Effects with their intervals (`tables.gains`): columns group, slug, name, effect, low, high, claimed (or NaN)."""
     groups = list(dict.fromkeys(rows["group"]))
     figure, axis = plt.subplots(figsize=(7.6, 0.8 + 0.33 * (len(rows) + len(groups))), layout="constrained")
     place, ticks = 0.0, []
@@ -140,10 +140,11 @@ def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, point
         axis.text(0, place, group, transform=axis.get_yaxis_transform(), ha="right", va="center", fontweight="bold", fontsize="small")
         place += 1
         for row in rows[rows["group"] == group].itertuples():
-            axis.plot([row.low, row.high], [place, place], color=row.colour, linewidth=2)
-            axis.plot(row.effect, place, "o", color=row.colour, markersize=6)
+            colour = family_colour(row.slug)
+            axis.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
+            axis.plot(row.effect, place, "o", color=colour, markersize=6)
             if not np.isnan(row.claimed):
-                axis.plot(row.claimed, place, "d", color=row.colour, markerfacecolor="none", markersize=7)
+                axis.plot(row.claimed, place, "d", color=colour, markerfacecolor="none", markersize=7)
             ticks.append((place, row.name))
             place += 1
         place += 0.4

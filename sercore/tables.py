@@ -134,41 +134,68 @@ def table_1(folder: str | Path | None = None, protocols: Sequence[str] = ("speak
 def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
     """Table 2 under one protocol: the paper's UA and WA on IEMOCAP beside ours on every published corpus.
 
-    One row a system of Table 2, then combinations that were measured, then chance and majority. For each corpus: UA,
-    its 95 % interval over speakers, WA, and the paired gain in UA over the baseline with its interval. IEMOCAP's columns
-    are empty until somebody runs on it.
+    One row a system of Table 2, then combinations that were measured, then chance and majority. Columns of two levels:
+    the source, then `UA`, `WA` and `gain`, the paired difference in UA to the baseline, each of ours with its 95 %
+    interval over speakers. IEMOCAP's own columns are empty until somebody runs on it.
     """
     reported = paper.table_2().set_index("slug")
     corpora = [corpus for corpus, name in results.published(folder) if name == protocol]
     order = ["iemocap", *[corpus for corpus in corpora if corpus != "iemocap"]]
     measured = {
-        corpus: systems_table(corpus, protocol, _measured(corpus, protocol, folder), folder=folder).set_index("slug") for corpus in corpora
+        corpus: systems_table(corpus, protocol, measured_systems(corpus, protocol, folder), folder=folder).set_index("slug")
+        for corpus in corpora
     }
     slugs = list(systems.TABLE_2)
     slugs += sorted({slug for table in measured.values() for slug in table.index} - {*slugs, "chance", "majority"})
     rows = []
     for slug in [*slugs, "chance", "majority"]:
-        row = {"System": title(slug), "Slug": slug}
-        row |= {f"Paper {m.upper()}": reported[m].get(slug, np.nan) for m in ("ua", "wa")}
+        row: dict[tuple[str, str], object] = {("System", ""): title(slug)}
+        row |= {("Paper on IEMOCAP", measure.upper()): reported[measure].get(slug, np.nan) for measure in ("ua", "wa")}
         for corpus in order:
-            name = corpus_title(corpus)
             own = measured[corpus].loc[slug] if corpus in measured and slug in measured[corpus].index else {}
-            row |= {f"{name} UA": own.get("ua", np.nan), f"{name} 95 %": interval(own, "ua"), f"{name} WA": own.get("wa", np.nan)}
-            row |= {f"{name} gain": own.get("gain", np.nan), f"{name} gain 95 %": interval(own, "gain", sign=True)}
+            source = f"{corpus_title(corpus)}, ours"
+            row |= {(source, measure.upper()): with_interval(own, measure) for measure in ("ua", "wa")}
+            row[source, "gain"] = with_interval(own, "gain", sign=True)
         rows.append(row)
+    return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(rows[0]))
+
+
+def with_interval(row: pd.Series | dict, measure: str, sign: bool = False) -> str | None:
+    """`71.2 [66.0, 75.8]` from `<measure>`, `<measure>_low` and `<measure>_high`; None where it was not measured."""
+    value, low, high = (row.get(f"{measure}{end}", np.nan) for end in ("", "_low", "_high"))
+    if np.isnan(value):
+        return None
+    plus = "+" if sign else ""
+    text = f"{value:{plus}.1f}" if np.isnan(low) else f"{value:{plus}.1f} [{low:{plus}.1f}, {high:{plus}.1f}]"
+    return text.replace("-", "\u2212")
+
+
+def shown_systems(table: pd.DataFrame) -> pd.DataFrame:
+    """`systems_table` as a page shows it: values with their intervals, readable headers."""
+    rows = []
+    for _, row in table.iterrows():
+        shown = {"System": row["system"], "UA, pooled": with_interval(row, "ua"), "WA, pooled": with_interval(row, "wa")}
+        for measure in ("ua", "wa"):
+            mean, deviation = row.get(f"{measure}_fold_mean", np.nan), row.get(f"{measure}_fold_sd", np.nan)
+            shown[f"{measure.upper()}, mean ± SD of folds"] = None if np.isnan(mean) else f"{mean:.1f} ± {deviation:.1f}"
+        shown |= {"Gain in UA": with_interval(row, "gain", sign=True), "p, Holm": row.get("p_holm", np.nan), "ECE": row.get("ece", np.nan)}
+        shown |= {"Parameters": row.get("parameters", np.nan), "Epochs": row.get("epochs", np.nan), "s/epoch": row.get("seconds_per_epoch", np.nan)}
+        rows.append(shown)
     return pd.DataFrame(rows)
 
 
-def interval(row: pd.Series | dict, measure: str, sign: bool = False) -> str | None:
-    """`61.2 to 70.1` from `<measure>_low` and `<measure>_high`, or None."""
-    low, high = row.get(f"{measure}_low", np.nan), row.get(f"{measure}_high", np.nan)
-    plus = "+" if sign else ""
-    return None if np.isnan(low) else f"{low:{plus}.1f} to {high:{plus}.1f}".replace("-", "−")
+def verdicts(folder: str | Path | None = None, protocols: Sequence[str] = ("speaker", "paper")) -> pd.DataFrame:
+    """Every claim settled on every published corpus under every protocol (`sercore.claims.settle`), and on IEMOCAP as open."""
+    cells = [("iemocap", protocol) for protocol in protocols]
+    return claims.settle(all_predictions(folder, protocols), results.runs(folder), cells)
 
 
-def recall_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
+def recall_table(
+    corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None, seeds: Sequence[int] | None = None
+) -> pd.DataFrame:
     """Recall of each class in percent with intervals over speakers: one row a system and class."""
     frame = results.predictions(corpus, protocol, folder)
+    frame = frame if seeds is None else frame[frame["seed"].isin(seeds)]
     order, numbers = label_order(frame["label"].unique()), coded(frame)
     rows = []
     for slug in slugs:
@@ -214,7 +241,7 @@ def corpus_title(name: str) -> str:
     return short.get(name, name)
 
 
-def _measured(corpus: str, protocol: str, folder: str | Path | None) -> list[str]:
+def measured_systems(corpus: str, protocol: str, folder: str | Path | None = None) -> list[str]:
     """Systems with a run on each fold, those of Table 2 first."""
     runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol")
     folds = runs.groupby("system")["fold"].nunique()
@@ -224,3 +251,70 @@ def _measured(corpus: str, protocol: str, folder: str | Path | None) -> list[str
 
 def _protocol_of(group: str) -> str:
     return "paper" if group == "baseline" else "as its authors chose"
+
+
+def source_name(corpus: str, folder: str | Path | None = None) -> str:
+    """The name under which a corpus is published: its own, or the one that its path gives it."""
+    from .corpora import get
+
+    return corpus if corpus in {name for name, _ in results.published(folder)} else get(corpus).name
+
+
+def across_corpora(slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
+    """The systems `slugs` on every published corpus and protocol: UA and gain with intervals, beside the paper's."""
+    reported = paper.table_2().set_index("slug")
+    rows: list[dict[tuple[str, str], object]] = []
+    for slug in slugs:
+        row: dict[tuple[str, str], object] = {("System", ""): title(slug)}
+        row |= {("Paper on IEMOCAP", measure.upper()): reported[measure].get(slug, np.nan) for measure in ("ua", "wa")}
+        rows.append(row)
+    for corpus, protocol in _cells(folder):
+        table = systems_table(corpus, protocol, [s for s in slugs if s in measured_systems(corpus, protocol, folder)], folder=folder)
+        found = table.set_index("slug")
+        for row, slug in zip(rows, slugs, strict=True):
+            own = found.loc[slug] if slug in found.index else {}
+            place = f"{corpus_title(corpus)}, {protocol}"
+            row[place, "UA"], row[place, "gain"] = with_interval(own, "ua"), with_interval(own, "gain", sign=True)
+    return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(rows[0]))
+
+
+def gains(folder: str | Path | None = None) -> pd.DataFrame:
+    """Rows for `figures.forest`: every measured system's paired gain in UA, by corpus and protocol, and the paper's own."""
+    reported = paper.table_2().set_index("slug")["ua"]
+    rows = []
+    for corpus, protocol in _cells(folder):
+        table = systems_table(corpus, protocol, measured_systems(corpus, protocol, folder), folder=folder)
+        for row in table[table.get("gain", pd.Series(np.nan, table.index)).notna()].itertuples():
+            claimed = reported.get(row.slug, np.nan) - reported["baseline"]
+            place = {"group": f"{corpus_title(corpus)}, {protocol}", "slug": row.slug, "name": title(row.slug)}
+            rows.append(place | {"effect": row.gain, "low": row.gain_low, "high": row.gain_high, "claimed": claimed})
+    return pd.DataFrame(rows, columns=["group", "slug", "name", "effect", "low", "high", "claimed"])
+
+
+def shown_geometry(table: pd.DataFrame) -> pd.DataFrame:
+    """`geometry_table` with readable headers."""
+    names = {"ratio": "Within / between", "within": "Within", "between": "Between", "silhouette": "Silhouette", "purity": "Neighbour purity"}
+    shown = table.assign(System=table["slug"].map(title), UA=table["ua"])
+    return shown.rename(columns=names)[["System", *names.values(), "UA"]]
+
+
+def projections(
+    corpus: str, protocol: str, slugs: Sequence[str], fold: int = 0, folder: str | Path | None = None
+) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
+    """UMAP of one test fold's deep features: slug -> (coordinates (utterances, 2), labels, trustworthiness)."""
+    from . import geometry
+
+    frame = results.features(corpus, protocol, folder).query("fold == @fold")
+    labels = results.utterances(corpus, folder).set_index("id")["label"]
+    panels = {}
+    for slug in slugs:
+        own = frame[frame["system"] == slug]
+        coordinates, trust = geometry.project(np.stack(own["features"]))
+        panels[slug] = coordinates, own["utterance"].map(labels).to_numpy(dtype=str), trust
+    return panels
+
+
+def _cells(folder: str | Path | None) -> list[tuple[str, str]]:
+    """Published (corpus, protocol) pairs under the two honest protocols, speakers kept apart first."""
+    there = results.published(folder)
+    return [(corpus, name) for name in ("speaker", "paper") for corpus, found in there if found == name]

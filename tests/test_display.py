@@ -116,13 +116,12 @@ def test_a_table_without_a_caption_is_refused(frame):
         display.table_html(frame, "t", " ")
 
 
-def shown(capsys_or_none, call, *arguments, **named) -> str:
-    """The HTML that a call hands to IPython."""
-    from IPython.utils.capture import capture_output
-
-    with capture_output() as captured:
-        call(*arguments, **named)
-    return captured.outputs[0].data["text/html"] if captured.outputs else captured.stdout
+@pytest.fixture
+def shown(monkeypatch) -> list[str]:
+    """The HTML of all that is shown."""
+    said: list[str] = []
+    monkeypatch.setattr(display, "_show", lambda html, plain: said.append(html))
+    return said
 
 
 def drawn() -> plt.Figure:
@@ -164,20 +163,21 @@ def test_a_heavy_figure_becomes_a_png(monkeypatch):
     assert base64.b64decode(image[1]).startswith(b"\x89PNG")
 
 
-def test_a_shown_figure_is_closed_and_has_its_provenance(runs):
+def test_what_is_shown_has_its_provenance_and_a_figure_is_closed(shown, frame, runs):
     figure = drawn()
-    html = shown(None, display.figure, figure, alt="A line", name="f", records=runs)
+    display.figure(figure, alt="A line", name="f", records=runs)
+    display.table(frame, "t", "Caption", runs)
     assert not plt.fignum_exists(figure.number)
-    assert "A line" in html or html == ""
+    assert all("From 60 runs on emodb" in html for html in shown)
+    assert 'aria-label="A line"' in shown[0]
+    assert "Download CSV" in shown[1]
 
 
-def test_sound_is_part_of_the_page(monkeypatch):
-    said = []
-    monkeypatch.setattr(display, "_show", lambda html, plain: said.append(html))
+def test_sound_is_part_of_the_page(shown):
     wave = np.sin(np.arange(8000) / 5) * 0.5
     display.audio(wave, 16_000, "A tone, <synthetic>")
-    assert "A tone, &lt;synthetic&gt;" in said[0]
-    encoded = re.search(r'src="data:audio/flac;base64,([^"]+)"', said[0])[1]
+    assert "A tone, &lt;synthetic&gt;" in shown[0]
+    encoded = re.search(r'src="data:audio/flac;base64,([^"]+)"', shown[0])[1]
     heard, rate = soundfile.read(io.BytesIO(base64.b64decode(encoded)))
     assert rate == 16_000
     np.testing.assert_allclose(heard, wave, atol=1e-4)
@@ -235,4 +235,6 @@ def test_the_style_has_one_ink_and_no_background():
         assert len({matplotlib.colors.to_hex(matplotlib.rcParams[name]) for name in names}) == 1
         assert matplotlib.rcParams["savefig.transparent"]
         ink = matplotlib.colors.to_hex(matplotlib.rcParams["text.color"])
-        assert ink not in {matplotlib.colors.to_hex(colour) for colour in matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]}
+        assert ink not in {
+            matplotlib.colors.to_hex(colour) for colour in matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
+        }

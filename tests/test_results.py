@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from sercore import SercoreError, results, sweep, tables
+from sercore import SercoreError, findings, results, sweep, tables
 
 QUICK = {"max_epochs": "2", "clip_seconds": "0.7", "toolkit": "pytorch"}
 
@@ -85,11 +85,22 @@ def test_an_empty_folder_is_an_empty_frame(tmp_path):
 
 
 def test_table_2_stands_beside_the_paper(published):
-    table = tables.table_2("speaker", published[1]).set_index("Slug")
-    assert list(table.index[:14]) == list(tables.systems.TABLE_2) and list(table.index[-2:]) == ["chance", "majority"]
-    assert table.at["ams-s10-m0.4", "Paper UA"] == 66.7 and np.isnan(table.at["ams-s10-m0.4", "tones UA"])
-    assert table["IEMOCAP UA"].isna().all() and not np.isnan(table.at["combined", "tones gain"])
-    assert table.at["chance", "tones UA"] == 25.0
+    table = tables.table_2("speaker", published[1]).set_index(("System", ""))
+    assert list(table.index[:14]) == [tables.title(slug) for slug in tables.systems.TABLE_2]
+    ams, combined = tables.title("ams-s10-m0.4"), tables.title("combined")
+    assert table.at[ams, ("Paper on IEMOCAP", "UA")] == 66.7 and pd.isna(table.at[ams, ("tones, ours", "UA")])
+    assert table["IEMOCAP, ours"].isna().all(axis=None) and "[" in table.at[combined, ("tones, ours", "gain")]
+    assert table.at[tables.title("chance"), ("tones, ours", "UA")] == "25.0"
+
+
+def test_verdicts_are_provisional_below_five_seeds(published):
+    settled = tables.verdicts(published[1])
+    assert {"iemocap", "tones"} == set(settled["corpus"])
+    overview = findings.verdict_overview(settled)
+    assert len(overview) == len(tables.claims.CLAIMS) and "tones, speaker" in overview.columns
+    details = findings.verdict_details(settled).set_index(["Claim", "Protocol"])
+    assert details.at[("2-combined", "speaker"), "Verdict"].endswith("(provisional)")
+    assert set(overview["IEMOCAP, speaker"]) <= {"not yet measured", "not testable"}
 
 
 def test_systems_table_counts_and_corrects(published):

@@ -25,6 +25,9 @@ from sercore import SercoreError, chapters
 
 MATHJAX = "mathjax/tex-svg.js"
 MATHJAX_PACKAGE = "django-static-mathjax"
+FREE = ("sphinx.local_extensions.", "parse.myst_substitutions.")
+"""Keys whose own keys are anybody's choice."""
+
 READ_BY_JUPYTER_BOOK = {"only_build_toc_files", "project", "html.use_multitoc_numbering", "parse.myst_substitutions"}
 """Keys that Jupyter Book reads, though neither its schema nor its defaults have them."""
 
@@ -60,14 +63,15 @@ def prepare(app: Sphinx, config: Config) -> None:
 
 
 class _Strict(yaml.SafeLoader):
-    """A loader that remembers keys given twice, of which YAML keeps the last in silence."""
+    """A loader that refuses a key given twice, of which YAML keeps the last in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        seen = set()
         for key, _ in node.value:
             name = self.construct_object(key, deep=True)
-            if keys.count(name) > 1:
+            if name in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {name!r} is there twice", problem_mark=key.start_mark)
+            seen.add(name)
         return super().construct_mapping(node, deep)
 
 
@@ -85,7 +89,7 @@ def config_problems(path: Path, sphinx_values: set[str]) -> list[str]:
             name = key.split(".")[2]
             if name not in {*sphinx_values, "extensions"}:
                 problems.append(f"{path.name}: {key}: no extension of Sphinx has a setting {name!r}")
-        elif key not in known and not any(key.startswith(f"{free}.") for free in ("sphinx.local_extensions", "parse.myst_substitutions")):
+        elif key not in known and not key.startswith(FREE):
             problems.append(f"{path.name}: unknown key {key!r}")
     return problems
 
