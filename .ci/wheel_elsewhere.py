@@ -8,7 +8,8 @@ from pathlib import Path
 wheel = max(Path("dist").glob("*.whl"), key=lambda path: path.stat().st_mtime).resolve()
 with tempfile.TemporaryDirectory() as folder:
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, str(wheel)], check=True)
-    program = f"import sys; sys.path.insert(0, {folder!r}); import sercore; print(sercore.__file__, sercore.build('combined').num_parameters())"
+    program = f"import sys; sys.path.insert(0, {folder!r})\nimport sercore\n"
+    program += "print(sercore.__file__, sercore.build('combined').num_parameters())"
     out = subprocess.run([sys.executable, "-c", program], cwd=folder, check=True, capture_output=True, text=True).stdout
     assert out.split()[-1] == "359812" and folder in out, out
     subprocess.run([sys.executable, "-m", "sercore.cli", "systems", "--json"], cwd=folder, check=True, stdout=subprocess.DEVNULL)

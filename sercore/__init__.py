@@ -1,10 +1,10 @@
 """sercore: speech emotion recognition with discriminative features, after Zhou and Liu (Interspeech 2020).
 
-    import sercore
-    model = sercore.build("combined")               # any system of Table 2, by its slug
-    table = sercore.load("emodb")                   # a corpus as a table of utterances
-    sercore.run("emodb", "speaker", "baseline")     # train and test one fold, leave a record
-    sercore.predict("speech.wav")                   # label a file
+import sercore
+model = sercore.build("combined")               # any system of Table 2, by its slug
+table = sercore.load("emodb")                   # a corpus as a table of utterances
+sercore.run("emodb", "speaker", "baseline")     # train and test one fold, leave a record
+sercore.predict("speech.wav")                   # label a file
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .results import publish
 
 __version__ = "0.1.0"
-__all__ = ["Config", "SercoreError", "build", "load", "predict", "publish", "run", "__version__"]
+__all__ = ["Config", "SercoreError", "__version__", "build", "load", "predict", "publish", "run"]
 
 _HOMES = {"load": "corpora", "run": "experiment", "predict": "prediction", "publish": "results"}
 

@@ -96,7 +96,14 @@ def corpora(as_json: AsJson = False, data_root: DataRoot = None) -> None:
         except SercoreError:
             where = ""
         rows.append(
-            {"name": name, "title": corpus.title, "language": corpus.language, "kind": corpus.kind, "licence": corpus.licence, "folder": where}
+            {
+                "name": name,
+                "title": corpus.title,
+                "language": corpus.language,
+                "kind": corpus.kind,
+                "licence": corpus.licence,
+                "folder": where,
+            }
         )
     show(rows, as_json)
 
@@ -170,7 +177,9 @@ def run(
 @app.command()
 def sweep(
     corpus: Annotated[str, typer.Option(help="A corpus, or a folder, .csv or .tsv of your own")],
-    systems: Annotated[str, typer.Option(help="Slugs with commas; `table2` is all 14, `claims` the baseline and the three best")] = "claims",
+    systems: Annotated[
+        str, typer.Option(help="Slugs with commas; `table2` is all 14, `claims` the baseline and the three best")
+    ] = "claims",
     protocols: Annotated[str, typer.Option(help="paper, speaker, leaky, with commas")] = "speaker",
     seeds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0",
     folds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0-4",

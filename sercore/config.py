@@ -61,7 +61,8 @@ class Config:
         ]
         positive = ("scale", "lstm_cells", "clip_seconds", "batch_size", "learning_rate", "max_epochs", "patience")
         wrong += [f"{name}={getattr(self, name)!r} (must be above 0)" for name in positive if getattr(self, name) <= 0]
-        wrong += [f"{name}={getattr(self, name)!r} (must be 0 or more)" for name in ("margin", "gamma") if getattr(self, name) < 0]
+        negative = [name for name in ("margin", "gamma") if getattr(self, name) < 0]
+        wrong += [f"{name}={getattr(self, name)!r} (must be 0 or more)" for name in negative]
         if not 0 <= self.dropout < 1:
             wrong.append(f"dropout={self.dropout!r} (must be in [0, 1))")
         if wrong:

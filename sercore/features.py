@@ -40,7 +40,16 @@ PADDING = float(np.float32(math.log(FLOOR)))
 
 FRAMES_PER_SECOND = SAMPLE_RATE // HOP
 PART = 128
-SETTINGS = {"rate": SAMPLE_RATE, "mels": MELS, "window": WINDOW, "hop": HOP, "fft": FFT, "floor": FLOOR, "scale": "htk", "version": 1}
+SETTINGS = {
+    "rate": SAMPLE_RATE,
+    "mels": MELS,
+    "window": WINDOW,
+    "hop": HOP,
+    "fft": FFT,
+    "floor": FLOOR,
+    "scale": "htk",
+    "version": 1,
+}
 
 
 def num_frames(samples: int) -> int:
@@ -172,7 +181,9 @@ def _run(tasks: dict[int, tuple[list[str], Path]], workers: int | None, progress
                 problems += _write_part(*task)
                 bar.update(len(task[0]))
             return problems
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ProcessPoolExecutor(
+            workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
             futures: dict[Any, int] = {pool.submit(_write_part, *task): len(task[0]) for task in tasks.values()}
             for future in as_completed(futures):
                 problems += future.result()
@@ -221,4 +232,6 @@ def _digest_or_problem(digest: Callable[[str], str]) -> Callable[[str], str]:
 
 def _unreadable(problems: list[str]) -> SercoreError:
     lines = "\n  ".join(problem.removeprefix("problem: ") for problem in problems)
-    return SercoreError(f"{len(problems)} audio files cannot be used:\n  {lines}\nmend or remove them (`sercore check` lists them all)")
+    return SercoreError(
+        f"{len(problems)} audio files cannot be used:\n  {lines}\nmend or remove them (`sercore check` lists them all)"
+    )

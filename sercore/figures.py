@@ -48,7 +48,9 @@ def fold_points(runs: pd.DataFrame, slugs: Sequence[str], measure: str = "ua") -
     protocols = list(dict.fromkeys(runs["protocol"]))
     slugs = [slug for slug in slugs if (runs["system"] == slug).any()]
     height = 0.9 + 0.42 * len(slugs)
-    figure, axes = plt.subplots(1, len(protocols), figsize=(4.2 * len(protocols), height), sharex=True, sharey=True, squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(protocols), figsize=(4.2 * len(protocols), height), sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
     for axis, protocol in zip(axes[0], protocols, strict=True):
         for row, slug in enumerate(slugs):
             values = 100 * runs.query("protocol == @protocol and system == @slug")[measure].to_numpy()
@@ -68,7 +70,9 @@ def confusion(matrices: dict[str, pd.DataFrame]) -> Figure:
     columns = min(len(matrices), 2)
     rows = -(-len(matrices) // columns)
     size = max(len(next(iter(matrices.values()))), 4)
-    figure, axes = plt.subplots(rows, columns, figsize=(0.95 * size * columns + 0.6, 0.95 * size * rows + 0.3), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(0.95 * size * columns + 0.6, 0.95 * size * rows + 0.3), squeeze=False, layout="constrained"
+    )
     for axis in axes.flat[len(matrices) :]:
         axis.set_visible(False)
     for axis, (name, counts) in zip(axes.flat, matrices.items(), strict=False):
@@ -77,7 +81,9 @@ def confusion(matrices: dict[str, pd.DataFrame]) -> Figure:
         for (row, column), share in np.ndenumerate(shares):
             colour = "white" if share > 0.55 else "#22304a"
             axis.text(column, row - 0.08, f"{100 * share:.0f} %", ha="center", va="center", color=colour, fontsize="medium")
-            axis.text(column, row + 0.25, f"{counts.iat[row, column]}", ha="center", va="center", color=colour, fontsize="x-small")
+            axis.text(
+                column, row + 0.25, f"{counts.iat[row, column]}", ha="center", va="center", color=colour, fontsize="x-small"
+            )
         axis.set_xticks(range(len(counts)), counts.columns)
         axis.set_yticks(range(len(counts)), counts.index)
         axis.set_title(name, fontsize="medium")
@@ -99,7 +105,9 @@ def recalls(table: pd.DataFrame) -> Figure:
         place = np.arange(len(labels)) + (index - (len(slugs) - 1) / 2) * step
         errors = np.abs(own[["low", "high"]].to_numpy().T - own["recall"].to_numpy())
         marker = MARKERS[index % len(MARKERS)]
-        axis.errorbar(own["recall"], place, xerr=errors, fmt=marker, color=family_colour(slug), label=title(slug), markersize=5.5, capsize=0)
+        axis.errorbar(
+            own["recall"], place, xerr=errors, fmt=marker, color=family_colour(slug), label=title(slug), markersize=5.5, capsize=0
+        )
     axis.set_yticks(range(len(labels)), labels)
     axis.set_xlabel("recall (%), 95 % interval over speakers")
     axis.set_xlim(0, 100)
@@ -117,11 +125,15 @@ def projections(panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> Figu
         axis.set_visible(False)
     labels: list[str] = []
     for axis, (name, (coordinates, classes, trust)) in zip(axes.flat, panels.items(), strict=False):
-        labels = list(dict.fromkeys([*labels, *(label for label in CLASS_COLOURS if label in set(classes)), *sorted(set(classes))]))
+        labels = list(
+            dict.fromkeys([*labels, *(label for label in CLASS_COLOURS if label in set(classes)), *sorted(set(classes))])
+        )
         for index, label in enumerate(labels):
             own = coordinates[classes == label]
             marker = MARKERS[index % len(MARKERS)]
-            axis.plot(*own.T, marker, color=class_colour(label, labels), markersize=3.4, alpha=0.75, markeredgewidth=0, label=label)
+            axis.plot(
+                *own.T, marker, color=class_colour(label, labels), markersize=3.4, alpha=0.75, markeredgewidth=0, label=label
+            )
         axis.set_title(f"{name}\ntrustworthiness {trust:.2f}", fontsize="medium")
         axis.set_xticks([])
         axis.set_yticks([])
@@ -137,7 +149,9 @@ def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, point
     figure, axis = plt.subplots(figsize=(7.6, 0.8 + 0.33 * (len(rows) + len(groups))), layout="constrained")
     place, ticks = 0.0, []
     for group in groups:
-        axis.text(0, place, group, transform=axis.get_yaxis_transform(), ha="right", va="center", fontweight="bold", fontsize="small")
+        axis.text(
+            0, place, group, transform=axis.get_yaxis_transform(), ha="right", va="center", fontweight="bold", fontsize="small"
+        )
         place += 1
         for row in rows[rows["group"] == group].itertuples():
             colour = family_colour(row.slug)

@@ -82,7 +82,12 @@ def measured_so_far(runs: pd.DataFrame, slugs: Sequence[str]) -> str:
 def fold_summary(runs: pd.DataFrame, slugs: Sequence[str]) -> str:
     """`baseline from 61 to 75 percent, ...`: the range over folds and seeds, system by system."""
     ranges = runs.groupby("system")["ua"].agg(["min", "max"]) * 100
-    return "; ".join(f"{title(s)} from {ranges.at[s, 'min']:.0f} to {ranges.at[s, 'max']:.0f} percent" for s in slugs if s in ranges.index) + "."
+    return (
+        "; ".join(
+            f"{title(s)} from {ranges.at[s, 'min']:.0f} to {ranges.at[s, 'max']:.0f} percent" for s in slugs if s in ranges.index
+        )
+        + "."
+    )
 
 
 def recall_summary(table: pd.DataFrame) -> str:
@@ -90,7 +95,9 @@ def recall_summary(table: pd.DataFrame) -> str:
     parts = []
     for slug, own in table.groupby("slug", sort=False):
         best, worst = own.loc[own["recall"].idxmax()], own.loc[own["recall"].idxmin()]
-        parts.append(f"{title(slug)}: {best['label']} best at {best['recall']:.0f} percent, {worst['label']} worst at {worst['recall']:.0f}")
+        parts.append(
+            f"{title(slug)}: best {best['label']} at {best['recall']:.0f} percent, worst {worst['label']} at {worst['recall']:.0f}"
+        )
     return "; ".join(parts) + "."
 
 

@@ -51,6 +51,8 @@ class Softmax(nn.Module):
 class Focal(Softmax):
     """Linear logits and focal loss, eq. 3."""
 
+    alpha: Tensor
+
     def __init__(self, features: int, classes: int, config: Config) -> None:
         super().__init__(features, classes, config)
         self.gamma = config.gamma
@@ -85,6 +87,8 @@ class AdditiveMargin(nn.Module):
 class AdditiveMarginFocal(AdditiveMargin):
     """Eq. 3 over the scores of eq. 2: a combination that the paper leaves to future work."""
 
+    alpha: Tensor
+
     def __init__(self, features: int, classes: int, config: Config) -> None:
         super().__init__(features, classes, config)
         self.gamma = config.gamma
@@ -94,7 +98,7 @@ class AdditiveMarginFocal(AdditiveMargin):
         return focal_loss(self.margin_scores(features, labels), labels, self.gamma, self.alpha)
 
 
-LOSSES: dict[str, type[nn.Module]] = {
+LOSSES: dict[str, type[Softmax] | type[AdditiveMargin]] = {
     "softmax": Softmax,
     "ams": AdditiveMargin,
     "focal": Focal,

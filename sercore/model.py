@@ -6,6 +6,8 @@ CNN), features (the deep feature), classes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from .config import Config
 from .errors import SercoreError
-from .losses import LOSSES
+from .losses import LOSSES, AdditiveMargin, Softmax
 from .pooling import POOLINGS
 
 MELS = 40
@@ -24,7 +26,7 @@ POOLED = 5
 MIN_FRAMES = 2**POOLED
 """Shorter inputs would leave no step after the CNN (0.32 s)."""
 
-BATCH_NORM = {"keras": {"eps": 1e-3, "momentum": 0.01}, "pytorch": {"eps": 1e-5, "momentum": 0.1}}
+BATCH_NORM: dict[str, dict[str, Any]] = {"keras": {"eps": 1e-3, "momentum": 0.01}, "pytorch": {"eps": 1e-5, "momentum": 0.1}}
 """Keras's momentum of 0.99 is PyTorch's 0.01."""
 
 
@@ -79,6 +81,7 @@ class SERModel(nn.Module):
 
     mean: Tensor
     deviation: Tensor
+    head: Softmax | AdditiveMargin
 
     def __init__(self, config: Config, classes: int = 4) -> None:
         super().__init__()
@@ -149,7 +152,7 @@ class SERModel(nn.Module):
         x = x.squeeze(3).transpose(1, 2).float()  # (batch, steps, 64)
         hidden, last = self._recur(x, kept)
         if self.config.lstm_merge == "sum":
-            hidden, last = (sum(value.chunk(2, dim=-1)) for value in (hidden, last))
+            hidden, last = (torch.add(*value.chunk(2, dim=-1)) for value in (hidden, last))
         return hidden, last, None if kept is None else time_mask(kept, hidden.shape[1])
 
     def _recur(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -202,9 +205,10 @@ def initialise_as_keras(model: SERModel) -> None:
 
     Keras's LSTM has one bias vector; PyTorch's second stays at zero and is not trained.
     """
-    for block in model.blocks:
-        nn.init.xavier_uniform_(block.conv.weight)
-        nn.init.zeros_(block.conv.bias)
+    for layer in model.blocks.modules():
+        if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
     cells = model.config.lstm_cells
     for name, parameter in model.blstm.named_parameters():
         if name.startswith("weight_ih"):

@@ -41,7 +41,9 @@ def predict(files: str | Path | Iterable[str | Path], model: str | Path | None =
         mean = probabilities.mean(0)
         scores = dict(zip(classes, mean.tolist(), strict=True))
         seconds = round(len(waveform) / audio.SAMPLE_RATE, 3)
-        rows.append({"file": str(path), "label": classes[int(mean.argmax())], **scores, "seconds": seconds, "windows": len(probabilities)})
+        rows.append(
+            {"file": str(path), "label": classes[int(mean.argmax())], **scores, "seconds": seconds, "windows": len(probabilities)}
+        )
     if problems:
         raise SercoreError("\n".join(problems))
     return pd.DataFrame(rows, columns=["file", "label", *classes, "seconds", "windows"])

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,11 @@ def publish(runs: str | Path | None = None, results: str | Path | None = None, d
     fresh = pd.DataFrame([_row(fact) for fact in facts])
     table = _merge(_read(target / "runs.parquet"), fresh, ["run"]).sort_values(NAME, ignore_index=True)
     _check(table, target)
-    histories, tests = [], {}
+    histories, tests = [], defaultdict(list)
     for fact in facts:
         folder = Path(fact["folder"])
         histories.append(records.read_history(folder).assign(run=fact["run"]))
-        tests.setdefault((fact["corpus"], fact["protocol"]), []).append((fact, records.read_test(folder)))
+        tests[fact["corpus"], fact["protocol"]].append((fact, records.read_test(folder)))
     for (corpus, name), group in tests.items():
         file = f"{corpus}-{name}.parquet"
         predictions = pd.concat([_predictions(fact, test) for fact, test in group], ignore_index=True)
@@ -137,7 +138,11 @@ def _check(table: pd.DataFrame, where: Path) -> None:
         problems += [f"{run}: its epoch was not chosen as its protocol says" for run in table.loc[~np.array(honest, bool), "run"]]
         for keys, column in ((["corpus"], "data"), (["corpus", "protocol"], "split")):
             counts = table.groupby(keys)[column].nunique()
-            problems += [f"{'-'.join(np.atleast_1d(name))}: runs on {count} different {column}" for name, count in counts.items() if count > 1]
+            problems += [
+                f"{'-'.join(np.atleast_1d(name))}: runs on {count} different {column}"
+                for name, count in counts.items()
+                if count > 1
+            ]
     if problems:
         raise SercoreError(f"{where}: records that cannot stand together:\n  " + "\n  ".join(problems))
 

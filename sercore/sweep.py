@@ -6,6 +6,7 @@ epoch, and the records are those of an unbroken sweep.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
@@ -120,15 +121,16 @@ def sweep(
         if on_run is not None:
             on_run(name, len(outcome.finished) + len(outcome.failed), total)
 
-    def arguments(name: RunName) -> tuple[Any, ...]:
-        return (wanted.corpus, name.protocol, name.system, name.seed, name.fold, str(folder), data_root, overrides, device)
+    def task(name: RunName) -> functools.partial[Path]:
+        where: dict[str, Any] = {"runs": str(folder), "data_root": data_root, "overrides": overrides, "device": device}
+        return functools.partial(experiment.run, wanted.corpus, name.protocol, name.system, name.seed, name.fold, **where)
 
     if jobs == 1 and dask is None:
         for name in missing:
-            settle(name, lambda name=name: experiment.run(*arguments(name), report=on_epoch))
+            settle(name, functools.partial(task(name), report=on_epoch))
         return outcome
     with _executor(min(jobs, max(total, 1)), dask) as pool:
-        futures: dict[Future[Path], RunName] = {pool.submit(experiment.run, *arguments(name)): name for name in missing}
+        futures: dict[Future[Path], RunName] = {pool.submit(task(name)): name for name in missing}
         for future in as_completed(futures):
             settle(futures[future], future.result)
     return outcome

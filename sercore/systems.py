@@ -8,6 +8,7 @@ A slug names a system everywhere: in records, file names, pages and on the comma
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from .config import Config
@@ -73,7 +74,7 @@ def family(slug: str) -> str:
     return "combination" if "+" in name else name.partition("-")[0]
 
 
-def expand(names: str | list[str] | tuple[str, ...]) -> list[str]:
+def expand(names: str | Sequence[str]) -> list[str]:
     """Slugs from a comma-separated text or a list, with the group names of `GROUPS` spelt out; each checked, none twice."""
     listed = re.split(r",(?![^@,]*=)", names) if isinstance(names, str) else list(names)
     slugs = [slug for name in listed for slug in GROUPS.get(name.strip(), (name.strip(),))]

@@ -33,7 +33,7 @@ def title(slug: str) -> str:
         family, *values = part.split("-")
         symbols = {"s": "s", "m": "m", "g": "γ", "a": "α"}
         numbers = ", ".join(f"{symbols[value[0]]} = {value[1:]}" for value in values)
-        parts.append(f"{ {'ams': 'AMS', 'focal': 'Focal loss'}[family]}, {numbers}" if values else TITLES[part])
+        parts.append(f"{ {'ams': 'AMS', 'focal': 'Focal loss'}[family] }, {numbers}" if values else TITLES[part])
     return " + ".join(parts) + (f" ({settings})" if settings else "")
 
 
@@ -105,7 +105,13 @@ def table_1(folder: str | Path | None = None, protocols: Sequence[str] = ("speak
     """
     reported = paper.table_1()
     rows = [
-        {"Method": row.system, "Reported by": "the paper", "Corpus": "IEMOCAP", "Protocol": _protocol_of(row.group), "UA (%)": row.ua}
+        {
+            "Method": row.system,
+            "Reported by": "the paper",
+            "Corpus": "IEMOCAP",
+            "Protocol": _protocol_of(row.group),
+            "UA (%)": row.ua,
+        }
         for row in reported.itertuples()
     ]
     cells = results.published(folder)
@@ -121,11 +127,21 @@ def table_1(folder: str | Path | None = None, protocols: Sequence[str] = ("speak
             continue
         measured = statistics.bootstrap_speakers(coded(own), "ua", RESAMPLES)
         parameters = results.runs(folder).query("corpus == @corpus and system == 'baseline'")["parameters"].iloc[0]
-        row = {"Method": "Our baseline", "Reported by": "this code", "Corpus": corpus_title(corpus), "Protocol": protocol}
+        row: dict[str, object] = {
+            "Method": "Our baseline",
+            "Reported by": "this code",
+            "Corpus": corpus_title(corpus),
+            "Protocol": protocol,
+        }
         row |= {"UA (%)": 100 * measured.estimate, "95 % low": 100 * measured.low, "95 % high": 100 * measured.high}
         rows.append(row | {"Parameters": parameters})
         for reference in references(corpus, folder).itertuples():
-            row = {"Method": TITLES[reference.slug], "Reported by": "arithmetic", "Corpus": corpus_title(corpus), "Protocol": protocol}
+            row = {
+                "Method": TITLES[reference.slug],
+                "Reported by": "arithmetic",
+                "Corpus": corpus_title(corpus),
+                "Protocol": protocol,
+            }
             rows.append(row | {"UA (%)": reference.ua})
     columns = ["Method", "Reported by", "Corpus", "Protocol", "UA (%)", "95 % low", "95 % high", "Parameters"]
     return pd.DataFrame(rows, columns=columns)
@@ -178,8 +194,16 @@ def shown_systems(table: pd.DataFrame) -> pd.DataFrame:
         for measure in ("ua", "wa"):
             mean, deviation = row.get(f"{measure}_fold_mean", np.nan), row.get(f"{measure}_fold_sd", np.nan)
             shown[f"{measure.upper()}, mean ± SD of folds"] = None if np.isnan(mean) else f"{mean:.1f} ± {deviation:.1f}"
-        shown |= {"Gain in UA": with_interval(row, "gain", sign=True), "p, Holm": row.get("p_holm", np.nan), "ECE": row.get("ece", np.nan)}
-        shown |= {"Parameters": row.get("parameters", np.nan), "Epochs": row.get("epochs", np.nan), "s/epoch": row.get("seconds_per_epoch", np.nan)}
+        shown |= {
+            "Gain in UA": with_interval(row, "gain", sign=True),
+            "p, Holm": row.get("p_holm", np.nan),
+            "ECE": row.get("ece", np.nan),
+        }
+        shown |= {
+            "Parameters": row.get("parameters", np.nan),
+            "Epochs": row.get("epochs", np.nan),
+            "s/epoch": row.get("seconds_per_epoch", np.nan),
+        }
         rows.append(shown)
     return pd.DataFrame(rows)
 
@@ -232,12 +256,23 @@ def geometry_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str
             classes = own["utterance"].map(labels).map(codes).to_numpy()
             rows.append({"slug": slug, **geometry.compactness(np.stack(own["features"]), classes), "ua": 100 * accuracy[run]})
     table = pd.DataFrame(rows)
-    return table if table.empty else table.groupby("slug").mean().reindex([slug for slug in slugs if slug in set(table["slug"])]).reset_index()
+    return (
+        table
+        if table.empty
+        else table.groupby("slug").mean().reindex([slug for slug in slugs if slug in set(table["slug"])]).reset_index()
+    )
 
 
 def corpus_title(name: str) -> str:
     """The short name of a corpus in headings; that of synthetic speech says so."""
-    short = {"emodb": "EmoDB", "nemo": "nEMO", "ravdess": "RAVDESS", "cremad": "CREMA-D", "iemocap": "IEMOCAP", "demo": "demo (synthetic)"}
+    short = {
+        "emodb": "EmoDB",
+        "nemo": "nEMO",
+        "ravdess": "RAVDESS",
+        "cremad": "CREMA-D",
+        "iemocap": "IEMOCAP",
+        "demo": "demo (synthetic)",
+    }
     return short.get(name, name)
 
 
@@ -269,7 +304,9 @@ def across_corpora(slugs: Sequence[str], folder: str | Path | None = None) -> pd
         row |= {("Paper on IEMOCAP", measure.upper()): reported[measure].get(slug, np.nan) for measure in ("ua", "wa")}
         rows.append(row)
     for corpus, protocol in _cells(folder):
-        table = systems_table(corpus, protocol, [s for s in slugs if s in measured_systems(corpus, protocol, folder)], folder=folder)
+        table = systems_table(
+            corpus, protocol, [s for s in slugs if s in measured_systems(corpus, protocol, folder)], folder=folder
+        )
         found = table.set_index("slug")
         for row, slug in zip(rows, slugs, strict=True):
             own = found.loc[slug] if slug in found.index else {}
@@ -293,7 +330,13 @@ def gains(folder: str | Path | None = None) -> pd.DataFrame:
 
 def shown_geometry(table: pd.DataFrame) -> pd.DataFrame:
     """`geometry_table` with readable headers."""
-    names = {"ratio": "Within / between", "within": "Within", "between": "Between", "silhouette": "Silhouette", "purity": "Neighbour purity"}
+    names = {
+        "ratio": "Within / between",
+        "within": "Within",
+        "between": "Between",
+        "silhouette": "Silhouette",
+        "purity": "Neighbour purity",
+    }
     shown = table.assign(System=table["slug"].map(title), UA=table["ua"])
     return shown.rename(columns=names)[["System", *names.values(), "UA"]]
 

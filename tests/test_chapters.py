@@ -25,7 +25,7 @@ TEMPLATE = """sercore:
   each: corpus
 ---
 
-# An experiment
+# {title}
 
 ```{code-cell} ipython3
 :tags: [parameters]
@@ -96,7 +96,7 @@ def pretended(monkeypatch) -> list[str]:
 
     def papermill(chapter: chapters.Chapter, cwd: Path) -> nbformat.NotebookNode:
         done.append(chapter.name)
-        notebook = chapters._read(chapter.source)
+        notebook = chapters._titled(chapter)
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.execution_count = 1
@@ -170,6 +170,7 @@ def test_chapters_are_really_executed_at_the_top_level(book):
     assert sorted(chapters.execute(book, jobs=2)) == ["baseline-emodb", "intro"]
     intro, made = (nbformat.read(book / f"{name}.ipynb", 4) for name in ("intro", "baseline-emodb"))
     assert intro.cells[-1].outputs[0].text.split() == [book.parent.name, str(book.parent / "results")]
+    assert made.cells[0].source == "# Baseline on EmoDB"
     assert made.cells[-1].outputs[0].text == "baseline emodb speaker baseline 0 results False\n"
     assert sum("parameters" in str(cell.metadata.get("tags")) for cell in made.cells) == 1
     assert str(book.parent) not in (book / "baseline-emodb.ipynb").read_text()

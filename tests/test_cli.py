@@ -41,7 +41,11 @@ def test_run_publish_status_and_predict_as_a_user_would(tones, tmp_path):
     facts = json.loads(call("run", tones, "speaker", "baseline", "--fold", 1, "--runs", runs, "--json", *QUICK).stdout)
     assert facts["fold"] == 1
     assert call("publish", "--runs", runs, "--results", results).exit_code == 0
-    status = json.loads(call("status", tones, "--systems", "claims", "--protocols", "speaker", "--runs", runs, "--results", results, "--json").stdout)
+    status = json.loads(
+        call(
+            "status", tones, "--systems", "claims", "--protocols", "speaker", "--runs", runs, "--results", results, "--json"
+        ).stdout
+    )
     assert [row["published"] for row in status] == [1, 0, 0, 0] and status[0]["missing"] == 4
     wave = next(tones.parent.glob("*.wav"))
     labelled = json.loads(call("predict", wave, "--model", runs / facts["run"], "--json").stdout)

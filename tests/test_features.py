@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-import torch
 
 from sercore import SercoreError, features
 from sercore.features import FLOOR, HOP, PADDING, clip_frames, extract, log_mel, num_frames

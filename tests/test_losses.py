@@ -27,7 +27,9 @@ def reference_focal(scores, labels, gamma, alpha):
 def test_focal_agrees_with_a_float64_reference(gamma, alpha):
     torch.manual_seed(1)
     scores, labels = torch.randn(32, 4) * 3, torch.randint(0, 4, (32,))
-    assert focal_loss(scores, labels, gamma, alpha).item() == pytest.approx(reference_focal(scores, labels, gamma, alpha), rel=1e-5)
+    assert focal_loss(scores, labels, gamma, alpha).item() == pytest.approx(
+        reference_focal(scores, labels, gamma, alpha), rel=1e-5
+    )
 
 
 def test_focal_without_focus_is_cross_entropy():

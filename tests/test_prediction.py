@@ -38,7 +38,10 @@ def test_long_files_are_heard_in_windows_to_their_end(model_file):
     mels = np.random.default_rng(1).standard_normal((260, 40)).astype(np.float32)
     found = window_probabilities(model, mels)
     with torch.inference_mode():
-        alone = [model(torch.from_numpy(mels[None, s : s + 100]), torch.tensor([100])).softmax(-1)[0].numpy() for s in (0, 50, 100, 150, 160)]
+        alone = [
+            model(torch.from_numpy(mels[None, s : s + 100]), torch.tensor([100])).softmax(-1)[0].numpy()
+            for s in (0, 50, 100, 150, 160)
+        ]
     np.testing.assert_allclose(found, np.stack(alone), atol=1e-5)
 
 

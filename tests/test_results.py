@@ -36,7 +36,14 @@ def test_the_schema_is_the_documented_one(published):
     assert len(raw) == 2 * 60 and raw["p_angry"].dtype == np.float32
     features = results.features("tones", "speaker", target)
     assert {len(values) for values in features["features"]} == {64, 128}
-    assert list(results.history(target).columns[-6:]) == ["epoch", "train_loss", "chooser_loss", "chooser_wa", "chooser_ua", "seconds"]
+    assert list(results.history(target).columns[-6:]) == [
+        "epoch",
+        "train_loss",
+        "chooser_loss",
+        "chooser_wa",
+        "chooser_ua",
+        "seconds",
+    ]
 
 
 def test_split_files_carry_the_checksum_of_their_runs(published):
@@ -129,7 +136,11 @@ def test_other_tables(published):
 
 @pytest.mark.parametrize(
     "slug, name",
-    [("ams-s10-m0.4", "AMS, s = 10, m = 0.4"), ("focal-g2-a1", "Focal loss, γ = 2, α = 1"), ("baseline@masked=true", "Baseline (softmax, attentive pooling) (masked=true)")],
+    [
+        ("ams-s10-m0.4", "AMS, s = 10, m = 0.4"),
+        ("focal-g2-a1", "Focal loss, γ = 2, α = 1"),
+        ("baseline@masked=true", "Baseline (softmax, attentive pooling) (masked=true)"),
+    ],
 )
 def test_titles(slug, name):
     assert tables.title(slug) == name

@@ -24,7 +24,8 @@ def test_plan_spells_out_the_grid(tones):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"seeds": "a"}, {"seeds": "1-2-3"}, {"folds": "5"}, {"protocols": "random"}, {"system_names": "resnet"}, {"seeds": "3-1"}]
+    "arguments",
+    [{"seeds": "a"}, {"seeds": "1-2-3"}, {"folds": "5"}, {"protocols": "random"}, {"system_names": "resnet"}, {"seeds": "3-1"}],
 )
 def test_bad_plans_are_refused(tones, arguments):
     with pytest.raises(SercoreError):

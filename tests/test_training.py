@@ -127,7 +127,9 @@ def test_normalisation_never_sees_validation_or_test(prepared):
 def test_a_record_is_complete_and_honest(tones, tmp_path):
     folder = experiment.run(str(tones), "speaker", "combined", seed=1, fold=2, runs=tmp_path, overrides=QUICK)
     facts, test, history = records.read_facts(folder), records.read_test(folder), records.read_history(folder)
-    assert folder.name == "tones-speaker-combined-seed1-fold2" and sorted(p.name for p in folder.iterdir()) == sorted(records.FILES)
+    assert folder.name == "tones-speaker-combined-seed1-fold2" and sorted(p.name for p in folder.iterdir()) == sorted(
+        records.FILES
+    )
     assert facts["chosen_by"] == "validation" and facts["parameters"] == 359_812 + 256  # PyTorch's second bias is trained here
     assert facts["config"]["max_epochs"] == 3 and len(history) == facts["epochs"] == 3
     assert {"commit", "versions", "processor", "split", "data", "finished", "threads"} <= set(facts)
@@ -156,7 +158,8 @@ def test_finished_runs_are_kept_and_other_settings_refused(tones, tmp_path):
 
 def test_a_killed_run_leaves_no_half_record_and_ends_as_an_unbroken_one(tones, tmp_path):
     settings = {**QUICK, "max_epochs": 5, "patience": 9}
-    program = f"from sercore import experiment\nexperiment.run({str(tones)!r}, 'paper', 'baseline', runs={str(tmp_path / 'a')!r}, overrides={settings!r})"
+    call = f"{str(tones)!r}, 'paper', 'baseline', runs={str(tmp_path / 'a')!r}, overrides={settings!r}"
+    program = f"from sercore import experiment\nexperiment.run({call})"
     process = subprocess.Popen([sys.executable, "-c", program])
     checkpoint = tmp_path / "a" / "tones-paper-baseline-seed0-fold0.partial" / "checkpoint.pt"
     deadline = time.time() + 60
@@ -171,7 +174,9 @@ def test_a_killed_run_leaves_no_half_record_and_ends_as_an_unbroken_one(tones, t
         np.testing.assert_array_equal(records.read_test(resumed)[key], value)
     volatile = {"seconds", "seconds_last_start", "finished", "folder"}
     a, b = (records.read_facts(folder) for folder in (resumed, unbroken))
-    assert json.dumps({k: v for k, v in a.items() if k not in volatile}) == json.dumps({k: v for k, v in b.items() if k not in volatile})
+    assert json.dumps({k: v for k, v in a.items() if k not in volatile}) == json.dumps(
+        {k: v for k, v in b.items() if k not in volatile}
+    )
 
 
 def test_a_damaged_model_file_is_named(tmp_path):
