@@ -12,7 +12,6 @@ import itertools
 import json
 import os
 import platform
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -25,16 +24,18 @@ from typing import TYPE_CHECKING, Any
 
 from . import protocol
 from .errors import SercoreError
-from .results import files, publish, results_folder
+from .missing import ensure_records, train_and_publish
+from .results import files
 from .results import runs as published_runs
-from .systems import TABLE_2, expand, family
+from .systems import TABLE_2, family
 from .tables import corpus_title
 
 if TYPE_CHECKING:
     import pandas as pd
     from nbformat import NotebookNode
 
-    from .records import RunName
+
+__all__ = ["EXPERIMENTS", "Chapter", "check_outputs", "ensure_records", "execute", "train_and_publish", "wanted"]
 
 EXPERIMENTS: dict[str, tuple[str, ...]] = {
     name: tuple(slug for slug in TABLE_2 if slug == "baseline" or family(slug) == name)
@@ -144,8 +145,9 @@ def execute(
         if (only is None or chapter.name in only) and (force or _key_of(folder / f"{chapter.name}.ipynb") != key):
             due.append((chapter, key))
     failed = []
-    with _environment_of_kernels(published):
-        for name, problem in _run_all(due, folder, jobs or min(2, os.cpu_count() or 1)):
+    jobs = min(jobs or min(2, os.cpu_count() or 1), max(len(due), 1))
+    with _environment_of_kernels(published, jobs):
+        for name, problem in _run_all(due, folder, jobs):
             if problem:
                 failed.append(problem)
             if report is not None:
@@ -157,12 +159,12 @@ def execute(
 
 def _run_all(due: list[tuple[Chapter, str]], folder: Path, jobs: int) -> Iterator[tuple[str, str]]:
     """(name, problem or "") of each chapter as it is done."""
-    if jobs == 1 or len(due) < 2:
+    if jobs == 1:
         for chapter, key in due:
             yield chapter.name, _execute(chapter, key, folder)
         return
     # processes, because papermill changes the working directory of the one that it runs in
-    with ProcessPoolExecutor(min(jobs, len(due)), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         futures = {pool.submit(_execute, chapter, key, folder): chapter.name for chapter, key in due}
         for future in as_completed(futures):
             yield futures[future], future.result()
@@ -306,77 +308,6 @@ def _version(package: str) -> str:
         return "absent"
 
 
-# ---- records for chapters
-
-
-def ensure_records(
-    corpus: str, protocols: str, systems: str, seeds: str, results: str | Path | None = None, train_missing: bool = False
-) -> None:
-    """See that every run that a chapter shows is published; the texts list as in `sercore sweep`.
-
-    What is missing is trained and published where `train_missing` says so; otherwise `SercoreError` lists it.
-    """
-    missing = missing_records(corpus, protocols, systems, seeds, results)
-    if missing and train_missing:
-        train_and_publish(corpus, systems, protocols, seeds, results=results)
-        missing = missing_records(corpus, protocols, systems, seeds, results)
-    if missing:
-        command = f"sercore chapters --corpus {corpus} --systems {systems} --protocols {protocols} --seeds {seeds}"
-        raise SercoreError(
-            f"{len(missing)} runs are not in {results_folder(results)}; `{command}` trains and publishes them:\n  "
-            + "\n  ".join(map(str, missing)),
-            offenders=map(str, missing),
-        )
-
-
-def missing_records(corpus: str, protocols: str, systems: str, seeds: str, results: str | Path | None = None) -> list[RunName]:
-    """The runs that a chapter wants and the published records lack."""
-    from . import sweep
-
-    table = published_runs(results)
-    if corpus in set(table["corpus"]):  # also one of your own, which only its path makes known elsewhere
-        chosen = [name.strip() for name in protocols.split(",")]
-        numbers, folds = sweep.integers(seeds, "seeds"), range(protocol.FOLDS)
-        grid = itertools.product([corpus], chosen, expand(systems), numbers, folds)
-        runs: Iterable[RunName] = itertools.starmap(sweep.RunName, grid)
-    else:
-        runs = sweep.plan(corpus, systems, protocols, seeds).names
-    there = set(table["run"])
-    return [run for run in runs if str(run) not in there]
-
-
-def train_and_publish(
-    corpus: str,
-    systems: str = "claims",
-    protocols: str = "speaker",
-    seeds: str = "0",
-    runs: str | Path | None = None,
-    results: str | Path | None = None,
-    data_root: str | None = None,
-) -> None:
-    """Train what is missing of a grid, with a progress bar, and publish; `SercoreError` names all runs that failed."""
-    from tqdm import tqdm
-
-    from . import records, sweep
-
-    plan = sweep.plan(corpus, systems, protocols, seeds)
-    missing = plan.missing(records.runs_folder(runs))
-    with tqdm(total=len(missing), unit="run", disable=not missing, file=sys.stderr) as bar:
-
-        def on_run(name: RunName, done: int, total: int) -> None:
-            bar.set_description_str(str(name))
-            bar.update()
-
-        def on_epoch(values: dict[str, float], config: Any) -> None:
-            bar.set_postfix_str(f"epoch {values['epoch']:.0f} of {config.max_epochs}")
-
-        outcome = sweep.sweep(plan, runs, data_root, on_run=on_run, on_epoch=on_epoch)
-    if outcome.failed:
-        problems = [f"{name}: {problem}" for name, problem in outcome.failed.items()]
-        raise SercoreError("runs that failed:\n  " + "\n  ".join(problems), offenders=problems)
-    publish(runs, results, data_root)
-
-
 # ---- small things
 
 
@@ -386,9 +317,11 @@ def _records(folder: Path, results: str | Path | None) -> Path:
 
 
 @contextmanager
-def _environment_of_kernels(published: Path) -> Iterator[None]:
-    """What the kernels inherit: where the records are, and the book's style as the only settings of matplotlib."""
-    ours = {"SERCORE_RESULTS": str(published), "MATPLOTLIBRC": str(PACKAGE / "book.mplstyle")}
+def _environment_of_kernels(published: Path, jobs: int) -> Iterator[None]:
+    """What the kernels inherit: where the records are, each its share of the cores, the book's style for matplotlib."""
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    shared = {name: threads for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
+    ours = {"SERCORE_RESULTS": str(published), "MATPLOTLIBRC": str(PACKAGE / "book.mplstyle"), **shared}
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:

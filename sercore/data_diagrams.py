@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from . import features, protocol, torchaudio_shim
-from .diagrams import COOL, HEAT, WARM, example
+from .diagrams import COOL, HEAT, MUTED, WARM, example
 from .figures import CLASS_COLOURS
 
 KILOHERTZ = (0.25, 0.5, 1, 2, 4)
@@ -167,7 +167,9 @@ def log_mels(clips: Mapping[str, np.ndarray], clip_seconds: float) -> Figure:
     for axes, (name, (x, length)) in zip(panels.flat, inputs.items(), strict=False):
         spectrogram(axes, x[0].numpy(), high=high)
         axes.axvline(length.item() / features.FRAMES_PER_SECOND, color="white", linewidth=1.2, linestyle=(0, (3, 2)))
-        axes.set_title(name, loc="left", fontweight="bold", color=CLASS_COLOURS.get(name), fontsize="medium")
+        axes.set_title(name, loc="left", fontweight="bold", color=CLASS_COLOURS.get(name, MUTED), fontsize="medium")
+    for axes in panels.flat[len(clips) :]:
+        axes.set_visible(False)
     for axes in panels[:, 1]:
         axes.set_ylabel("")
     for axes in panels[-1]:

@@ -96,7 +96,7 @@ def recall_summary(table: pd.DataFrame) -> str:
     for slug, own in table.groupby("slug", sort=False):
         best, worst = own.loc[own["recall"].idxmax()], own.loc[own["recall"].idxmin()]
         parts.append(
-            f"{title(slug)}: best {best['label']} at {best['recall']:.0f} percent, worst {worst['label']} at {worst['recall']:.0f}"
+            f"{title(slug)}: {best['label']} at {best['recall']:.0f} percent down to {worst['label']} at {worst['recall']:.0f}"
         )
     return "; ".join(parts) + "."
 

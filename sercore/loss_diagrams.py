@@ -190,7 +190,7 @@ def focal_curves(gammas: Sequence[float] = (0.0, 2.0, 5.0)) -> Figure:
     """The focal loss of one utterance, and the size of its gradient, against the probability of its true class."""
     figure, panels = plt.subplots(1, 2, figsize=(6.6, 3.0), layout="constrained")
     p = torch.linspace(0.005, 0.995, 199)
-    for gamma, shade in zip(gammas, (MUTED, "#d9822b", "#9a5fb0"), strict=True):
+    for gamma, shade in zip(gammas, (MUTED, "#d9822b", "#9a5fb0"), strict=False):
         score = torch.logit(p).requires_grad_()
         scores = torch.stack([score, torch.zeros_like(score)], dim=-1)
         labels = torch.zeros(1, dtype=torch.long)

@@ -1,14 +1,13 @@
 """The book's chapters: which there are, when they are executed again, and what makes a build fail."""
 
-import itertools
-import re
+import shutil
 from pathlib import Path
 
 import nbformat
-import pandas as pd
 import pytest
+from published import publish
 
-from sercore import chapters, protocol, results, sweep
+from sercore import chapters, missing
 from sercore.errors import SercoreError
 
 HEADER = """---
@@ -59,29 +58,12 @@ def write_template(book: Path, text: str = TEMPLATE) -> Path:
     return path
 
 
-def publish(folder: Path, corpus: str, systems: str, protocols: str = "speaker", seeds: str = "0", folds: int = 5) -> None:
-    """Made-up runs in `folder`, beside what it holds."""
-    grid = itertools.product(protocols.split(","), sweep.integers(seeds, "seeds"), systems.split(","), range(folds))
-    rows = [
-        {
-            **dict.fromkeys(results.RUN_COLUMNS, 0),
-            "corpus": corpus,
-            "protocol": name,
-            "system": system,
-            "seed": seed,
-            "fold": fold,
-        }
-        | {"run": f"{corpus}-{name}-{system}-seed{seed}-fold{fold}", "chosen_by": protocol.chooser(name)}
-        for name, seed, system, fold in grid
-    ]
-    folder.mkdir(exist_ok=True)
-    path = folder / "runs.parquet"
-    old = [pd.read_parquet(path)] if path.exists() else []
-    pd.concat([*old, pd.DataFrame(rows)], ignore_index=True).to_parquet(path)
-
-
 @pytest.fixture
 def book(tmp_path, monkeypatch) -> Path:
+    package = tmp_path / "package"  # another than this one, which somebody may be editing
+    package.mkdir()
+    shutil.copy(chapters.PACKAGE / "book.mplstyle", package)
+    monkeypatch.setattr(chapters, "PACKAGE", package)
     monkeypatch.delenv("SERCORE_RESULTS", raising=False)
     (tmp_path / "results").mkdir()
     folder = tmp_path / "book"
@@ -152,7 +134,7 @@ def test_a_chapter_asks_for_whole_folds_alone(book):
     for chapter in wanted.values():
         if chapter:
             asked = [chapter[key] for key in ("corpus", "protocol", "systems", "seeds")]
-            assert chapters.missing_records(*asked, book.parent / "results") == []
+            assert missing.missing_records(*asked, book.parent / "results") == []
 
 
 def test_a_folder_without_notebooks_is_refused(tmp_path):
@@ -240,11 +222,10 @@ def test_changed_parameters_are_a_reason(book, pretended):
 
 
 @pytest.mark.parametrize("name", ["losses.py", "corpora/emodb.py", "reported.csv", "book.mplstyle"])
-def test_changed_code_is_a_reason(book, pretended, tmp_path, monkeypatch, name):
+def test_changed_code_is_a_reason(book, pretended, tmp_path, name):
     package = tmp_path / "package"
-    (package / name).parent.mkdir(parents=True)
+    (package / name).parent.mkdir(exist_ok=True)
     (package / name).write_text("a = 1")
-    monkeypatch.setattr(chapters, "PACKAGE", package)
     execute(book)
     (package / "notes.txt").write_text("of no importance")
     assert execute(book) == []
@@ -330,44 +311,3 @@ def test_outputs_in_order_pass():
 def test_a_cell_out_of_order_is_refused(cell, said):
     with pytest.raises(SercoreError, match=rf"chapter live, cell 2: {said}\n    train\(\)"):
         chapters.check_outputs(nbformat.from_dict(notebook(**cell)), "live")
-
-
-# ---- records for chapters
-
-
-def test_missing_records_are_listed(tmp_path):
-    publish(tmp_path, "mine", "baseline", "speaker", "0")  # a corpus that only its runs make known
-    assert chapters.missing_records("mine", "speaker", "baseline", "0", tmp_path) == []
-    missing = chapters.missing_records("mine", "speaker,paper", "baseline,combined", "0", tmp_path)
-    assert len(missing) == 15
-    with pytest.raises(SercoreError, match="15 runs are not in") as caught:
-        chapters.ensure_records("mine", "speaker,paper", "baseline,combined", "0", tmp_path)
-    assert set(caught.value.offenders) == {str(name) for name in missing}
-    assert re.search("sercore chapters --corpus mine --systems baseline,combined --protocols speaker,paper", str(caught.value))
-
-
-def test_an_unknown_corpus_is_refused(tmp_path):
-    with pytest.raises(SercoreError, match="unknown corpus 'emodbb'"):
-        chapters.ensure_records("emodbb", "speaker", "baseline", "0", tmp_path)
-
-
-def test_missing_runs_are_trained_and_published(tones, tmp_path, monkeypatch):
-    monkeypatch.setenv("SERCORE_RUNS", str(tmp_path / "runs"))
-    real = sweep.sweep
-    monkeypatch.setattr(
-        sweep, "sweep", lambda *given, **named: real(*given, **named, overrides={"max_epochs": 1, "clip_seconds": 0.5})
-    )
-    chapters.ensure_records(str(tones), "speaker", "baseline", "0", tmp_path / "results", train_missing=True)
-    assert len(results.runs(tmp_path / "results")) == protocol.FOLDS
-    chapters.ensure_records(str(tones), "speaker", "baseline", "0", tmp_path / "results")
-
-
-def test_runs_that_fail_are_all_named(tones, tmp_path, monkeypatch):
-    def failing(plan, *given, **named):
-        return sweep.Outcome(failed={name: "MemoryError: too much" for name in plan.names})
-
-    monkeypatch.setattr(sweep, "sweep", failing)
-    with pytest.raises(SercoreError) as caught:
-        chapters.train_and_publish(str(tones), runs=tmp_path, results=tmp_path)
-    assert len(caught.value.offenders) == 4 * protocol.FOLDS
-    assert "fold4: MemoryError: too much" in str(caught.value)
