@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import platform
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -147,31 +148,36 @@ def execute(
     failed = []
     jobs = min(jobs or min(2, os.cpu_count() or 1), max(len(due), 1))
     with _environment_of_kernels(published, jobs):
-        for name, problem in _run_all(due, folder, jobs):
+        for name, problem, seconds in _run_all(due, folder, jobs):
             if problem:
                 failed.append(problem)
             if report is not None:
-                report(f"chapter {name}: {'failed' if problem else 'executed'}")
+                report(f"chapter {name}: {'failed' if problem else 'executed'} in {seconds:.0f} s")
     if failed:
         raise SercoreError("\n\n".join(sorted(failed)), offenders=failed)
     return [chapter.name for chapter, _ in due]
 
 
-def _run_all(due: list[tuple[Chapter, str]], folder: Path, jobs: int) -> Iterator[tuple[str, str]]:
-    """(name, problem or "") of each chapter as it is done."""
+def _run_all(due: list[tuple[Chapter, str]], folder: Path, jobs: int) -> Iterator[tuple[str, str, float]]:
+    """What `_execute` returns of each chapter, as it is done."""
     if jobs == 1:
-        for chapter, key in due:
-            yield chapter.name, _execute(chapter, key, folder)
+        yield from (_execute(chapter, key, folder) for chapter, key in due)
         return
     # processes, because papermill changes the working directory of the one that it runs in
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(_execute, chapter, key, folder): chapter.name for chapter, key in due}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        futures = [pool.submit(_execute, chapter, key, folder) for chapter, key in due]
+        yield from (future.result() for future in as_completed(futures))
 
 
-def _execute(chapter: Chapter, key: str, folder: Path) -> str:
-    """Execute one chapter; its problem in words, or "" where its output was written."""
+def _execute(chapter: Chapter, key: str, folder: Path) -> tuple[str, str, float]:
+    """Execute one chapter: its name, its problem in words or "" where its output was written, and the seconds it took."""
+    begin = time.monotonic()
+    problem = _output(chapter, key, folder)
+    return chapter.name, problem, time.monotonic() - begin
+
+
+def _output(chapter: Chapter, key: str, folder: Path) -> str:
+    """Make a chapter's output; the problem in words, or ""."""
     import nbformat
 
     try:
@@ -319,19 +325,16 @@ def _records(folder: Path, results: str | Path | None) -> Path:
 @contextmanager
 def _environment_of_kernels(published: Path, jobs: int) -> Iterator[None]:
     """What the kernels inherit: where the records are, each its share of the cores, the book's style for matplotlib."""
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    shared = {name: threads for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
-    ours = {"SERCORE_RESULTS": str(published), "MATPLOTLIBRC": str(PACKAGE / "book.mplstyle"), **shared}
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
+    before, threads = dict(os.environ), str(max(1, (os.cpu_count() or 1) // jobs))
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), threads))
+    os.environ["SERCORE_RESULTS"] = str(published)
+    os.environ["MATPLOTLIBRC"] = str(PACKAGE / "book.mplstyle")
+    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm asks for widgets, which pages do not have
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _read(source: Path) -> NotebookNode:

@@ -120,15 +120,6 @@ class LogMels:
         return torch.tensor(mean, dtype=torch.float32), torch.tensor(deviation, dtype=torch.float32)
 
 
-def cache_folder() -> Path:
-    """`SERCORE_CACHE`, else the user's cache folder for `sercore`."""
-    if folder := os.environ.get("SERCORE_CACHE"):
-        return Path(folder)
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("sercore"))
-
-
 def extract(utterances: pd.DataFrame, cache: Path | None = None, workers: int | None = None, progress: bool = True) -> LogMels:
     """Log-Mel energies of every utterance, computed where the cache does not hold them.
 
@@ -136,6 +127,7 @@ def extract(utterances: pd.DataFrame, cache: Path | None = None, workers: int | 
     All unreadable files are named in one `SercoreError`; what could be read is cached by then.
     """
     from . import audio
+    from .corpora import cache_folder
 
     folder = (cache or cache_folder()) / "features"
     folder.mkdir(parents=True, exist_ok=True)

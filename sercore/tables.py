@@ -13,6 +13,7 @@ import pandas as pd
 
 from . import claims, metrics, paper, results, statistics, systems
 from .corpora import LABELS
+from .protocol import FOLDS
 
 TITLES = {
     "baseline": "Baseline (softmax, attentive pooling)",
@@ -277,10 +278,10 @@ def corpus_title(name: str) -> str:
 
 
 def measured_systems(corpus: str, protocol: str, folder: str | Path | None = None) -> list[str]:
-    """Systems with a run on each fold, those of Table 2 first."""
+    """Systems that were run on every fold, those of Table 2 first."""
     runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol")
     folds = runs.groupby("system")["fold"].nunique()
-    whole = [slug for slug in folds.index if folds[slug] == folds.max() and "@" not in slug]
+    whole = [slug for slug in folds.index if folds[slug] == FOLDS and "@" not in slug]
     return [slug for slug in systems.TABLE_2 if slug in whole] + sorted(set(whole) - set(systems.TABLE_2))
 
 
