@@ -1,8 +1,8 @@
 """The book's chapters: notebooks in `book/notebooks`, executed by papermill into `book/` where they are out of date.
 
 A chapter is out of date when its source, its parameters, this package, the published records or a package that it
-computes with has changed. A source whose front matter says `sercore: {each: corpus}` is a template: it becomes one
-chapter for every experiment on every published corpus.
+computes with has changed. The front matter of a source may say `sercore: {each: corpus}`: a template, which becomes one
+chapter for every experiment on every published corpus; or `sercore: {first: true}`: slow, and so begun before the others.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Chapter:
     source: Path
     parameters: dict[str, Any] = field(default_factory=dict)
     title: str = ""  # what `{title}` in its headings stands for
+    first: bool = False  # begun before the others
 
 
 def wanted(book: str | Path = "book", results: str | Path | None = None) -> list[Chapter]:
@@ -68,10 +69,13 @@ def wanted(book: str | Path = "book", results: str | Path | None = None) -> list
         raise SercoreError(f"no notebook in {folder / 'notebooks'}: is {book} the folder of the book?")
     chapters: list[Chapter] = []
     for source in sources:
-        if _read(source).metadata.get("sercore", {}).get("each") == "corpus":
+        settings = dict(_read(source).metadata.get("sercore", {}))
+        if settings == {"each": "corpus"}:
             chapters += _of_template(source, _records(folder, results))
+        elif settings in ({}, {"first": True}):
+            chapters.append(Chapter(source.stem, source, first=bool(settings)))
         else:
-            chapters.append(Chapter(source.stem, source))
+            raise SercoreError(f"{source.name}: sercore: {settings} in its front matter is neither each: corpus nor first: true")
     names = [chapter.name for chapter in chapters]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SercoreError(f"two chapters are called {', '.join(twice)}")
@@ -106,7 +110,9 @@ def _whole_grid(runs: pd.DataFrame, slugs: Iterable[str]) -> tuple[list[str], li
     seeds: dict[tuple[str, str], set[int]] = {}
     for name, system, seed in whole:
         seeds.setdefault((name, system), set()).add(seed)
-    by_protocol = {name: [slug for slug in slugs if (name, slug) in seeds] for name in sorted({name for name, _ in seeds})}
+    by_protocol = {
+        name: [slug for slug in slugs if (name, slug) in seeds] for name in sorted({name for name, _ in seeds}, reverse=True)
+    }
     most = max(by_protocol.values(), key=len, default=[])
     protocols = [name for name, there in by_protocol.items() if set(most) <= set(there)]
     common = set.intersection(*(seeds[pair] for pair in itertools.product(protocols, most))) if most else set()
@@ -145,6 +151,7 @@ def execute(
         key = _key(chapter, surroundings)
         if (only is None or chapter.name in only) and (force or _key_of(folder / f"{chapter.name}.ipynb") != key):
             due.append((chapter, key))
+    due.sort(key=lambda pair: not pair[0].first)
     failed = []
     jobs = min(jobs or min(2, os.cpu_count() or 1), max(len(due), 1))
     with _environment_of_kernels(published, jobs):
@@ -264,18 +271,14 @@ def _check_parameters(chapters: Iterable[Chapter]) -> None:
     """papermill itself would pass over a misspelt parameter and run with the default."""
     import papermill
 
-    problems, known = [], {}
-    for chapter in chapters:
-        if not chapter.parameters:
-            continue
-        if chapter.source not in known:
-            known[chapter.source] = set(papermill.inspect_notebook(_read(chapter.source)))
-        names = known[chapter.source]
-        for parameter in sorted(set(chapter.parameters) - names):
-            there = f"it has {', '.join(sorted(names))}" if names else "no cell of it is tagged `parameters`"
-            problems.append(f"{chapter.source.name} has no parameter {parameter!r}: {there}")
+    problems = []
+    given = {chapter.source: set(chapter.parameters) for chapter in chapters if chapter.parameters}
+    for source, parameters in given.items():
+        names = set(papermill.inspect_notebook(_read(source)))
+        there = f"it has {', '.join(sorted(names))}" if names else "no cell of it is tagged `parameters`"
+        problems += [f"{source.name} has no parameter {parameter!r}: {there}" for parameter in sorted(parameters - names)]
     if problems:
-        raise SercoreError("\n".join(dict.fromkeys(problems)), offenders=problems)
+        raise SercoreError("\n".join(problems), offenders=problems)
 
 
 # ---- what is out of date

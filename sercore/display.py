@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
 import numbers
 import re
@@ -159,14 +160,13 @@ def provenance(records: pd.DataFrame | None) -> str:
     if missing:
         raise SercoreError(f"records without the column {', '.join(missing)}: give rows of sercore.results.runs")
     places = records.groupby(["corpus", "protocol"], sort=True)
-    checksums = [f"{corpus}: {_short(part['data'])}" for corpus, part in records.groupby("corpus", sort=True)]
     facts = {
         "Runs": [f"{corpus}, {protocol}: {_span(part)}" for (corpus, protocol), part in places],
         "Systems": [", ".join(dict.fromkeys(records["system"]))],
         "Code": _commits(records["commit"]),
         "Precision": sorted(set(records["precision"])),
         "Machines": sorted({_machine(row) for row in records.to_dict("records")}),
-        "Data": checksums,
+        "Data": [f"{corpus}: {_short(part['data'])}" for corpus, part in records.groupby("corpus", sort=True)],
         "Splits": [f"results/splits/{corpus}-{protocol}.csv: {_short(part['split'])}" for (corpus, protocol), part in places],
         MAKE_AGAIN: commands(records),
     }
@@ -183,11 +183,8 @@ def commands(records: pd.DataFrame) -> list[str]:
         slugs = list(dict.fromkeys(part["system"]))
         chosen = "table2" if set(slugs) == set(TABLE_2) else ",".join(slugs)
         exact = "" if precision == "float32" else f" --precision {precision}"
-        protocols = ",".join(sorted(set(part["protocol"])))
-        lines.append(
-            f"sercore sweep --corpus {corpus} --systems {chosen} --protocols {protocols} --seeds {_ranges(part['seed'])} "
-            f"--folds {_ranges(part['fold'])}{exact}"
-        )
+        grid = f"--systems {chosen} --protocols {','.join(sorted(set(part['protocol'])))} --seeds {_ranges(part['seed'])}"
+        lines.append(f"sercore sweep --corpus {corpus} {grid} --folds {_ranges(part['fold'])}{exact}")
     return [*lines, "sercore publish"]
 
 
@@ -197,17 +194,18 @@ def commands(records: pd.DataFrame) -> list[str]:
 def _header(frame: pd.DataFrame) -> str:
     columns = _tuples(frame)
     button = '<th scope="col" aria-sort="none"><button type="button">{}</button></th>'
-    last = "<tr>" + "".join(button.format(escape(str(column[-1]))) for column in columns) + "</tr>"
+    # a column with one title under two rows of them has it in the lower row, on its button
+    last = (button.format(escape(str(column[-1] or column[0]))) for column in columns)
+    lower = f"<tr>{''.join(last)}</tr>"
     if frame.columns.nlevels == 1:
-        return last
-    groups: list[list[Any]] = []
-    for column in columns:
-        if groups and groups[-1][0] == column[0]:
-            groups[-1][1] += 1
-        else:
-            groups.append([column[0], 1])
-    spans = (f'<th scope="colgroup" colspan="{width}">{escape(str(title))}</th>' for title, width in groups)
-    return f"<tr>{''.join(spans)}</tr>{last}"
+        return lower
+    groups = itertools.groupby(column[0] if column[-1] else "" for column in columns)
+    spans = ((title, len(list(group))) for title, group in groups)
+    upper = (
+        f'<th scope="colgroup" colspan="{width}">{escape(str(title))}</th>' if title else f'<td colspan="{width}"></td>'
+        for title, width in spans
+    )
+    return f"<tr>{''.join(upper)}</tr>{lower}"
 
 
 def _tuples(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
@@ -217,8 +215,7 @@ def _tuples(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
 def _column(values: pd.Series, digits: int, form: str | None, tag: str) -> list[str]:
     """The cell of every value; those of a numeric column carry the number that they sort by."""
     shown = [None if _empty(value) else value for value in values]
-    keys = [_number(value) for value in shown if value is not None]
-    numeric = bool(keys) and None not in keys
+    numeric = None not in [_number(value) for value in shown if value is not None]
     cells = []
     for value in shown:
         attributes = ' scope="row"' if tag == "th" else ""

@@ -79,7 +79,7 @@ def confusion(matrices: dict[str, pd.DataFrame]) -> Figure:
         shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(1, keepdims=True), 1)
         axis.imshow(shares, cmap="PuBu", vmin=0, vmax=1, aspect="equal")
         for (row, column), share in np.ndenumerate(shares):
-            colour = "white" if share > 0.55 else "#22304a"
+            colour = "white" if share > 0.45 else "#22304a"
             axis.text(column, row - 0.08, f"{100 * share:.0f} %", ha="center", va="center", color=colour, fontsize="medium")
             axis.text(
                 column, row + 0.25, f"{counts.iat[row, column]}", ha="center", va="center", color=colour, fontsize="x-small"
@@ -131,15 +131,15 @@ def projections(panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> Figu
         for index, label in enumerate(labels):
             own = coordinates[classes == label]
             marker = MARKERS[index % len(MARKERS)]
-            axis.plot(
-                *own.T, marker, color=class_colour(label, labels), markersize=3.4, alpha=0.75, markeredgewidth=0, label=label
-            )
+            look = {"color": class_colour(label, labels), "alpha": 0.75, "markeredgewidth": 0, "label": label}
+            axis.plot(*own.T, marker, markersize=6 if len(coordinates) < 200 else 3.4, **look)
         axis.set_title(f"{name}\ntrustworthiness {trust:.2f}", fontsize="medium")
         axis.set_xticks([])
         axis.set_yticks([])
+        axis.spines[:].set_visible(False)
         axis.grid(False)
     handles, names = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, markerscale=2)
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, markerscale=1.3)
     return figure
 
 

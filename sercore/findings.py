@@ -22,10 +22,11 @@ def said(row: pd.Series) -> str:
 
 
 def verdict_overview(settled: pd.DataFrame) -> pd.DataFrame:
-    """One row a claim in our words, one column a corpus and protocol, verdicts inside."""
+    """One row a claim in our words, one column a corpus and protocol (speakers kept apart first), verdicts inside."""
+    settled = settled.sort_values(["corpus", "protocol"], ascending=[True, False], kind="stable")
     rows = []
     for claim in claims.CLAIMS:
-        row = {"No.": claim.number, "Claim": claim.text}
+        row = {"Claim": f"{claim.number}. {claim.text}"}
         for place in settled[settled["claim"] == claim.key].itertuples():
             row[f"{corpus_title(place.corpus)}, {place.protocol}"] = said(pd.Series(place._asdict()))
         rows.append(row)
@@ -52,9 +53,11 @@ def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdicts_with_evidence(settled: pd.DataFrame) -> pd.DataFrame:
-    """`verdict_overview` with a link from each claim to the page that holds its evidence."""
-    overview = verdict_overview(settled)
-    return overview.assign(Evidence=[Link(EVIDENCE[number], f"{EVIDENCE[number]}.html") for number in overview["No."]])
+    """`verdict_overview` of the corpora that were measured, with a link from each claim to the page of its evidence."""
+    measured = settled["corpus"].isin(settled.loc[settled["effect"].notna(), "corpus"])
+    overview = verdict_overview(settled[measured] if measured.any() else settled)
+    pages = [EVIDENCE[claim.number] for claim in claims.CLAIMS]
+    return overview.assign(Evidence=[Link(page, f"{page}.html") for page in pages])
 
 
 def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:

@@ -67,7 +67,7 @@ def train_toy(system: str, scatter: float = 0.18, seed: int = 0) -> Toy:
         torch.manual_seed(seed)
         body = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
         head = cast("Softmax | AdditiveMargin", LOSSES[config.loss](2, len(LABELS), config))
-    optimiser = torch.optim.Adam([*body.parameters(), *head.parameters()], RATE)
+    optimiser = torch.optim.Adam([*body.parameters(), *head.parameters()], RATE, fused=True)
     for _ in range(STEPS):
         optimiser.zero_grad()
         head(body(x), labels).backward()

@@ -57,6 +57,12 @@ def all_predictions(folder: str | Path | None = None, protocols: Sequence[str] =
     return pd.concat([frame[columns] for frame in frames], ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
 
+def cells(folder: str | Path | None = None) -> list[tuple[str, str]]:
+    """Published (corpus, protocol) pairs under the two honest protocols, speakers kept apart first."""
+    there = results.published(folder)
+    return [(corpus, name) for name in ("speaker", "paper") for corpus, found in there if found == name]
+
+
 def references(corpus: str, folder: str | Path | None = None) -> pd.DataFrame:
     """What asks for no training: chance and majority, as rows with `slug`, `ua`, `wa`."""
     counts = results.utterances(corpus, folder)["label"].value_counts()
@@ -99,7 +105,7 @@ def systems_table(
     return pd.concat([table, reference.assign(system=reference["slug"].map(TITLES))], ignore_index=True)
 
 
-def table_1(folder: str | Path | None = None, protocols: Sequence[str] = ("speaker", "paper")) -> pd.DataFrame:
+def table_1(folder: str | Path | None = None) -> pd.DataFrame:
     """Table 1: the paper's prior art and baseline in UA on IEMOCAP, and our baseline on every published corpus.
 
     Columns: Method, Reported by, Corpus, Protocol, UA (%), 95 % low, 95 % high, Parameters.
@@ -115,13 +121,11 @@ def table_1(folder: str | Path | None = None, protocols: Sequence[str] = ("speak
         }
         for row in reported.itertuples()
     ]
-    cells = results.published(folder)
-    for protocol in protocols:
-        if ("iemocap", protocol) not in cells:
+    published = results.published(folder)
+    for protocol in ("speaker", "paper"):
+        if ("iemocap", protocol) not in published:
             rows.append({"Method": "Our baseline", "Reported by": "not yet measured", "Corpus": "IEMOCAP", "Protocol": protocol})
-    for corpus, protocol in cells:
-        if protocol not in protocols:
-            continue
+    for corpus, protocol in cells(folder):
         frame = results.predictions(corpus, protocol, folder)
         own = frame[frame["system"] == "baseline"]
         if own.empty:
@@ -157,7 +161,7 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
     """
     reported = paper.table_2().set_index("slug")
     corpora = [corpus for corpus, name in results.published(folder) if name == protocol]
-    order = ["iemocap", *[corpus for corpus in corpora if corpus != "iemocap"]]
+    order = [*[corpus for corpus in corpora if corpus != "iemocap"], "iemocap"]
     measured = {
         corpus: systems_table(corpus, protocol, measured_systems(corpus, protocol, folder), folder=folder).set_index("slug")
         for corpus in corpora
@@ -211,8 +215,8 @@ def shown_systems(table: pd.DataFrame) -> pd.DataFrame:
 
 def verdicts(folder: str | Path | None = None, protocols: Sequence[str] = ("speaker", "paper")) -> pd.DataFrame:
     """Every claim settled on every published corpus under every protocol (`sercore.claims.settle`), and on IEMOCAP as open."""
-    cells = [("iemocap", protocol) for protocol in protocols]
-    return claims.settle(all_predictions(folder, protocols), results.runs(folder), cells)
+    open_cells = [("iemocap", protocol) for protocol in protocols]
+    return claims.settle(all_predictions(folder, protocols), results.runs(folder), open_cells)
 
 
 def recall_table(
@@ -304,7 +308,7 @@ def across_corpora(slugs: Sequence[str], folder: str | Path | None = None) -> pd
         row: dict[tuple[str, str], object] = {("System", ""): title(slug)}
         row |= {("Paper on IEMOCAP", measure.upper()): reported[measure].get(slug, np.nan) for measure in ("ua", "wa")}
         rows.append(row)
-    for corpus, protocol in _cells(folder):
+    for corpus, protocol in cells(folder):
         table = systems_table(
             corpus, protocol, [s for s in slugs if s in measured_systems(corpus, protocol, folder)], folder=folder
         )
@@ -320,7 +324,7 @@ def gains(folder: str | Path | None = None) -> pd.DataFrame:
     """Rows for `figures.forest`: every measured system's paired gain in UA, by corpus and protocol, and the paper's own."""
     reported = paper.table_2().set_index("slug")["ua"]
     rows = []
-    for corpus, protocol in _cells(folder):
+    for corpus, protocol in cells(folder):
         table = systems_table(corpus, protocol, measured_systems(corpus, protocol, folder), folder=folder)
         for row in table[table.get("gain", pd.Series(np.nan, table.index)).notna()].itertuples():
             claimed = reported.get(row.slug, np.nan) - reported["baseline"]
@@ -356,9 +360,3 @@ def projections(
         coordinates, trust = geometry.project(np.stack(own["features"]))
         panels[slug] = coordinates, own["utterance"].map(labels).to_numpy(dtype=str), trust
     return panels
-
-
-def _cells(folder: str | Path | None) -> list[tuple[str, str]]:
-    """Published (corpus, protocol) pairs under the two honest protocols, speakers kept apart first."""
-    there = results.published(folder)
-    return [(corpus, name) for name in ("speaker", "paper") for corpus, found in there if found == name]

@@ -193,7 +193,8 @@ def test_a_small_book_is_built_offline_and_fails_on_a_warning(tmp_path, monkeypa
     shutil.copy(TOP / "_config.yml", tmp_path)
     (tmp_path / "book" / "_toc.yml").write_text("format: jb-book\nroot: intro\n")
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: intro\n")
-    text = "A formula, $a^2$.\n\n```{code-cell} ipython3\nfrom sercore import display\ndisplay.text('computed **here**')\n```"
+    cell = ":tags: [hide-input]\nfrom sercore import display\ndisplay.text('computed **here**')"
+    text = f"A formula, $a^2$.\n\n```{{code-cell}} ipython3\n{cell}\n```"
     page = tmp_path / "book" / "notebooks" / "intro.md"
     page.write_text(PAGE.format(text=text))
 
@@ -202,6 +203,8 @@ def test_a_small_book_is_built_offline_and_fails_on_a_warning(tmp_path, monkeypa
     site = tmp_path / "_build" / "html"
     html = (site / "intro.html").read_text()
     assert "computed <strong>here</strong>" in html
+    assert "Show the code" in html
+    assert "Toggle hidden content" not in html
     assert not re.search(r'(src|href)="(https?:)?//', html)
     scripts = re.findall(r'src="([^"?]+)', html)
     assert "_static/mathjax/tex-svg.js" in scripts

@@ -265,6 +265,18 @@ def test_only_some_chapters(book, pretended):
         execute(book, only=["oter"])
 
 
+def test_a_slow_chapter_is_begun_first(book, pretended):
+    slow = write(book, "live", "train()")
+    slow.write_text(slow.read_text().replace("name: python3\n", "name: python3\nsercore:\n  first: true\n"))
+    assert execute(book) == ["live", "intro"]
+
+
+def test_an_unknown_setting_of_a_source_is_refused(book):
+    write_template(book, TEMPLATE.replace("each: corpus", "eech: corpus"))
+    with pytest.raises(SercoreError, match=r"experiment.md: sercore: {'eech': 'corpus'} in its front matter"):
+        chapters.wanted(book)
+
+
 def test_whoever_asks_is_told(book, pretended):
     said: list[str] = []
     execute(book, report=said.append)

@@ -83,11 +83,12 @@ def test_every_header_is_a_button_and_every_row_has_a_head(frame):
     assert html.count('<th scope="row">') == 3
 
 
-def test_two_levels_of_columns_are_two_header_rows():
-    columns = pd.MultiIndex.from_tuples([("", "System"), ("EmoDB", "UA"), ("EmoDB", "WA"), ("nEMO", "UA")])
+@pytest.mark.parametrize("only", [("", "System"), ("System", "")])
+def test_two_levels_of_columns_are_two_header_rows(only):
+    columns = pd.MultiIndex.from_tuples([only, ("EmoDB", "UA"), ("EmoDB", "WA"), ("nEMO", "UA")])
     html = display.table_html(pd.DataFrame([["baseline", 1, 2, 3]], columns=columns), "t", "Caption")
-    assert re.findall(r'<th scope="colgroup" colspan="(\d)">(.*?)</th>', html) == [("1", ""), ("2", "EmoDB"), ("1", "nEMO")]
-    assert html.count("<button") == 4
+    assert re.findall(r'<th scope="colgroup" colspan="(\d)">(.*?)</th>', html) == [("2", "EmoDB"), ("1", "nEMO")]
+    assert re.findall(r"<button[^>]*>(.*?)</button>", html) == ["System", "UA", "WA", "UA"]
 
 
 def test_the_download_holds_the_full_values(frame):

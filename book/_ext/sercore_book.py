@@ -38,6 +38,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # before the table of contents (900), so that Sphinx finds the chapters that its patterns mean
     app.connect("config-inited", prepare, priority=100)
     app.connect("autodoc-process-docstring", docstring_to_rst)
+    app.connect("html-page-context", name_summaries)
     app.connect("build-finished", bring_mathjax, priority=600)
     app.connect("build-finished", refuse_warnings, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -145,6 +146,12 @@ def bring_mathjax(app: Sphinx, exception: Exception | None) -> None:
         target = Path(app.outdir) / "_static" / MATHJAX
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(script, target)
+
+
+def name_summaries(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Let a fold be called by the words that it shows; the label that it has hides them from a screen reader."""
+    if "body" in context:
+        context["body"] = context["body"].replace('<summary aria-label="Toggle hidden content">', "<summary>")
 
 
 # ---- warnings
