@@ -205,13 +205,14 @@ def _output(chapter: Chapter, key: str, folder: Path) -> str:
 
 def _tidy(notebook: NotebookNode) -> None:
     """Leave out what only this execution knew (times, paths) and the defaults that its own parameters replaced."""
-    notebook.metadata.pop("papermill", None)
-    given = any("injected-parameters" in cell.metadata.get("tags", []) for cell in notebook.cells)
-    notebook.cells = [cell for cell in notebook.cells if not (given and "parameters" in cell.metadata.get("tags", []))]
-    for cell in notebook.cells:
-        cell.metadata.pop("papermill", None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata["tags"].append("hide-input")
+    tags = [cell.metadata.setdefault("tags", []) for cell in notebook.cells]
+    given = any("injected-parameters" in own for own in tags)
+    notebook.cells = [cell for cell in notebook.cells if not (given and "parameters" in cell.metadata.tags)]
+    for part in (notebook, *notebook.cells):
+        part.metadata.pop("papermill", None)
+    for own in tags:
+        if "injected-parameters" in own:
+            own.append("hide-input")
 
 
 def _papermill(chapter: Chapter, cwd: Path) -> NotebookNode:

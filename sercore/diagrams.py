@@ -66,7 +66,7 @@ def layers(model: SERModel, x: Tensor, lengths: Tensor | None = None) -> pd.Data
     caught, config = activations(model, x, lengths), model.config
     rows: list[tuple[str, str, str, nn.Module | None]] = [("input", "log-Mel energies", "frames × mels", None)]
     for number, (block, filters) in enumerate(zip(model.blocks, FILTERS, strict=True), start=1):
-        does = f"3 × 3 convolution, {filters} filters" + ", 2 × 2 pooling" * block.pool
+        does = f"3 × 3 convolution, {filters} filters" + (", 2 × 2 pooling" if block.pool else "")
         rows.append((f"CNN {number}", does, "channels × frames × mels", block))
     merge = {"concat": "side by side", "sum": "summed"}[config.lstm_merge]
     pooled = {"attentive": "weighted mean (eq. 4)", "combined": "weighted mean and deviation (eq. 4, 5)"}[config.pooling]

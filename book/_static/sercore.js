@@ -1,4 +1,4 @@
-// Tables sort by the buttons in their headers: upwards, downwards, and as they were.
+// Tables sort by the buttons in their headers: upwards, downwards, and as they were; and tell that they scroll.
 "use strict";
 
 (() => {
@@ -37,8 +37,16 @@
     }
   }
 
+  // a box that can be scrolled further says so at its right edge
+  function hint(box) {
+    const look = () => box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+    box.addEventListener("scroll", look, { passive: true });
+    new ResizeObserver(look).observe(box);
+  }
+
   function start() {
     document.querySelectorAll(".sercore-table table").forEach(prepare);
+    document.querySelectorAll(".sercore-scroll").forEach(hint);
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
