@@ -8,7 +8,6 @@ chapter for every experiment on every published corpus; or `sercore: {first: tru
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 import platform
@@ -23,16 +22,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from . import protocol
 from .errors import SercoreError
-from .missing import ensure_records, train_and_publish
+from .missing import ensure_records, train_and_publish, whole_grid
 from .results import files
 from .results import runs as published_runs
 from .systems import TABLE_2, family
 from .tables import corpus_title
 
 if TYPE_CHECKING:
-    import pandas as pd
     from nbformat import NotebookNode
 
 
@@ -88,7 +85,7 @@ def _of_template(source: Path, published: Path) -> Iterator[Chapter]:
     table = published_runs(published)
     for experiment, slugs in EXPERIMENTS.items():
         for corpus, runs in table[table["system"].isin(slugs)].groupby("corpus", sort=True):
-            protocols, there, seeds = _whole_grid(runs, slugs)
+            protocols, there, seeds = whole_grid(runs, slugs)
             if there and (experiment == "baseline" or there != ["baseline"]):
                 parameters = {
                     "experiment": experiment,
@@ -101,22 +98,6 @@ def _of_template(source: Path, published: Path) -> Iterator[Chapter]:
                 }
                 title = f"{experiment.capitalize() if experiment != 'ams' else 'AMS'} on {corpus_title(str(corpus))}"
                 yield Chapter(f"{experiment}-{corpus}", source, parameters, title)
-
-
-def _whole_grid(runs: pd.DataFrame, slugs: Iterable[str]) -> tuple[list[str], list[str], list[int]]:
-    """Protocols, systems and seeds of which every fold of every combination is there: as many systems as possible."""
-    folds = runs.groupby(["protocol", "system", "seed"])["fold"].nunique()
-    whole = folds[folds == protocol.FOLDS].index
-    seeds: dict[tuple[str, str], set[int]] = {}
-    for name, system, seed in whole:
-        seeds.setdefault((name, system), set()).add(seed)
-    by_protocol = {
-        name: [slug for slug in slugs if (name, slug) in seeds] for name in sorted({name for name, _ in seeds}, reverse=True)
-    }
-    most = max(by_protocol.values(), key=len, default=[])
-    protocols = [name for name, there in by_protocol.items() if set(most) <= set(there)]
-    common = set.intersection(*(seeds[pair] for pair in itertools.product(protocols, most))) if most else set()
-    return (protocols, most, sorted(common)) if common else ([], [], [])
 
 
 # ---- execution

@@ -25,7 +25,7 @@ def fold_map(utterances: pd.DataFrame, *protocols: str) -> Figure:
     """
     colours = _speaker_colours(utterances)
     speaker = utterances.set_index("id")["speaker"]
-    figure, panels = plt.subplots(len(protocols), figsize=(6.4, 2.5 * len(protocols)), squeeze=False, layout="constrained")
+    figure, panels = plt.subplots(len(protocols), figsize=(5.1, 2.3 * len(protocols)), squeeze=False, layout="constrained")
     for axes, name in zip(panels[:, 0], protocols, strict=True):
         split = protocol.splits(utterances, name)
         gap = len(utterances) / 60
@@ -38,7 +38,8 @@ def fold_map(utterances: pd.DataFrame, *protocols: str) -> Figure:
                 for who, number in runs.items():
                     axes.add_patch(Rectangle((start, fold - 0.4), number, 0.8, color=colours[who], linewidth=0))
                     if name == "speaker" and len(colours) <= 12:
-                        axes.text(start + number / 2, fold, who, ha="center", va="center", color="white", fontsize="x-small")
+                        ink = "white" if np.dot(colours[who][:3], (0.3, 0.6, 0.1)) < 0.6 else "#22304a"
+                        axes.text(start + number / 2, fold, who, ha="center", va="center", color=ink, fontsize="small")
                     start += number
                 start += gap
         axes.set(xlim=(0, start - gap), ylim=(protocol.FOLDS - 0.4, -0.6))
@@ -67,7 +68,7 @@ def _speaker_colours(utterances: pd.DataFrame) -> dict[str, tuple]:
 def durations(lengths: Mapping[str, Sequence[float]], clips: Mapping[str, float]) -> Figure:
     """Lengths of the utterances in seconds, one row a corpus (title -> lengths), with the length that each is cut to."""
     figure, panels = plt.subplots(
-        len(lengths), figsize=(6.2, 0.6 + 1.05 * len(lengths)), sharex=True, squeeze=False, layout="constrained"
+        len(lengths), figsize=(5.1, 0.6 + 1.05 * len(lengths)), sharex=True, squeeze=False, layout="constrained"
     )
     longest = max(max(values) for values in lengths.values())
     for axes, (name, values) in zip(panels[:, 0], lengths.items(), strict=True):
@@ -107,7 +108,7 @@ def front_end(samples: np.ndarray, at: float = 0.5) -> Figure:
     """From a waveform (samples,) to log-Mel energies in four steps; `at` seconds lies in the middle of the close-up."""
     rate = features.SAMPLE_RATE
     figure, (wave, close, bank, result) = plt.subplots(
-        4, figsize=(6.2, 7.4), height_ratios=(1, 1.2, 1.1, 1.3), layout="constrained"
+        4, figsize=(5.1, 7.2), height_ratios=(1, 1.2, 1.1, 1.3), layout="constrained"
     )
     time = np.arange(len(samples)) / rate
     start, end = at - 0.03, at + 0.03
@@ -121,7 +122,7 @@ def front_end(samples: np.ndarray, at: float = 0.5) -> Figure:
     for number, shade in enumerate(("#a3324a", WARM, "#e0a100", "#b58a00")):
         window = np.linspace(0, width, 100)
         close.plot(2.5 + number * hop + window, tall * np.sin(np.pi * window / width) ** 2, color=shade, linewidth=1.6)
-    close.set(xlim=(0, 60), xlabel=f"time in the marked {60} ms (ms): a window of {width:g} ms every {hop:g} ms")
+    close.set(xlim=(0, 60), xlabel=f"the marked 60 ms: {width:g} ms windows every {hop:g} ms")
     hertz = np.linspace(0, rate / 2, features.FFT // 2 + 1)
     for band, response in enumerate(filters().T):
         bank.plot(hertz / 1000, response, color=(COOL, WARM)[band % 2], linewidth=0.9)
@@ -160,7 +161,7 @@ def log_mels(clips: Mapping[str, np.ndarray], clip_seconds: float) -> Figure:
     """Log-Mel energies of one waveform (samples,) an emotion as the network sees them; a line marks where padding starts."""
     rows = -(-len(clips) // 2)
     figure, panels = plt.subplots(
-        rows, 2, figsize=(6.6, 2.1 * rows), sharex=True, sharey=True, squeeze=False, layout="constrained"
+        rows, 2, figsize=(5.1, 1.9 * rows), sharex=True, sharey=True, squeeze=False, layout="constrained"
     )
     inputs = {name: example(samples, clip_seconds) for name, samples in clips.items()}
     high = max(x.max().item() for x, _ in inputs.values())

@@ -175,7 +175,7 @@ def _image(axes: Axes, values: np.ndarray, x: tuple[float, float], y: tuple[floa
 
 def readings(counts: Mapping[str, int], stated: Mapping[str, int]) -> Figure:
     """Parameter counts of the readings of the paper (name -> trainable parameters) beside the counts that it states."""
-    figure, axes = plt.subplots(figsize=(6.2, 0.9 + 0.36 * len(counts)), layout="constrained")
+    figure, axes = plt.subplots(figsize=(5.1, 0.9 + 0.36 * len(counts)), layout="constrained")
     low = 0.97 * min([*counts.values(), *stated.values()])
     for row, count in enumerate(counts.values()):
         axes.plot([low, count], [row, row], color=MUTED, linewidth=1)
@@ -197,7 +197,7 @@ def reported(table: pd.DataFrame, counts: Sequence[int]) -> Figure:
 
     The bands are 95 % intervals of the mean of equal recalls; another seed would move a dot further still.
     """
-    figure, axes = plt.subplots(figsize=(6.2, 5.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(5.1, 5.2), layout="constrained")
     baseline = table.loc[table["slug"] == "baseline", "ua"].item()
     for row in table.itertuples():
         colour = family_colour(row.slug)
@@ -210,16 +210,16 @@ def reported(table: pd.DataFrame, counts: Sequence[int]) -> Figure:
     axes.axvline(baseline + GAIN, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
     axes.annotate(f"+{GAIN:g}", (baseline + GAIN, -0.9), ha="center", va="bottom", fontsize="small", annotation_clip=False)
     axes.annotate("baseline", (baseline, -0.9), ha="center", va="bottom", fontsize="small", annotation_clip=False)
-    axes.set_yticks(range(len(table)), [title(slug) for slug in table["slug"]])
+    axes.set_yticks(range(len(table)), [title(slug).partition(" (")[0] for slug in table["slug"]])
     axes.set_ylim(len(table) - 0.4, -0.8)
-    axes.set_xlabel("reported on IEMOCAP (%): ● UA with its sampling error, ◇ WA")
+    axes.set_xlabel("on IEMOCAP (%): ● UA with its band, ◇ WA")
     axes.grid(False, axis="y")
     return figure
 
 
 def learning(history: pd.DataFrame) -> Figure:
     """One training, epoch by epoch (`records.read_history`): losses and the accuracy on the part that chooses."""
-    figure, (losses, accuracy) = plt.subplots(1, 2, figsize=(6.6, 2.8), layout="constrained")
+    figure, (losses, accuracy) = plt.subplots(1, 2, figsize=(5.1, 2.6), layout="constrained")
     losses.plot(history["epoch"], history["train_loss"], "-o", color=MUTED, label="training")
     losses.plot(history["epoch"], history["chooser_loss"], "-s", color=COOL, label="validation")
     losses.legend()
@@ -230,7 +230,7 @@ def learning(history: pd.DataFrame) -> Figure:
         "kept", (best["epoch"], 100 * best["chooser_wa"]), (0, 10), textcoords="offset points", ha="center", color=WARM
     )
     accuracy.set_ylim(0, 100)
-    for axes, name in ((losses, "loss"), (accuracy, "validation accuracy (%)")):
+    for axes, name in ((losses, "loss"), (accuracy, "accuracy (%)")):
         axes.set(title=name, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
     return figure
@@ -243,7 +243,7 @@ def attention(models: Mapping[str, SERModel], x: Tensor, lengths: Tensor) -> Fig
     """Log-Mel energies x (1, frames, mels), and under them the attention weights of each model (by name) over time."""
     count = len(models)
     figure, panels = plt.subplots(
-        1 + count, figsize=(6.4, 2 + 1.3 * count), sharex=True, height_ratios=[1.5] + [1] * count, layout="constrained"
+        1 + count, figsize=(5.1, 2 + 1.3 * count), sharex=True, height_ratios=[1.5] + [1] * count, layout="constrained"
     )
     seconds, step = x.shape[1] / features.FRAMES_PER_SECOND, 2**POOLED / features.FRAMES_PER_SECOND
     panels[0].imshow(
@@ -264,7 +264,7 @@ def attention(models: Mapping[str, SERModel], x: Tensor, lengths: Tensor) -> Fig
 
 def spread(sequences: Mapping[str, Sequence[float]]) -> Figure:
     """One hidden channel over time for each name, with what eq. 4 and eq. 5 make of it under equal weights."""
-    figure, panels = plt.subplots(1, len(sequences), figsize=(6.4, 2.6), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, len(sequences), figsize=(5.1, 2.5), sharey=True, layout="constrained")
     for axes, (name, sequence), colour in zip(panels, sequences.items(), (COOL, WARM), strict=False):
         hidden = torch.tensor(sequence, dtype=torch.float32)[None, :, None]
         weights = torch.full((1, hidden.shape[1]), 1 / hidden.shape[1])
@@ -309,12 +309,12 @@ def padding_effect(models: Mapping[str, SERModel], samples: np.ndarray, clip_sec
 
 def padding(effect: pd.DataFrame) -> Figure:
     """Draw `padding_effect`: the attention that padding takes, and how far the class probabilities move."""
-    figure, panels = plt.subplots(1, 2, figsize=(6.6, 2.9), layout="constrained")
-    shown = {"padding_share": "attention on the padding (%)", "probability_change": "change of a probability (points)"}
+    figure, panels = plt.subplots(1, 2, figsize=(5.1, 2.7), layout="constrained")
+    shown = {"padding_share": "attention on padding (%)", "probability_change": "change in points"}
     for axes, (column, label) in zip(panels, shown.items(), strict=True):
         for (name, rows), colour, marker in zip(effect.groupby("model", sort=False), (WARM, COOL), "os", strict=False):
             axes.plot(rows["clip_seconds"], 100 * rows[column], "-", marker=marker, color=colour, label=name)
         axes.set_title(label, fontsize=10)
         axes.set_xlabel("padded to (s)")
-    panels[0].legend(loc="upper left")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure

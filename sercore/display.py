@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STYLE = "sercore.book"
-MAX_SVG = 400_000
+MAX_SVG = 800_000
 """Bytes from which a figure is embedded as PNG: one drawn of thousands of points loads faster so."""
+LONG = 40
+"""Letters from which a text makes its column a wide one."""
+
 MAKE_AGAIN = "Make again"
 
-_LEADING_NUMBER = re.compile(r"[+\-−]?\d+(?:\.\d+)?")
+_NUMBER = re.compile(r"([+\-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)(?!.*[^\W\d_]{2})")  # and no word after it
 _HEADING = re.compile(r"^ {0,3}(#{1,6}(\s|$)|[^\s>|:].*\n {0,3}(=+|-+) *$)", re.MULTILINE)
 _FENCE = re.compile(r"^ {0,3}(```|~~~).*?^ {0,3}\1", re.MULTILINE | re.DOTALL)
 
@@ -216,11 +219,12 @@ def _column(values: pd.Series, digits: int, form: str | None, tag: str) -> list[
     """The cell of every value; those of a numeric column carry the number that they sort by."""
     shown = [None if _empty(value) else value for value in values]
     numeric = None not in [_number(value) for value in shown if value is not None]
+    kind = "number" if numeric else "long" if max(len(str(value)) for value in shown) > LONG else ""
     cells = []
     for value in shown:
-        attributes = ' scope="row"' if tag == "th" else ""
-        if numeric:
-            attributes += ' class="number"' + (f' data-value="{_number(value)!r}"' if value is not None else "")
+        attributes = (' scope="row"' if tag == "th" else "") + (f' class="{kind}"' if kind else "")
+        if numeric and value is not None:
+            attributes += f' data-value="{_number(value)!r}"'
         cells.append(f"<{tag}{attributes}>{_cell(value, digits, form)}</{tag}>")
     return cells
 
@@ -248,8 +252,8 @@ def _number(value: Any) -> float | None:
         return None
     if isinstance(value, numbers.Real):
         return float(value)
-    match = _LEADING_NUMBER.match(str(value))
-    return float(match[0].replace("−", "-")) if match else None
+    match = _NUMBER.match(str(value))
+    return float(match[1].replace("−", "-").replace(",", "")) if match else None
 
 
 def _saved(fig: Figure, **how: Any) -> bytes:

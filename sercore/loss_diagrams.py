@@ -33,7 +33,7 @@ from .model import SERModel
 CENTRES = {"angry": (-0.7, 0.75), "happy": (0.75, 0.65), "sad": (-0.65, -0.7), "neutral": (0.15, -0.05)}
 """Where the toy problem puts each class: (valence, arousal)."""
 
-STEPS, RATE = 400, 0.003
+STEPS, RATE = 300, 0.004
 SHADES = ("#f0b429", "#d9822b", "#d1495b", "#9a5fb0")
 
 
@@ -90,7 +90,7 @@ def toy_table(named: Mapping[str, str], scatters: Sequence[float], seeds: int = 
 
 def toy_problem(scatters: Sequence[float]) -> Figure:
     """The invented points of the toy problem on the plane of valence and arousal, one panel a scatter."""
-    figure, panels = plt.subplots(1, len(scatters), figsize=(6.4, 3.3), sharex=True, sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, len(scatters), figsize=(5.1, 2.9), sharex=True, sharey=True, layout="constrained")
     for axes, scatter in zip(panels, scatters, strict=True):
         x, labels = points(scatter)
         for index, label in enumerate(LABELS):
@@ -113,7 +113,7 @@ def loss_plane(toys: Mapping[str, Toy]) -> Figure:
     Arrows are the class weights; the ticks on the rim are the features' directions alone.
     """
     rows = -(-len(toys) // 2)
-    figure, panels = plt.subplots(rows, 2, figsize=(6.6, 3.5 * rows), squeeze=False, layout="constrained")
+    figure, panels = plt.subplots(rows, 2, figsize=(5.1, 2.75 * rows), squeeze=False, layout="constrained")
     for axes, (name, toy) in zip(panels.flat, toys.items(), strict=True):
         rim = 1.04 * toy.features.norm(dim=-1).max()
         grid = torch.linspace(-1.1, 1.1, 241) * rim
@@ -169,7 +169,7 @@ def margin(margins: Sequence[float] = (0.1, 0.2, 0.4), between: float = 90.0) ->
 
 def margin_curves(scales: Sequence[float] = (10.0, 30.0), margins: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> Figure:
     """The AMS loss of one utterance against the angle to its class's weight, two classes 90 degrees apart."""
-    figure, panels = plt.subplots(1, len(scales), figsize=(6.6, 3.0), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, len(scales), figsize=(5.1, 2.7), sharey=True, layout="constrained")
     degrees = torch.linspace(0, 90, 181)
     feature = torch.stack([degrees.deg2rad().cos(), degrees.deg2rad().sin()], dim=-1)
     for axes, scale in zip(panels, scales, strict=True):
@@ -180,7 +180,7 @@ def margin_curves(scales: Sequence[float] = (10.0, 30.0), margins: Sequence[floa
                 scores = head.margin_scores(feature, torch.zeros(len(feature), dtype=torch.long))
             axes.plot(degrees, -scores.log_softmax(-1)[:, 0], color=shade, label=f"m = {m:g}")
         axes.axvline(45, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
-        axes.set(title=f"s = {scale:g}", xlabel="angle to the true class (°)", ylim=(0, 12), xticks=(0, 15, 30, 45, 60, 75, 90))
+        axes.set(title=f"s = {scale:g}", xlabel="angle to own class (°)", ylim=(0, 12), xticks=(0, 30, 45, 60, 90))
     panels[0].set_ylabel("loss")
     panels[0].legend()
     return figure
@@ -188,7 +188,7 @@ def margin_curves(scales: Sequence[float] = (10.0, 30.0), margins: Sequence[floa
 
 def focal_curves(gammas: Sequence[float] = (0.0, 2.0, 5.0)) -> Figure:
     """The focal loss of one utterance, and the size of its gradient, against the probability of its true class."""
-    figure, panels = plt.subplots(1, 2, figsize=(6.6, 3.0), layout="constrained")
+    figure, panels = plt.subplots(1, 2, figsize=(5.1, 2.7), layout="constrained")
     p = torch.linspace(0.005, 0.995, 199)
     for gamma, shade in zip(gammas, (MUTED, "#d9822b", "#9a5fb0"), strict=False):
         score = torch.logit(p).requires_grad_()
@@ -196,13 +196,13 @@ def focal_curves(gammas: Sequence[float] = (0.0, 2.0, 5.0)) -> Figure:
         labels = torch.zeros(1, dtype=torch.long)
         losses = torch.stack([focal_loss(row[None], labels, gamma) for row in scores])
         (gradient,) = torch.autograd.grad(losses.sum(), score)
-        name = "γ = 0, cross-entropy" if gamma == 0 else f"γ = {gamma:g}"
+        name = f"γ = {gamma:g}"
         panels[0].plot(p, losses.detach(), color=shade, label=name)
         panels[1].plot(p, gradient.abs(), color=shade)
     panels[0].set(title="loss", ylim=(0, 5))
-    panels[1].set(title="gradient by the score", ylim=(0, None))
+    panels[1].set(title="gradient", ylim=(0, None))
     for axes in panels:
-        axes.set_xlabel("probability of the true class")
+        axes.set_xlabel("probability of own class")
     panels[0].legend()
     return figure
 

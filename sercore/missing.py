@@ -18,6 +18,8 @@ from .results import runs as published_runs
 from .systems import expand
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .records import RunName
 
 
@@ -87,3 +89,19 @@ def train_and_publish(
         problems = [f"{name}: {problem}" for name, problem in outcome.failed.items()]
         raise SercoreError("runs that failed:\n  " + "\n  ".join(problems), offenders=problems)
     publish(runs, results, data_root)
+
+
+def whole_grid(runs: pd.DataFrame, slugs: Iterable[str]) -> tuple[list[str], list[str], list[int]]:
+    """Protocols, systems and seeds of which every fold of every combination is there: as many systems as possible."""
+    folds = runs.groupby(["protocol", "system", "seed"])["fold"].nunique()
+    whole = folds[folds == protocol.FOLDS].index
+    seeds: dict[tuple[str, str], set[int]] = {}
+    for name, system, seed in whole:
+        seeds.setdefault((name, system), set()).add(seed)
+    by_protocol = {
+        name: [slug for slug in slugs if (name, slug) in seeds] for name in sorted({name for name, _ in seeds}, reverse=True)
+    }
+    most = max(by_protocol.values(), key=len, default=[])
+    protocols = [name for name, there in by_protocol.items() if set(most) <= set(there)]
+    common = set.intersection(*(seeds[pair] for pair in itertools.product(protocols, most))) if most else set()
+    return (protocols, most, sorted(common)) if common else ([], [], [])

@@ -115,7 +115,7 @@ def test_a_template_becomes_a_chapter_for_each_corpus_with_runs(book):
     assert wanted["ams-emodb"] == {
         "experiment": "ams",
         "corpus": "emodb",
-        "protocol": "paper,speaker",
+        "protocol": "speaker,paper",
         "systems": "baseline,ams-s10-m0.4",
         "seeds": "0,1",
         "results": "results",
@@ -130,7 +130,7 @@ def test_a_chapter_asks_for_whole_folds_alone(book):
     publish(book.parent / "results", "emodb", "ams-s30-m0.1", "speaker", "0", folds=4)
     wanted = {chapter.name: chapter.parameters for chapter in chapters.wanted(book)}
     assert (wanted["ams-emodb"]["protocol"], wanted["ams-emodb"]["systems"]) == ("speaker", "baseline,ams-s10-m0.4")
-    assert (wanted["baseline-emodb"]["protocol"], wanted["baseline-emodb"]["seeds"]) == ("paper,speaker", "0")
+    assert (wanted["baseline-emodb"]["protocol"], wanted["baseline-emodb"]["seeds"]) == ("speaker,paper", "0")
     for chapter in wanted.values():
         if chapter:
             asked = [chapter[key] for key in ("corpus", "protocol", "systems", "seeds")]

@@ -103,4 +103,4 @@ def test_padding_is_heard_without_a_mask_alone():
     assert effect.loc[("plain", 6.0), "padding_share"] > 0.5
     assert effect.loc[("plain", 6.0), "probability_change"] > 1e-3
     figure = diagrams.padding(effect.reset_index())
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["plain", "masked"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["plain", "masked"]

@@ -76,6 +76,37 @@ def test_numeric_columns_align_and_carry_what_they_sort_by(frame):
     assert re.findall(r'data-value="([^"]*)"', html) == ["71.25", "71.2", "5.0", "10.0", "-3.0", "-3.0", "15.0"]
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("360K", "360.0"),
+        ("359,556", "359556.0"),
+        ("25.3 ± 1.1", "25.3"),
+        ("+4.0 %", "4.0"),
+        ("750 × 40", "750.0"),
+        ("1,2", "1.0"),
+    ],
+)
+def test_texts_that_are_numbers(text, number):
+    assert f'<td class="number" data-value="{number}">' in display.table_html(
+        pd.DataFrame({"a": ["x"], "b": [text]}), "t", "Caption"
+    )
+
+
+@pytest.mark.parametrize("text", ["1. Every setting", "1-all", "2 of 5", "three", "ams-s10-m0.4"])
+def test_texts_that_are_none(text):
+    assert f"<td>{text}</td>" in display.table_html(pd.DataFrame({"a": ["x"], "b": [text]}), "t", "Caption")
+
+
+def test_a_column_of_long_texts_is_wide():
+    html = display.table_html(pd.DataFrame({"a": ["x", "y"], "b": ["z" * 50, "z"]}), "t", "Caption")
+    assert html.count('<td class="long">') == 2
+
+
+def test_a_table_without_rows_has_its_headers():
+    assert display.table_html(pd.DataFrame(columns=["a", "b"]), "t", "Caption").count("<button") == 2
+
+
 def test_every_header_is_a_button_and_every_row_has_a_head(frame):
     html = display.table_html(frame, "t", "Caption")
     headers = re.findall(r'<th scope="col" aria-sort="none"><button type="button">(.*?)</button></th>', html)
