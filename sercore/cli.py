@@ -201,7 +201,7 @@ def sweep(
         missing = wanted.missing(module.records.runs_folder(runs))
         err.print(f"{len(wanted.names) - len(missing)} of {len(wanted.names)} runs are there, {len(missing)} to do", markup=False)
         alone = jobs == 1 and dask is None
-        with tqdm(total=len(missing), unit="run", disable=not missing) as bar, epoch_bar(1) as report:
+        with tqdm(total=len(missing), unit="run", disable=not missing) as bar, epoch_bar(1, shown=alone) as report:
 
             def told(name: module.RunName, done: int, total: int) -> None:
                 bar.set_description_str(str(name))
@@ -297,11 +297,11 @@ def predict(
 
 
 @contextmanager
-def epoch_bar(position: int = 0) -> Iterator[Any]:
+def epoch_bar(position: int = 0, shown: bool = True) -> Iterator[Any]:
     """A progress bar over the epochs of a run, as the `report` of `experiment.run`."""
     from tqdm import tqdm
 
-    bar = tqdm(unit="epoch", leave=False, position=position, file=sys.stderr)
+    bar = tqdm(unit="epoch", leave=False, position=position, file=sys.stderr, disable=not shown)
 
     def report(values: dict[str, float], config: Any) -> None:
         if values["epoch"] < bar.n:

@@ -14,11 +14,9 @@ import math
 import os
 import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -162,6 +160,7 @@ def extract(utterances: pd.DataFrame, cache: Path | None = None, workers: int | 
 
 
 def _run(tasks: dict[int, tuple[list[str], Path]], workers: int | None, progress: bool) -> list[str]:
+    from joblib import Parallel, delayed, parallel_config
     from tqdm.auto import tqdm
 
     workers = min(workers or os.cpu_count() or 1, len(tasks))
@@ -173,13 +172,12 @@ def _run(tasks: dict[int, tuple[list[str], Path]], workers: int | None, progress
                 problems += _write_part(*task)
                 bar.update(len(task[0]))
             return problems
-        with ProcessPoolExecutor(
-            workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-        ) as pool:
-            futures: dict[Any, int] = {pool.submit(_write_part, *task): len(task[0]) for task in tasks.values()}
-            for future in as_completed(futures):
-                problems += future.result()
-                bar.update(futures[future])
+        # loky, unlike multiprocessing, does not run the caller's script again in each process
+        with parallel_config("loky", inner_max_num_threads=1):
+            work = Parallel(workers, return_as="generator")
+            for name, found in zip(tasks, work(delayed(_write_part)(*task) for task in tasks.values()), strict=True):
+                problems += found
+                bar.update(len(tasks[name][0]))
     return problems
 
 

@@ -42,7 +42,7 @@ def overrides(slug: str) -> dict[str, Any]:
         if "loss" in part_changes and "loss" in changes:
             part_changes["loss"] = "+".join(sorted((changes["loss"], part_changes["loss"])))
         changes |= part_changes
-    for setting in filter(None, settings.split(",")):
+    for setting in filter(None, re.split(r",(?=\w+=)", settings)):
         key, equals, value = setting.partition("=")
         if not equals:
             raise SercoreError(f"system {slug!r}: {setting!r} after '@' is not of the form setting=value")

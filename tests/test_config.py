@@ -42,6 +42,7 @@ def test_slugs_combine_and_take_settings():
     config = systems.config("focal-g1-a2+ams-s20-m0.3+combined@masked=true,batch_size=8")
     assert (config.loss, config.scale, config.margin, config.gamma, config.pooling) == ("ams+focal", 20, 0.3, 1, "combined")
     assert config.masked and config.batch_size == 8
+    assert systems.config("focal-g2-a2@alpha=1,1.5,1,0.8,batch_size=8").alpha == (1, 1.5, 1, 0.8)
     assert systems.family("ams-s10-m0.4+combined") == "combination"
     assert systems.family("focal-g2-a2@batch_size=8") == "focal"
 

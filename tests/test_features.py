@@ -132,3 +132,15 @@ def test_a_kill_in_the_middle_costs_nothing_that_was_finished(tmp_path):
 def test_empty_waveform_is_refused():
     with pytest.raises(SercoreError, match="at least one sample"):
         log_mel(np.zeros(0, np.float32))
+
+
+def test_a_script_without_a_main_guard_can_extract(tmp_path):
+    table(tmp_path, [2_000] * (features.PART + 3)).to_csv(tmp_path / "table.csv", index=False)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import pandas as pd\nfrom pathlib import Path\nfrom sercore.features import extract\nprint('once')\n"
+        f"frame = pd.read_csv({str(tmp_path / 'table.csv')!r}, dtype=str)\n"
+        f"extract(frame, cache=Path({str(tmp_path / 'cache')!r}), workers=2, progress=False)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout == "once\n", done.stderr
