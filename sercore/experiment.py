@@ -135,6 +135,7 @@ def _train(
         "seconds": sum(epoch["seconds"] for epoch in history.epochs),
         "seconds_last_start": time.perf_counter() - started,
         "precision": config.precision,
+        "engine": model.engine,
         "config": config.to_dict(),
         "data": prepared.data.mels.digest,
         "split": protocol.checksum(split),
@@ -153,9 +154,9 @@ def _train(
 
 
 def check_same(folder: Path, config: Config, data: str) -> None:
-    """Raise `SercoreError` where the finished run in `folder` had other settings or other data; precision may differ."""
+    """Raise `SercoreError` where the finished run in `folder` had other settings or other data; arithmetic may differ."""
     facts = records.read_facts(folder)
-    before = Config.from_dict(facts["config"]).to_dict() | {"precision": config.precision}
+    before = Config.from_dict(facts["config"]).to_dict() | {"precision": config.precision, "engine": config.engine}
     differing = [f"{key}: {before[key]!r} then, {value!r} now" for key, value in config.to_dict().items() if before[key] != value]
     if facts["data"] != data:
         differing.append("the corpus's audio, labels or features have changed")

@@ -6,6 +6,8 @@ CNN), features (the deep feature), classes.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -83,6 +85,9 @@ class SERModel(nn.Module):
     deviation: Tensor
     head: Softmax | AdditiveMargin
 
+    engine: str = "plain"
+    """What computes the CNN: "plain" is this file; "fused" is `sercore.fused`, the same on a CPU in less time."""
+
     def __init__(self, config: Config, classes: int = 4) -> None:
         super().__init__()
         unknown = [
@@ -142,18 +147,28 @@ class SERModel(nn.Module):
         x = self.normalise(x, None if lengths is None else lengths.clamp(1, x.shape[1]))
         if kept is not None:
             x = x * time_mask(kept, x.shape[1])[:, :, None]
-        x = x[:, None]  # (batch, 1, frames, mels)
-        reduced = self.config.precision == "bfloat16"
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=reduced):
-            if reduced:
-                x = x.to(torch.bfloat16, memory_format=torch.channels_last)
-            for block in self.blocks:
-                x, kept = block(x, kept)
+        x, kept = self.convolve(x, kept)
         x = x.squeeze(3).transpose(1, 2).float()  # (batch, steps, 64)
         hidden, last = self._recur(x, kept)
         if self.config.lstm_merge == "sum":
             hidden, last = (torch.add(*value.chunk(2, dim=-1)) for value in (hidden, last))
         return hidden, last, None if kept is None else time_mask(kept, hidden.shape[1])
+
+    def convolve(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The CNN: (batch, frames, mels) -> (batch, 64, steps, 1), with the steps that count."""
+        reduced = self.config.precision == "bfloat16"
+        if self.engine == "fused" and not x.requires_grad:
+            from . import fused  # it loads Numba, which labelling a file does without
+
+            x = fused.run_blocks(self.blocks, x, lengths, torch.bfloat16 if reduced else torch.float32)
+            return x, None if lengths is None else lengths // 2**POOLED
+        x = x[:, None]
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=reduced):
+            if reduced:
+                x = x.to(torch.bfloat16, memory_format=torch.channels_last)
+            for block in self.blocks:
+                x, lengths = block(x, lengths)
+        return x, lengths
 
     def _recur(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         steps = x.shape[1]
@@ -183,16 +198,22 @@ class SERModel(nn.Module):
 
 
 def dropout(x: Tensor, probability: float) -> Tensor:
-    """Dropout that draws eight elements from one random word on the CPU, where drawing is what dropout costs.
+    """Dropout of x (batch, channels, frames, mels) that draws eight elements from one random word on the CPU.
 
-    The probability is rounded to the next 256th (the paper's 0.25 is one). `x` of any shape, dense in memory.
+    Drawing is what dropout costs there. The probability is rounded to the next 256th (the paper's 0.25 is one).
     """
     if x.device.type != "cpu":
         return F.dropout(x, probability)
-    dropped = min(round(probability * 256), 255)
-    words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)  # type: ignore[arg-type]
-    kept = (words.view(torch.uint8)[: x.numel()] >= dropped).as_strided(x.shape, x.stride())
-    return x * kept * (256 / (256 - dropped))
+    batch, channels, frames, mels = x.shape
+    drawn, dropped = dropout_bytes((batch, frames, mels, channels), probability)
+    return x * (drawn >= dropped).permute(0, 3, 1, 2) * (256 / (256 - dropped))
+
+
+def dropout_bytes(shape: Sequence[int], probability: float) -> tuple[Tensor, int]:
+    """Random bytes of this shape, and the number below which the element that a byte stands for is dropped."""
+    count = math.prod(shape)
+    words = torch.empty((count + 7) // 8, dtype=torch.int64).random_(-(2**63), None)  # type: ignore[arg-type]
+    return words.view(torch.uint8)[:count].view(*shape), min(round(probability * 256), 255)
 
 
 def time_mask(lengths: Tensor, frames: int) -> Tensor:

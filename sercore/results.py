@@ -2,7 +2,7 @@
 
 | file | one row | columns |
 | --- | --- | --- |
-| `runs.parquet` | run | `RUN_COLUMNS`, and the classes, the processor and the versions |
+| `runs.parquet` | run | `RUN_COLUMNS`, and the classes, the engine, the processor and the versions |
 | `history.parquet` | epoch of a run | run, epoch, train_loss, chooser_loss, chooser_wa, chooser_ua, seconds |
 | `predictions/CORPUS-PROTOCOL.parquet` | test utterance of a run | run, utterance, speaker, label, and `p_LABEL` for each class |
 | `features/CORPUS-PROTOCOL.parquet` | the same, first seed | run, utterance, features (bytes of float16) |
@@ -31,7 +31,7 @@ RUN_COLUMNS = (
     *("run", "corpus", "protocol", "system", "seed", "fold", "ua", "wa", "ece", "epochs", "chosen_epoch", "chosen_by"),
     *("parameters", "seconds", "precision", "device", "commit", "config", "data", "split", "finished"),
 )
-EXTRA_COLUMNS = ("classes", "processor", "cores", "threads", "amx", "platform", "versions")
+EXTRA_COLUMNS = ("classes", "engine", "processor", "cores", "threads", "amx", "platform", "versions")
 NAME = ["corpus", "protocol", "system", "seed", "fold"]
 FEATURE_SEED = 0
 """Deep features are published for this seed alone: they are most of the bytes."""
@@ -93,6 +93,7 @@ def _row(fact: dict[str, Any]) -> dict[str, Any]:
     return row | {
         "config": json.dumps(fact["config"], sort_keys=True),
         "classes": json.dumps(fact["classes"]),
+        "engine": fact["engine"],
         "processor": fact["processor"],
         "cores": fact["cores"],
         "threads": fact["threads"],

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from . import metrics
 from .config import Config
+from .errors import SercoreError
 from .features import LogMels, clip_frames
 from .model import SERModel
 
@@ -76,6 +77,7 @@ def fit(
     """
     config, device = model.config, next(model.parameters()).device
     frames = clip_frames(config.clip_seconds)
+    model.engine = choose_engine(config, device)
     model.set_normalisation(*data.mels.normalisation(train, frames))
     optimiser = torch.optim.Adam(
         [parameter for parameter in model.parameters() if parameter.requires_grad],
@@ -101,6 +103,13 @@ def fit(
             report(history.epochs[-1], config)
     model.load_state_dict(best)
     return history
+
+
+def choose_engine(config: Config, device: torch.device) -> str:
+    """ "fused" or "plain", as the configuration says; by default what is fastest on the device."""
+    if config.engine == "fused" and device.type != "cpu":
+        raise SercoreError(f"engine='fused' computes on the CPU alone, not on {device}: choose auto or plain")
+    return ("fused" if device.type == "cpu" else "plain") if config.engine == "auto" else config.engine
 
 
 def _train_epoch(

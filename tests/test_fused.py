@@ -1,0 +1,127 @@
+"""The fused CNN gives what the plain one defines: outputs, gradients, running statistics, dropped elements."""
+
+import copy
+
+import pytest
+import torch
+
+import sercore
+from sercore import SercoreError, training
+from sercore.config import Config
+
+
+def pair(**settings):
+    """(plain model, the same model with the fused CNN), with statistics and gains that are not their defaults."""
+    plain = sercore.build("baseline", **settings)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for block in plain.blocks:
+            for tensor, low, high in ((block.norm.weight, -0.5, 1.5), (block.norm.bias, -0.3, 0.3), (block.conv.bias, -0.2, 0.2)):
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) * (high - low) + low)
+    fused = copy.deepcopy(plain)
+    fused.engine = "fused"
+    return plain, fused
+
+
+def batch(frames=137, size=5):
+    generator = torch.Generator().manual_seed(6)
+    x = torch.randn(size, frames, 40, generator=generator) * 1.5 + 0.3
+    lengths = torch.tensor([frames, frames - 1, 33, 70, 20])[:size]  # also one below what the CNN needs
+    return x, torch.arange(size) % 4, lengths
+
+
+def trained(model, x, labels, lengths):
+    """Loss and gradients of one training pass."""
+    model.train()
+    model.zero_grad()
+    torch.manual_seed(7)
+    loss = model.loss(x, labels, lengths)
+    loss.backward()
+    return loss.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def relative(value, reference):
+    return ((value - reference).norm() / reference.norm()).item()
+
+
+def is_conv_bias(name):
+    return name.endswith("conv.bias")  # batch norm takes it out again: its gradient is rounding alone
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("frames", [96, 137])
+@pytest.mark.parametrize("dropout", [0.0, 0.25])
+def test_float32_training_pass_agrees(masked, frames, dropout):
+    plain, fused = pair(masked=masked, dropout=dropout)
+    (loss, gradients), (other, found) = trained(plain, *batch(frames)), trained(fused, *batch(frames))
+    torch.testing.assert_close(other, loss, atol=1e-5, rtol=1e-5)
+    for name, gradient in gradients.items():
+        if not is_conv_bias(name):
+            assert relative(found[name], gradient) < 2e-3, name
+    for (name, buffer), other_buffer in zip(plain.named_buffers(), fused.buffers(), strict=True):
+        if "num_batches" not in name:
+            torch.testing.assert_close(other_buffer, buffer, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("precision, tolerance", [("float32", 1e-5), ("bfloat16", 0.02)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_evaluation_agrees(precision, tolerance, masked):
+    plain, fused = (model.eval() for model in pair(precision=precision, masked=masked))
+    x, _, lengths = batch()
+    with torch.inference_mode():
+        torch.testing.assert_close(fused.features(x, lengths), plain.features(x, lengths), atol=tolerance, rtol=tolerance)
+
+
+def test_bfloat16_is_no_further_from_float32_than_plain_bfloat16():
+    exact, _ = pair()
+    plain, fused = pair(precision="bfloat16")
+    (_, truth), (_, rounded), (_, found) = (trained(model, *batch()) for model in (exact, plain, fused))
+    names = [name for name in truth if name.endswith(("conv.weight", "norm.weight", "norm.bias"))]
+    errors = [(relative(found[name], truth[name]), relative(rounded[name], truth[name])) for name in names]
+    ours, theirs = (sum(values) / len(values) for values in zip(*errors, strict=True))
+    assert ours < 1.1 * theirs
+
+
+def test_result_does_not_depend_on_the_number_of_threads():
+    before = torch.get_num_threads()
+    x, *_ = batch(size=5)
+    kept = torch.full((5,), x.shape[1])
+    outputs = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            first = pair()[1].train().blocks[0]
+            torch.manual_seed(7)
+            from sercore import fused
+
+            out = fused.run_blocks([first], x, kept, torch.bfloat16)
+            out.backward(torch.ones_like(out))
+            outputs.append((out.detach(), first.conv.weight.grad, first.norm.weight.grad))
+    finally:
+        torch.set_num_threads(before)
+    for other in outputs[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(outputs[0], other, strict=True))
+
+
+def test_diverged_weights_show():
+    _, fused = pair()
+    with torch.no_grad():
+        fused.blocks[1].conv.weight[0] = torch.nan
+    assert not torch.isfinite(fused.loss(*batch()))
+
+
+def test_an_input_that_wants_a_gradient_gets_it():
+    _, fused = pair()
+    x, labels, lengths = batch()
+    x.requires_grad_()
+    fused.loss(x, labels, lengths).backward()
+    assert x.grad is not None and x.grad.abs().sum() > 0
+
+
+def test_engine_that_is_chosen():
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert training.choose_engine(Config(), cpu) == "fused"
+    assert training.choose_engine(Config(), gpu) == "plain"
+    assert training.choose_engine(Config(engine="plain"), cpu) == "plain"
+    with pytest.raises(SercoreError, match="on the CPU alone"):
+        training.choose_engine(Config(engine="fused"), gpu)
