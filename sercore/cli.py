@@ -185,7 +185,9 @@ def sweep(
     folds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0-4",
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once; each gets its share of the cores")] = 1,
     dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to work on instead")] = None,
+    skip_published: Annotated[bool, typer.Option("--skip-published", help="Leave out what the published records hold")] = False,
     runs: Runs = None,
+    results: Results = None,
     data_root: DataRoot = None,
     device: Device = "auto",
     precision: Precision = "float32",
@@ -194,10 +196,13 @@ def sweep(
     """Do all runs that are missing. It can be killed and started again at any time."""
     from tqdm import tqdm
 
+    from . import results as published
     from . import sweep as module
 
     with errors_told():
         wanted = module.plan(corpus, systems, protocols, seeds, folds)
+        if skip_published:
+            wanted = wanted.without(published.runs(results)["run"])
         missing = wanted.missing(module.records.runs_folder(runs))
         err.print(f"{len(wanted.names) - len(missing)} of {len(wanted.names)} runs are there, {len(missing)} to do", markup=False)
         alone = jobs == 1 and dask is None
@@ -267,6 +272,8 @@ def chapters(
     seeds: str = "0",
     data_root: DataRoot = None,
     runs: Runs = None,
+    precision: Precision = "float32",
+    settings: Settings = None,
     force: Annotated[bool, typer.Option(help="Execute every chapter, also those that are up to date")] = False,
 ) -> None:
     """Execute the book's chapters that are out of date; with --corpus on your own data too."""
@@ -274,7 +281,8 @@ def chapters(
 
     with errors_told():
         if corpus is not None:
-            module.train_and_publish(corpus, systems, protocols, seeds, runs, results, root_text(data_root))
+            changes = overrides(settings, precision)
+            module.train_and_publish(corpus, systems, protocols, seeds, runs, results, root_text(data_root), changes)
         done = module.execute(book, results, force)
     out.print(f"{len(done)} chapters executed", markup=False)
 

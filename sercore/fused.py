@@ -32,9 +32,10 @@ CHANNELS = FILTERS[0]
 
 
 def run_blocks(blocks: Iterable[Any], x: Tensor, lengths: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """The whole CNN of `model.Block`s: x (batch, frames, mels) float32, lengths (batch,) frames that count or None -> (batch, 64, steps, 1).
+    """The whole CNN, a list of `model.Block`: x (batch, frames, mels) float32 -> (batch, 64, steps, 1).
 
-    `dtype` (float32 or bfloat16) is that of the stored activations and of the convolutions from the second on.
+    `lengths` (batch,) are the frames that count, None for all; `dtype` (float32 or bfloat16) is that of the stored
+    activations and of the convolutions from the second on.
     """
     kept = torch.full((len(x),), x.shape[1]) if lengths is None else lengths
     first, *others = blocks

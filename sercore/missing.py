@@ -67,13 +67,19 @@ def train_and_publish(
     runs: str | Path | None = None,
     results: str | Path | None = None,
     data_root: str | None = None,
+    overrides: dict[str, Any] | None = None,
 ) -> None:
-    """Train what is missing of a grid, with a progress bar, and publish; `SercoreError` names all runs that failed."""
+    """Train what the published records lack of a grid, with a progress bar, and publish it.
+
+    `SercoreError` names all runs that failed.
+    """
     from tqdm import tqdm
 
     from . import records, sweep
 
-    plan = sweep.plan(corpus, systems, protocols, seeds)
+    plan = sweep.plan(corpus, systems, protocols, seeds).without(published_runs(results)["run"])
+    if not plan.names:
+        return
     missing = plan.missing(records.runs_folder(runs))
     with tqdm(total=len(missing), unit="run", disable=not missing, file=sys.stderr) as bar:
 
@@ -84,7 +90,7 @@ def train_and_publish(
         def on_epoch(values: dict[str, float], config: Any) -> None:
             bar.set_postfix_str(f"epoch {values['epoch']:.0f} of {config.max_epochs}")
 
-        outcome = sweep.sweep(plan, runs, data_root, on_run=on_run, on_epoch=on_epoch)
+        outcome = sweep.sweep(plan, runs, data_root, overrides, on_run=on_run, on_epoch=on_epoch)
     if outcome.failed:
         problems = [f"{name}: {problem}" for name, problem in outcome.failed.items()]
         raise SercoreError("runs that failed:\n  " + "\n  ".join(problems), offenders=problems)

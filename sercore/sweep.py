@@ -33,6 +33,11 @@ class Plan:
         """The runs that have no finished record under `runs`."""
         return [name for name in self.names if not records.finished(runs, name)]
 
+    def without(self, published: Iterable[str]) -> Plan:
+        """The same plan less the runs of these names."""
+        there = set(published)
+        return Plan(self.corpus, tuple(name for name in self.names if str(name) not in there))
+
 
 @dataclass
 class Outcome:

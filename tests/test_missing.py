@@ -26,7 +26,7 @@ def test_an_unknown_corpus_is_refused(tmp_path):
 def test_missing_runs_are_trained_and_published(tones, tmp_path, monkeypatch):
     trained: list[str] = []
 
-    def sweeping(plan, runs, data_root, on_run, on_epoch):
+    def sweeping(plan, runs, data_root, overrides, on_run, on_epoch):
         for number, name in enumerate(plan.names, 1):
             on_epoch({"epoch": 1.0}, Config())
             on_run(name, number, len(plan.names))
@@ -39,6 +39,8 @@ def test_missing_runs_are_trained_and_published(tones, tmp_path, monkeypatch):
     assert trained == results.runs(tmp_path)["run"].tolist()
     missing.ensure_records(str(tones), "speaker", "baseline", "0", tmp_path, train_missing=True)
     assert len(trained) == protocol.FOLDS
+    missing.train_and_publish(str(tones), "baseline,combined", results=tmp_path)  # the baseline is published already
+    assert trained[protocol.FOLDS :] == [f"tones-speaker-combined-seed0-fold{fold}" for fold in range(protocol.FOLDS)]
 
 
 def test_runs_that_fail_are_all_named(tones, tmp_path, monkeypatch):

@@ -23,6 +23,11 @@ def test_plan_spells_out_the_grid(tones):
     assert str(wanted.names[0]) == "tones-paper-baseline-seed0-fold0"
 
 
+def test_plan_without_what_is_published(tones):
+    rest = planned(tones, folds="0-2").without(["tones-speaker-baseline-seed0-fold1", "another"])
+    assert [name.fold for name in rest.names] == [0, 2]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [{"seeds": "a"}, {"seeds": "1-2-3"}, {"folds": "5"}, {"protocols": "random"}, {"system_names": "resnet"}, {"seeds": "3-1"}],
