@@ -1,0 +1,113 @@
+"""From audio files to log-Mel energies: decode, resample to 16 kHz, 40 bands; files of nEMO, on every core.
+
+Each candidate works through the same files in as many processes as there are cores. librosa, torchaudio and
+kaldi-native-fbank compute the same kind of features with their own defaults for what they leave open.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import measure
+
+CORES = os.cpu_count() or 1
+
+
+def ours(path: str) -> int:
+    from sercore import audio, features
+
+    return len(features.log_mel(audio.read(path)))
+
+
+def torchaudio(path: str) -> int:
+    import soundfile
+    import torch
+
+    from sercore import torchaudio_shim
+
+    library = torchaudio_shim.load()
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    wave = library.functional.resample(torch.from_numpy(samples.mean(1)), rate, 16_000)
+    mel = library.transforms.MelSpectrogram(16_000, n_fft=512, win_length=400, hop_length=160, n_mels=40)
+    return (mel(wave) + 1e-6).log().shape[1]
+
+
+def librosa(path: str) -> int:
+    import librosa as library
+    import numpy as np
+
+    wave, _ = library.load(path, sr=16_000)
+    mel = library.feature.melspectrogram(y=wave, sr=16_000, n_fft=512, win_length=400, hop_length=160, n_mels=40)
+    return np.log(mel + 1e-6).shape[1]
+
+
+def kaldi(path: str) -> int:
+    import kaldi_native_fbank as library
+    import soundfile
+    import soxr
+
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    wave = samples.mean(1)
+    if rate != 16_000:
+        wave = soxr.resample(wave, rate, 16_000)
+    options = library.FbankOptions()
+    options.frame_opts.samp_freq, options.frame_opts.dither, options.mel_opts.num_bins = 16_000, 0.0, 40
+    fbank = library.OnlineFbank(options)
+    fbank.accept_waveform(16_000, wave)
+    fbank.input_finished()
+    return len([fbank.get_frame(i) for i in range(fbank.num_frames_ready)])
+
+
+def over_files(one: Callable[[str], int], paths: Sequence[str]) -> Callable[[], Any]:
+    """The whole list on every core; processes start once, as in a long job."""
+    from joblib import Parallel, delayed, parallel_config
+
+    pieces = [list(paths[start::CORES]) for start in range(CORES)]
+    one(paths[0])  # what is not installed says so here
+
+    def work() -> Any:
+        with parallel_config("loky", inner_max_num_threads=1):
+            return Parallel(CORES)(delayed(_each)(one, piece) for piece in pieces)
+
+    return work
+
+
+def _each(one: Callable[[str], int], paths: Sequence[str]) -> int:
+    import torch
+
+    torch.set_num_threads(1)
+    return sum(one(path) for path in paths)
+
+
+def main() -> None:
+    options = measure.parser(__doc__)
+    options.add_argument("--files", type=int, default=400)
+    options.add_argument("--corpus", default="nemo", help="a corpus that `sercore corpora` finds, or a folder of your own [nemo]")
+    chosen = options.parse_args()
+    import sercore
+
+    table = sercore.load(chosen.corpus)
+    table = table.iloc[:: max(1, len(table) // (4 if chosen.smoke else chosen.files))]
+    paths = [str(Path(path)) for path in table["path"]]
+    hours = float(table["duration"].sum()) / 3600
+    builds: dict[str, tuple[measure.Build, tuple]] = {
+        name: (over_files, (one, paths))
+        for name, one in (("ours", ours), ("torchaudio", torchaudio), ("librosa", librosa), ("kaldi-native-fbank", kaldi))
+    }
+    seconds = measure.compare(builds, 1 if chosen.smoke else chosen.rounds)
+    rows = [
+        {"features": name, "ms a file": taken / len(paths) * 1e3, "hours of speech an hour": hours / taken * 3600}
+        | {"times librosa": seconds["librosa"] / taken if "librosa" in seconds else None}
+        for name, taken in sorted(seconds.items(), key=lambda item: item[1])
+    ]
+    title = f"Log-Mel energies of {len(paths)} files of {chosen.corpus} ({hours * 60:.1f} minutes) in {CORES} processes."
+    measure.report("features", chosen, title, rows, {"ms_per_file": {row["features"]: row["ms a file"] for row in rows}})
+
+
+if __name__ == "__main__":
+    import features  # worker processes find the functions by this module's name
+
+    features.main()
