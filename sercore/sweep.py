@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -141,11 +142,25 @@ def sweep(
     return outcome
 
 
+def _begin_worker(threads: int, parent: int) -> None:
+    """In each process of a sweep: its share of the cores, and an end with the sweep, however that was killed."""
+    torch.set_num_threads(threads)
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
 def _executor(jobs: int, dask: str | None) -> Executor:
     if dask is None:
+        from joblib.externals.loky import ProcessPoolExecutor
+
         threads = max(1, (os.cpu_count() or 1) // jobs)
-        context = get_context("spawn")
-        return ProcessPoolExecutor(jobs, mp_context=context, initializer=torch.set_num_threads, initargs=(threads,))
+        # loky, unlike multiprocessing, does not run the caller's script again in each process
+        return ProcessPoolExecutor(jobs, initializer=_begin_worker, initargs=(threads, os.getpid()))
     try:
         from distributed import Client
     except ImportError:

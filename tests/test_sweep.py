@@ -5,6 +5,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 from sercore import SercoreError, records, results, sweep
@@ -95,6 +96,20 @@ def test_a_killed_sweep_started_again_ends_with_the_same_records(tones, tmp_path
         assert one.equals(two)
     volatile = ["seconds", "finished"]
     assert results.runs(tmp_path / "a").drop(columns=volatile).equals(results.runs(tmp_path / "b").drop(columns=volatile))
+
+
+def test_processes_of_a_killed_sweep_end_with_it(tones, tmp_path):
+    options = ["--corpus", str(tones), "--systems", "baseline", "--runs", str(tmp_path), "--jobs", "2", "--set", "max_epochs=500"]
+    process = subprocess.Popen([sys.executable, "-m", "sercore.cli", "sweep", *options], stderr=subprocess.DEVNULL)
+    deadline = time.time() + 90
+    while not list(tmp_path.glob("*.partial/checkpoint.pt")) and time.time() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
 
 
 def test_a_dask_cluster_can_do_the_work(tones, tmp_path):
