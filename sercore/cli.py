@@ -253,6 +253,19 @@ def status(
 
 
 @app.command()
+def bundle(
+    corpus: CorpusName,
+    out_file: Annotated[Path | None, typer.Option("--out", help="The file to write [default: NAME.bundle]")] = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Write a corpus's features into one file, to train from on a machine without audio: python -m sercore.bundle FILE."""
+    from . import bundle as module
+
+    with errors_told():
+        out.print(str(module.write(corpus, out_file, root_text(data_root), progress=True)), markup=False)
+
+
+@app.command()
 def publish(runs: Runs = None, results: Results = None, data_root: DataRoot = None) -> None:
     """Gather finished runs into the Parquet files that the book is made from."""
     from . import results as module

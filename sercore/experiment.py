@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from filelock import FileLock
 
-from . import corpora, machine, metrics, protocol, records, systems, training
+from . import bundle, corpora, machine, metrics, protocol, records, systems, training
 from .config import Config
 from .errors import SercoreError
 from .features import extract
@@ -28,6 +28,7 @@ from .records import RunName
 class Prepared:
     """A corpus made ready: its entry, its table of utterances and its labelled log-Mel energies."""
 
+    source: str  # what it was asked for by where its audio is: a name, or a path of your own
     corpus: corpora.Corpus
     utterances: pd.DataFrame
     data: training.Labelled
@@ -35,13 +36,16 @@ class Prepared:
 
 @functools.lru_cache(maxsize=4)
 def prepare(name: str, data_root: str | None = None, progress: bool = False) -> Prepared:
-    """Load the corpus `name` and its features, from the cache where they are there."""
+    """Load the corpus `name` (or a bundle's path) and its features, from the cache where they are there."""
     corpus = corpora.get(name)
-    utterances = corpora.load(name, data_root)
-    mels = extract(utterances, progress=progress)
+    if bundle.is_bundle(name):
+        source, utterances, mels = bundle.source(name), bundle.table(name), bundle.log_mels(name)
+    else:
+        source, utterances = name, corpora.load(name, data_root)
+        mels = extract(utterances, progress=progress)
     codes = {label: index for index, label in enumerate(corpus_labels(corpus, utterances))}
     labels = utterances["label"].map(codes).to_numpy()
-    return Prepared(corpus, utterances, training.Labelled(mels, labels, len(codes)))
+    return Prepared(source, corpus, utterances, training.Labelled(mels, labels, len(codes)))
 
 
 def corpus_labels(corpus: corpora.Corpus, utterances: pd.DataFrame) -> tuple[str, ...]:
@@ -84,7 +88,7 @@ def run(
         if records.finished(folder, name):
             check_same(folder / str(name), config, prepared.data.mels.digest)
             return folder / str(name)
-        path = _train(prepared, config, name, folder, machine.choose_device(device), report, corpus)
+        path = _train(prepared, config, name, folder, machine.choose_device(device), report)
     (folder / f"{name}.lock").unlink(missing_ok=True)
     return path
 
@@ -96,7 +100,6 @@ def _train(
     folder: Path,
     device: torch.device,
     report: Callable[[dict[str, float], Config], None] | None,
-    source: str,
 ) -> Path:
     machine.keep_pages()
     started = time.perf_counter()
@@ -123,7 +126,7 @@ def _train(
     table = prepared.utterances.iloc[rows["test"]]
     facts = {
         "run": str(name),
-        "source": source,
+        "source": prepared.source,
         **dataclasses.asdict(name),
         **metrics.summary(labels, probabilities),
         "classes": list(classes),
@@ -138,6 +141,7 @@ def _train(
         "engine": model.engine,
         "config": config.to_dict(),
         "data": prepared.data.mels.digest,
+        "rounded_to": prepared.data.mels.step,
         "split": protocol.checksum(split),
         "commit": machine.commit(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

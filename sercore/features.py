@@ -93,6 +93,7 @@ class LogMels:
     lengths: np.ndarray  # (utterances,) frames
     arrays: tuple[np.ndarray, ...]  # each (frames, mels) float32
     digest: str  # sha256 over ids, labels, speakers, audio and settings: the checksum of the data
+    step: float = 0.0  # what the energies were rounded to multiples of, in a bundle; 0: to nothing
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -6,6 +6,7 @@ checkpoint to the result it would have had, bit for bit on the CPU.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import time
 import warnings
@@ -109,7 +110,9 @@ def choose_engine(config: Config, device: torch.device) -> str:
     """ "fused" or "plain", as the configuration says; by default what is fastest on the device."""
     if config.engine == "fused" and device.type != "cpu":
         raise SercoreError(f"engine='fused' computes on the CPU alone, not on {device}: choose auto or plain")
-    return ("fused" if device.type == "cpu" else "plain") if config.engine == "auto" else config.engine
+    if config.engine != "auto":
+        return config.engine
+    return "fused" if device.type == "cpu" and importlib.util.find_spec("numba") else "plain"
 
 
 def _train_epoch(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import audio
+from .. import audio, bundle
 from ..errors import SercoreError
 from .base import COLUMNS, LABELS, Corpus, clip_rule, complain
 
@@ -56,13 +56,15 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str | os.PathLike[str]) -> Corpus:
-    """A corpus by its name, or the one that a folder, .csv or .tsv file of your own holds.
+    """A corpus by its name, or the one that a folder, .csv or .tsv file of your own, or a bundle, holds.
 
     Raises `SercoreError` with the known names, and the closest, where it is neither.
     """
     if name in names():
         return _registered[str(name)]
     path = Path(name).expanduser()
+    if bundle.is_bundle(path):
+        return bundle.corpus(path)
     if path.is_dir() or path.suffix.lower() in (".csv", ".tsv"):
         from .files import corpus_at
 

@@ -1,0 +1,170 @@
+"""A corpus as one file: its table of utterances and its log-Mel energies, to train where there is no audio.
+
+    sercore bundle emodb                                                      # here: writes emodb.bundle
+    python -m sercore.bundle emodb.bundle --systems table2 --runs runs        # there: as `sercore sweep`
+    sercore publish --runs runs                                               # here again, with the runs brought back
+
+There it takes torch, numpy, pandas, pyarrow and scikit-learn alone. Energies are kept as multiples of 1/64 (0.07 dB),
+which float16 holds exactly, or of the finest coarser step with which the file stays under `LIMIT`; each record says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .corpora.base import Corpus
+from .errors import SercoreError
+from .features import LogMels
+
+SUFFIX = ".bundle"
+LIMIT = 60 * 2**20
+STEPS = (1 / 64, 1 / 32, 1 / 16, 1 / 8)
+ENTRY = ("name", "title", "language", "kind", "licence", "citation", "url", "counts", "labels", "max_epochs", "patience")
+
+
+def write(corpus: str, path: Path | None = None, data_root: str | None = None, progress: bool = False) -> Path:
+    """Write the bundle of a corpus (a name, or a path of your own) and return its path, by default NAME.bundle here."""
+    from . import experiment
+
+    prepared = experiment.prepare(corpus, data_root, progress)
+    entry, table = prepared.corpus, prepared.utterances
+    path = path or Path(f"{entry.name}{SUFFIX}")
+    if path.suffix != SUFFIX:
+        raise SercoreError(f"{path}: the name of a bundle ends in {SUFFIX}")
+    about = {name: getattr(entry, name) for name in ENTRY} | {
+        "clip_seconds": experiment.configure(prepared, "baseline").clip_seconds,
+        "source": prepared.source,
+        "digest": prepared.data.mels.digest,
+        "table": table.drop(columns="path").to_dict("list"),
+    }
+    partial = path.with_name(f"{path.name}.partial")
+    for step in STEPS:
+        coded = [_encode(mels, step) for mels in prepared.data.mels.arrays]
+        with partial.open("wb") as file:
+            np.savez_compressed(
+                file,
+                about=np.frombuffer(json.dumps(about | {"step": step}).encode(), np.uint8),
+                lengths=prepared.data.mels.lengths,
+                low=np.concatenate([code.astype(np.uint8) for code in coded]),
+                high=np.concatenate([(code >> 8).astype(np.uint8) for code in coded]),
+            )
+        if partial.stat().st_size < LIMIT:
+            break
+    else:
+        partial.unlink()
+        raise SercoreError(f"{entry.title} does not fit into {LIMIT >> 20} MiB even in steps of {STEPS[-1]}")
+    os.replace(partial, path)
+    return path
+
+
+def is_bundle(name: str | os.PathLike[str]) -> bool:
+    return Path(name).suffix == SUFFIX
+
+
+def corpus(path: str | os.PathLike[str]) -> Corpus:
+    """The corpus's entry in a bundle."""
+    about = _about(path)
+    entry: dict[str, Any] = {name: about[name] for name in (*ENTRY, "clip_seconds")}
+    entry = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+    return Corpus(**entry, adapter=_no_audio, make=lambda: Path(path))
+
+
+def table(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """The corpus's utterances, with empty paths."""
+    from .corpora.base import COLUMNS
+
+    return pd.DataFrame(_about(path)["table"]).assign(path="")[list(COLUMNS)]
+
+
+def _no_audio(path: Path) -> pd.DataFrame:
+    raise SercoreError(f"{path} has features alone, no audio: python -m sercore.bundle trains from it")
+
+
+def source(path: str | os.PathLike[str]) -> str:
+    """What the corpus was called where the bundle was written."""
+    return str(_about(path)["source"])
+
+
+def log_mels(path: str | os.PathLike[str]) -> LogMels:
+    """The log-Mel energies in a bundle, with the checksum of the data that they were computed from."""
+    about = _about(path)
+    lengths, low, high = _read(path, "lengths", "low", "high")
+    codes = low.astype(np.uint16) | (high.astype(np.uint16) << 8)
+    arrays = tuple(_decode(code, about["step"]) for code in np.split(codes, np.cumsum(lengths)[:-1]))
+    ids = np.array(about["table"]["id"], dtype=object)
+    return LogMels(ids, lengths, arrays, about["digest"], step=about["step"])
+
+
+def _encode(mels: np.ndarray, step: float) -> np.ndarray:
+    """(frames, mels) as differences in time and band of whole steps, sign in the last bit: small numbers, mostly."""
+    whole = np.round(mels / step).astype(np.int32)
+    difference = np.diff(np.diff(whole, axis=0, prepend=0), axis=1, prepend=0)
+    return ((difference << 1) ^ (difference >> 31)).astype(np.uint16)
+
+
+def _decode(code: np.ndarray, step: float) -> np.ndarray:
+    whole = code.astype(np.int32)
+    difference = (whole >> 1) ^ -(whole & 1)
+    return (difference.cumsum(1).cumsum(0) * step).astype(np.float32)
+
+
+def _about(path: str | os.PathLike[str]) -> dict[str, Any]:
+    return json.loads(_read(path, "about")[0].tobytes())
+
+
+def _read(path: str | os.PathLike[str], *names: str) -> list[np.ndarray]:
+    """Arrays of a bundle; a file that is none, or not whole, raises `SercoreError`."""
+    try:
+        with np.load(path) as file:
+            return [file[name] for name in names]
+    except FileNotFoundError:
+        raise SercoreError(f"{path}: no such bundle; `sercore bundle CORPUS` writes one") from None
+    except (ValueError, TypeError, KeyError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error):
+        raise SercoreError(f"{path} is not a whole bundle of sercore: write it again with `sercore bundle`") from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train from a bundle: what of a grid is missing under --runs. It can be killed and started again."""
+    options = argparse.ArgumentParser("python -m sercore.bundle", description=main.__doc__)
+    options.add_argument("bundle", help=f"a file of `sercore bundle`; its name ends in {SUFFIX}")
+    options.add_argument("--systems", default="claims", help="slugs with commas; table2, claims [claims]")
+    options.add_argument("--protocols", default="speaker", help="paper, speaker, leaky, with commas [speaker]")
+    options.add_argument("--seeds", default="0", help="as in 0-4 or 0,2 [0]")
+    options.add_argument("--folds", default="0-4")
+    options.add_argument("--runs", default="runs", help="folder of the records [runs]")
+    options.add_argument("--jobs", type=int, default=1, help="runs at once [1]")
+    options.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    options.add_argument("--precision", default="bfloat16", help="float32 or bfloat16 [bfloat16]")
+    options.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE")
+    chosen = options.parse_args(arguments)
+    from . import sweep
+
+    def told(name: sweep.RunName, done: int, total: int) -> None:
+        print(f"{done} of {total}: {name}", flush=True)
+
+    try:
+        if not is_bundle(chosen.bundle):
+            raise SercoreError(f"{chosen.bundle}: the name of a bundle ends in {SUFFIX}")
+        plan = sweep.plan(chosen.bundle, chosen.systems, chosen.protocols, chosen.seeds, chosen.folds)
+        changes = {"precision": chosen.precision} | dict(setting.split("=", 1) for setting in chosen.set)
+        outcome = sweep.sweep(plan, chosen.runs, None, changes, chosen.device, chosen.jobs, on_run=told)
+    except SercoreError as error:
+        print(f"sercore: {error}", file=sys.stderr)
+        return 2
+    for name, problem in outcome.failed.items():
+        print(f"{name}: {problem}", file=sys.stderr)
+    return 1 if outcome.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
