@@ -6,6 +6,7 @@ checkpoint to the result it would have had, bit for bit on the CPU.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import time
@@ -28,7 +29,7 @@ from .model import SERModel
 EVALUATION_BATCH = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Labelled:
     """Log-Mel energies with class indices: what a model is fitted to."""
 
@@ -124,15 +125,30 @@ def _train_epoch(
     order = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(draw)).numpy()]
     torch.manual_seed(draw)
     model.train()
-    total = 0.0
+    total = torch.zeros((), device=device)
     for start in range(0, len(order), size):
-        x, lengths, labels = data.batch(order[start : start + size], frames)
-        loss = model.loss(x.to(device), labels.to(device), lengths.to(device))
+        x, lengths, labels = _batch(data, order[start : start + size], frames, device)
+        loss = model.loss(x, labels, lengths)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        total += loss.item() * len(x)
-    return total / len(order)
+        total += loss.detach() * len(x)  # without waiting for a GPU
+    return total.item() / len(order)
+
+
+def _batch(data: Labelled, indices: np.ndarray, frames: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """`Labelled.batch` on the device; a GPU holds the whole corpus, cut and padded."""
+    if device.type == "cpu":
+        return data.batch(indices, frames)
+    rows = torch.from_numpy(indices).to(device)
+    x, lengths, labels = _on_device(data, frames, device)
+    return x[rows], lengths[rows], labels[rows]
+
+
+@functools.lru_cache(maxsize=1)
+def _on_device(data: Labelled, frames: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    x, lengths, labels = data.batch(np.arange(len(data.labels)), frames)
+    return x.to(device), lengths.to(device), labels.to(device)
 
 
 def evaluate(model: SERModel, data: Labelled, indices: np.ndarray) -> dict[str, float]:
@@ -155,11 +171,11 @@ def predict(model: SERModel, data: Labelled, indices: np.ndarray) -> tuple[np.nd
     model.eval()
     probabilities, features = [], []
     for start in range(0, len(indices), EVALUATION_BATCH):
-        x, lengths, _ = data.batch(indices[start : start + EVALUATION_BATCH], frames)
-        deep = model.features(x.to(device), lengths.to(device))
-        probabilities.append(model.head.scores(deep).float().softmax(-1).cpu())
-        features.append(deep.float().cpu())
-    return torch.cat(probabilities).numpy(), torch.cat(features).numpy()
+        x, lengths, _ = _batch(data, indices[start : start + EVALUATION_BATCH], frames, device)
+        deep = model.features(x, lengths)
+        probabilities.append(model.head.scores(deep).float().softmax(-1))
+        features.append(deep.float())
+    return torch.cat(probabilities).cpu().numpy(), torch.cat(features).cpu().numpy()
 
 
 def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -187,3 +187,15 @@ def test_a_damaged_model_file_is_named(tmp_path):
         records.load_model(path)
     with pytest.raises(SercoreError, match="no such model"):
         records.load_model(tmp_path / "absent.pt")
+
+
+def test_a_gpu_gets_the_same_batches_from_the_whole_corpus_that_it_holds(prepared, monkeypatch):
+    class Elsewhere:  # as far as a machine without a GPU can walk that path
+        type = "elsewhere"
+
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device: tensor)
+    indices = np.array([7, 0, 31])
+    for ours, theirs in zip(
+        training._batch(prepared.data, indices, 70, Elsewhere()), prepared.data.batch(indices, 70), strict=True
+    ):
+        assert torch.equal(ours, theirs)
