@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: book test lint types wheel clean
+.PHONY: book test bench lint types wheel clean
 
 book: $(INSTALLED)  ## the site, in _build/html
 	$(BIN)/jupyter-book build book
@@ -18,6 +18,10 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	$(BIN)/mypy
+
+bench: $(INSTALLED)  ## a training step beside plain PyTorch, torch.compile and Keras
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python benchmarks/train_step.py
 
 wheel: $(INSTALLED)
 	$(BIN)/python -m build --wheel
