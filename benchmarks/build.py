@@ -5,6 +5,7 @@ A copy of the project is built in a folder of its own; the published book is lef
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -15,13 +16,13 @@ from pathlib import Path
 import measure
 
 ROOT = Path(__file__).parents[1]
+JUPYTER_BOOK = Path(sys.executable).with_name("jupyter-book")
 
 
 def build(project: Path) -> float:
     """Seconds of `jupyter-book build book`; one that fails ends the benchmark with its output."""
     started = time.perf_counter()
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "book"]
-    call = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    call = subprocess.run([JUPYTER_BOOK, "build", "book"], cwd=project, capture_output=True, text=True, check=False)
     if call.returncode:
         sys.exit(f"the build failed:\n{call.stdout[-4000:]}{call.stderr[-4000:]}")
     return time.perf_counter() - started
@@ -43,8 +44,9 @@ def change_a_record(project: Path) -> bool:
 def main() -> None:
     chosen = measure.parser(__doc__).parse_args()
     if chosen.smoke:
-        print("a build takes over a minute: the smoke test only looks for jupyter-book")
-        assert Path(sys.executable).with_name("jupyter-book").exists()
+        print("a build takes over a minute: the smoke test only asks jupyter-book for its version", file=sys.stderr)
+        subprocess.run([JUPYTER_BOOK, "--version"], check=True, stdout=subprocess.DEVNULL)
+        print(json.dumps({"seconds": {}}))
         return
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / "project"

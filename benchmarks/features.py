@@ -97,7 +97,7 @@ def main() -> None:
         name: (over_files, (one, paths))
         for name, one in (("ours", ours), ("torchaudio", torchaudio), ("librosa", librosa), ("kaldi-native-fbank", kaldi))
     }
-    seconds = measure.compare(builds, 1 if chosen.smoke else chosen.rounds)
+    seconds = measure.compare(builds, chosen)
     rows = [
         {"features": name, "ms a file": taken / len(paths) * 1e3, "hours of speech an hour": hours / taken * 3600}
         | {"times librosa": seconds["librosa"] / taken if "librosa" in seconds else None}

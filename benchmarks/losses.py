@@ -46,7 +46,6 @@ def main() -> None:
     options = measure.parser(__doc__)
     chosen = options.parse_args()
     rows: list[dict[str, Any]] = []
-    rounds, times = (1, 2) if chosen.smoke else (chosen.rounds, 200)
     for batch in (32,) if chosen.smoke else (32, 4096):
         seconds = measure.compare(
             {
@@ -55,8 +54,8 @@ def main() -> None:
                 "focal, ours": (ours, ("focal", batch)),
                 "focal, kornia": (kornia, (batch,)),
             },
-            rounds,
-            times,
+            chosen,
+            times=200,
         )
         rows += [{"batch": batch, "loss": name, "microseconds": taken * 1e6} for name, taken in seconds.items()]
     title = f"The losses, forward and backward, {FEATURES} features, {CLASSES} classes."

@@ -15,7 +15,7 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +74,13 @@ def _work(pipe: Any, build: Build, arguments: tuple) -> None:
         pipe.send(("seconds", time.perf_counter() - started))
 
 
-def compare(builds: dict[str, tuple[Build, tuple]], rounds: int, times: int = 1) -> dict[str, float]:
-    """Median seconds of a call of each candidate over `rounds` rounds in turn; those that are not installed are left out."""
+def compare(builds: dict[str, tuple[Build, tuple]], chosen: argparse.Namespace, times: int = 1) -> dict[str, float]:
+    """Median seconds of a call of each candidate over --rounds in turn; those that are not installed are left out.
+
+    The smoke test calls each once, here.
+    """
+    if chosen.smoke:
+        return dict(_once(builds))
     seconds: dict[str, list[float]] = {}
     with contextlib.ExitStack() as stack:
         candidates = {}
@@ -86,12 +91,24 @@ def compare(builds: dict[str, tuple[Build, tuple]], rounds: int, times: int = 1)
                 print(f"{name}: {candidate.absent}", file=sys.stderr)
             else:
                 candidates[name] = candidate
-        for number in range(rounds + 1):
+        for number in range(chosen.rounds + 1):
             for name, candidate in candidates.items():
                 taken = candidate.seconds(times)
                 if number:  # the first round warms up
                     seconds.setdefault(name, []).append(taken)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def _once(builds: dict[str, tuple[Build, tuple]]) -> Iterator[tuple[str, float]]:
+    for name, (build, arguments) in builds.items():
+        try:
+            call = build(*arguments)
+        except ImportError as error:
+            print(f"{name}: not installed: {error}", file=sys.stderr)
+            continue
+        started = time.perf_counter()
+        call()
+        yield name, time.perf_counter() - started
 
 
 def matrix_product(dtype: str, size: int = 3072) -> Callable[[], Any]:

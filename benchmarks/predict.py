@@ -63,7 +63,6 @@ def onnx(wave: str, model: str) -> Callable[[], Any]:
 def main() -> None:
     options = measure.parser(__doc__)
     chosen = options.parse_args()
-    rounds = 1 if chosen.smoke else chosen.rounds
     with tempfile.TemporaryDirectory() as folder:
         arguments = _files(Path(folder))
         seconds = measure.compare(
@@ -73,7 +72,7 @@ def main() -> None:
                 "the network alone, ours": (network, arguments),
                 "the network alone, onnxruntime": (onnx, arguments),
             },
-            rounds,
+            chosen,
         )
     rows = [{"one file": name, "ms": taken * 1e3} for name, taken in seconds.items()]
     title = f"Labelling one file of {SECONDS:g} s."

@@ -76,7 +76,7 @@ def main() -> None:
     rows = []
     for name, builds in sweeps.items():
         values = list(builds)
-        seconds = measure.compare({str(n): build for n, build in builds.items()}, 1 if small else chosen.rounds)
+        seconds = measure.compare({str(n): build for n, build in builds.items()}, chosen)
         slope = float(np.polyfit(np.log(values), np.log([seconds[str(value)] for value in values]), 1)[0])
         shown = ", ".join(f"{value}: {seconds[str(value)] * 1e3:.0f}" for value in values)
         rows.append({"cost against": name, "ms": shown, "exponent": slope})

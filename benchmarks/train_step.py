@@ -21,6 +21,8 @@ OURS, TORCH, COMPILED, KERAS = (
     {"float32": f"{name} float32", "bfloat16": f"{name} bfloat16"} for name in ("ours", "torch", "torch.compile", "keras")
 )
 
+EVALUATION = "ours bfloat16, evaluation"
+
 
 def gflop(frames: int = FRAMES) -> float:
     """Operations of the convolutions and the BLSTM in one step, in 1e9 an utterance; backward costs twice the forward."""
@@ -41,6 +43,20 @@ def ours(batch: int, frames: int, precision: str) -> Callable[[], Any]:
 
     machine.keep_pages()
     return _torch_step(batch, frames, precision, engine="fused")
+
+
+def evaluation(batch: int, frames: int, precision: str) -> Callable[[], Any]:
+    """The pass over validation and test utterances: forward alone."""
+    import torch
+
+    import sercore
+    from sercore import machine
+
+    machine.keep_pages()
+    model = sercore.build("baseline", precision=precision).eval()
+    model.engine = "fused"
+    x = torch.randn(batch, frames, 40)
+    return torch.inference_mode()(lambda: model(x))
 
 
 def plain(batch: int, frames: int, precision: str, compiled: bool = False) -> Callable[[], Any]:
@@ -166,9 +182,9 @@ def main() -> None:
     options.add_argument("--frames", type=int, default=FRAMES)
     options.add_argument("--parts", action="store_true", help="only where the time of our step goes")
     chosen = options.parse_args()
-    batches, frames, rounds = [int(n) for n in chosen.batch.split(",")], chosen.frames, chosen.rounds
+    batches, frames = [int(n) for n in chosen.batch.split(",")], chosen.frames
     if chosen.smoke:
-        batches, frames, rounds = [2], 64, 1
+        batches, frames = [2], 64
     if chosen.parts:
         rows = parts(batches[0] if chosen.smoke else 32, frames)
         title = f"Our step in bfloat16, part by part: batch 32, {frames} frames, ms an utterance."
@@ -184,11 +200,15 @@ def main() -> None:
             builds[OURS[precision]] = ours, (batch, frames, precision)
             builds[TORCH[precision]] = plain, (batch, frames, precision)
             builds[KERAS[precision]] = keras, (batch, frames, precision)
-        if shutil.which("g++") or shutil.which("clang++"):
+        if chosen.smoke:
+            print("torch.compile: left out of the smoke test", file=sys.stderr)
+        elif shutil.which("g++") or shutil.which("clang++"):
             builds[COMPILED["bfloat16"]] = plain, (batch, frames, "bfloat16", True)
         else:
             print("torch.compile: no C++ compiler", file=sys.stderr)
-        seconds = measure.compare(builds, rounds)
+        builds[EVALUATION] = evaluation, (batch, frames, "bfloat16")
+        seconds = measure.compare(builds, chosen)
+        forward = seconds.pop(EVALUATION) / batch * 1e3
         peaks = {dtype: measure.gemm_gflops(seconds.pop(f"GEMM {dtype}")) for dtype in ("bfloat16", "float32")}
         ms = {name: taken / batch * 1e3 for name, taken in sorted(seconds.items(), key=lambda item: item[1])}
         for name, value in ms.items():
@@ -203,15 +223,19 @@ def main() -> None:
                 "ratio_to_torch_float32": ms[TORCH["float32"]] / ms[OURS["bfloat16"]],
                 "ratio_to_best_keras": best and best / ms[OURS["bfloat16"]],
                 "ratio_float32_to_torch_float32": ms[TORCH["float32"]] / ms[OURS["float32"]],
+                "evaluation_ms_per_utterance": forward,
+                "evaluation_share_of_step": forward / ms[OURS["bfloat16"]],
                 "gemm_bf16_gflops": peaks["bfloat16"],
                 "gemm_float32_gflops": peaks["float32"],
                 "fraction_of_gemm": gflop(frames) / ms[OURS["bfloat16"]] * 1e3 / peaks["bfloat16"],
             }
     facts["ms_per_utterance_by_batch"] = facts["ms_per_utterance"]
     facts["ms_per_utterance"] = facts["ms_per_utterance_by_batch"][str(facts.get("batch", batches[0]))]
+    share = facts["evaluation_share_of_step"]
     title = (
         f"One training step, {frames} frames, {gflop(frames):.1f} GFLOP an utterance. "
-        f"The machine's own matrix product: {json.dumps({k: round(v) for k, v in peaks.items()})} GFLOP/s."
+        f"The machine's own matrix product: {json.dumps({k: round(v) for k, v in peaks.items()})} GFLOP/s. "
+        f"An evaluation pass costs {share:.0%} of our training step."
     )
     measure.report("train_step", chosen, title, rows, facts)
 

@@ -1,0 +1,47 @@
+"""Each benchmark works at all: its smallest run, in one process. What it measures is not tested."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+def smoke(name, *options):
+    call = subprocess.run(
+        [sys.executable, FOLDER / f"{name}.py", "--smoke", "--json", *options], capture_output=True, text=True, check=False
+    )
+    assert call.returncode == 0, call.stderr
+    return json.loads(call.stdout)
+
+
+def test_every_benchmark_is_in_the_readme_and_can_write_there():
+    text = (FOLDER / "README.md").read_text()
+    for path in FOLDER.glob("*.py"):
+        if path.stem != "measure":
+            assert f"benchmarks/{path.name}" in text
+            assert f"<!-- {path.stem} -->" in text and f"<!-- end of {path.stem} -->" in text
+
+
+def test_train_step():
+    facts = smoke("train_step")
+    named = {"ours bfloat16", "ours float32", "torch bfloat16", "torch float32"}
+    assert named <= set(facts["ms_per_utterance"])
+    assert {"ratio_to_torch_float32", "ratio_to_best_keras", "gemm_bf16_gflops", "fraction_of_gemm"} <= set(facts)
+
+
+def test_parts_of_the_train_step():
+    parts = smoke("train_step", "--parts")["parts"]
+    assert all(row["ms"] > 0 for row in parts if row["part"] != "the rest")
+
+
+@pytest.mark.parametrize("name", ["build", "losses", "predict", "scaling"])
+def test_the_others(name):
+    assert smoke(name)
+
+
+def test_features(tones):
+    assert smoke("features", "--corpus", str(tones))["ms_per_file"]["ours"] > 0
