@@ -17,14 +17,16 @@ import sys
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from .corpora.base import Corpus
 from .errors import SercoreError
-from .features import LogMels
+
+if TYPE_CHECKING:
+    from .features import LogMels
 
 SUFFIX = ".bundle"
 LIMIT = 60 * 2**20
@@ -97,6 +99,8 @@ def source(path: str | os.PathLike[str]) -> str:
 
 def log_mels(path: str | os.PathLike[str]) -> LogMels:
     """The log-Mel energies in a bundle, with the checksum of the data that they were computed from."""
+    from .features import LogMels
+
     about = _about(path)
     lengths, low, high = _read(path, "lengths", "low", "high")
     codes = low.astype(np.uint16) | (high.astype(np.uint16) << 8)

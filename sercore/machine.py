@@ -10,15 +10,18 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "scikit-learn")
 
 
 def describe(device: torch.device) -> dict[str, Any]:
     """The machine and its software, for a record: processor, cores, threads, device, Python and package versions."""
+    import torch
+
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -44,6 +47,8 @@ def commit() -> str:
 
 def choose_device(name: str = "auto") -> torch.device:
     """`auto` is the GPU where PyTorch sees one, the CPU elsewhere."""
+    import torch
+
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)

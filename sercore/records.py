@@ -15,15 +15,16 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from .config import Config
 from .errors import SercoreError
-from .model import SERModel
+
+if TYPE_CHECKING:  # reading records needs no PyTorch
+    from .model import SERModel
 
 FILES = ("run.json", "history.csv", "test.npz", "model.pt")
 
@@ -78,6 +79,8 @@ def write(
 
 def save_model(path: Path, model: SERModel, classes: tuple[str, ...], facts: dict[str, Any]) -> None:
     """Weights with their configuration, classes and origin, in a file that loads without running any code."""
+    import torch
+
     state = {name: value.cpu() for name, value in model.state_dict().items()}
     origin = {key: facts[key] for key in ("run", "corpus", "commit") if key in facts}
     torch.save({"config": model.config.to_json(), "classes": list(classes), "origin": origin, "state": state}, path)
@@ -85,6 +88,10 @@ def save_model(path: Path, model: SERModel, classes: tuple[str, ...], facts: dic
 
 def load_model(path: Path) -> tuple[SERModel, tuple[str, ...], dict[str, Any]]:
     """(model in evaluation mode, class names, origin) from a file of `save_model`; another file raises `SercoreError`."""
+    import torch
+
+    from .model import SERModel
+
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         model = SERModel(Config.from_dict(json.loads(saved["config"])), len(saved["classes"]))
