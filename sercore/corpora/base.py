@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -63,6 +64,36 @@ def table(rows: Iterable[dict[str, Any]], dropped: Counter[str] | None = None) -
     frame = pd.DataFrame(filled, columns=list(COLUMNS[:-1])).sort_values("id", ignore_index=True)
     frame.attrs["dropped"] = dict(sorted((+(dropped or Counter())).items()))
     return frame
+
+
+def table_of_names(
+    files: Iterable[Path],
+    name: re.Pattern[str],
+    emotions: dict[str, str],
+    others: dict[str, str],
+    gender: Callable[[str], str],
+    dropped: Counter[str],
+    leave_out: Callable[[re.Match[str]], str] = lambda match: "",
+) -> pd.DataFrame:
+    """The table of a corpus whose file names say everything.
+
+    `name` has the groups speaker, sentence and emotion; `emotions` gives a label, `others` why an utterance of another
+    emotion is left out, `gender` that of a speaker, `leave_out` a reason of the corpus's own, or "".
+    """
+    rows = []
+    for path in files:
+        match = name.fullmatch(path.stem)
+        if not match:
+            dropped["unknown file name"] += 1
+        elif reason := leave_out(match):
+            dropped[reason] += 1
+        elif match["emotion"] not in emotions:
+            dropped[others.get(match["emotion"], f"unknown label {match['emotion']}")] += 1
+        else:
+            speaker = match["speaker"]
+            row = {"id": path.stem, "path": path, "label": emotions[match["emotion"]], "speaker": speaker}
+            rows.append(row | {"gender": gender(speaker), "sentence": match["sentence"]})
+    return table(rows, dropped)
 
 
 def audio_files(folder: Path, dropped: Counter[str]) -> Iterator[Path]:

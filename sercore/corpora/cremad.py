@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from . import register
-from .base import Corpus, Source, audio_files, table
+from .base import Corpus, Source, audio_files, table_of_names
 
 NAME = re.compile(r"(?P<speaker>\d{4})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<level>[A-Z]{1,2})")
 EMOTIONS = {"ANG": "angry", "HAP": "happy", "SAD": "sad", "NEU": "neutral"}
@@ -20,32 +20,13 @@ OTHERS = {"DIS": "label disgust", "FEA": "label fear"}
 
 def read(root: Path) -> pd.DataFrame:
     demographics = root / "VideoDemographics.csv"
-    genders = {}
+    genders: dict[str, str] = {}
     if demographics.is_file():
         actors = pd.read_csv(demographics, dtype=str)
         genders = dict(zip(actors.ActorID, actors.Sex.str[0].str.lower(), strict=True))
     dropped: Counter[str] = Counter()
-    rows = []
-    for path in audio_files(root / "AudioWAV", dropped):
-        match = NAME.fullmatch(path.stem)
-        if not match:
-            dropped["unknown file name"] += 1
-        elif match["emotion"] not in EMOTIONS:
-            dropped[OTHERS.get(match["emotion"], f"unknown label {match['emotion']}")] += 1
-        else:
-            label, speaker = EMOTIONS[match["emotion"]], match["speaker"]
-            gender = genders.get(speaker, "")
-            rows.append(
-                dict(
-                    id=path.stem,
-                    path=path,
-                    label=label,
-                    speaker=speaker,
-                    gender=gender,
-                    sentence=match["sentence"],
-                )
-            )
-    return table(rows, dropped)
+    files = audio_files(root / "AudioWAV", dropped)
+    return table_of_names(files, NAME, EMOTIONS, OTHERS, lambda speaker: genders.get(speaker, ""), dropped)
 
 
 register(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from . import register
-from .base import Corpus, Source, audio_files, table
+from .base import Corpus, Source, audio_files, table_of_names
 
 NAME = re.compile(r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<emotion>[A-Z])[a-z]?")
 EMOTIONS = {"W": "angry", "F": "happy", "T": "sad", "N": "neutral"}
@@ -23,27 +23,8 @@ GENDERS = {
 
 def read(root: Path) -> pd.DataFrame:
     dropped: Counter[str] = Counter()
-    rows = []
-    for path in audio_files(root / "wav", dropped):
-        match = NAME.fullmatch(path.stem)
-        if not match:
-            dropped["unknown file name"] += 1
-        elif match["emotion"] not in EMOTIONS:
-            dropped[OTHERS.get(match["emotion"], f"unknown label {match['emotion']}")] += 1
-        else:
-            label, speaker = EMOTIONS[match["emotion"]], match["speaker"]
-            gender = GENDERS.get(speaker, "")
-            rows.append(
-                dict(
-                    id=path.stem,
-                    path=path,
-                    label=label,
-                    speaker=speaker,
-                    gender=gender,
-                    sentence=match["sentence"],
-                )
-            )
-    return table(rows, dropped)
+    files = audio_files(root / "wav", dropped)
+    return table_of_names(files, NAME, EMOTIONS, OTHERS, lambda speaker: GENDERS.get(speaker, ""), dropped)
 
 
 register(

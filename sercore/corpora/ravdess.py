@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from . import register
-from .base import Corpus, Source, audio_files, table
+from .base import Corpus, Source, audio_files, table_of_names
 
 NAME = re.compile(r"(?P<kind>\d\d-\d\d)-(?P<emotion>\d\d)-\d\d-(?P<sentence>\d\d)-\d\d-(?P<speaker>\d\d)")
 EMOTIONS = {"01": "neutral", "03": "happy", "04": "sad", "05": "angry"}
@@ -21,29 +21,16 @@ OTHERS = {"02": "label calm", "06": "label fearful", "07": "label disgust", "08"
 
 def read(root: Path) -> pd.DataFrame:
     dropped: Counter[str] = Counter()
-    rows = []
-    for actor in sorted(root.glob("Actor_*")):
-        for path in audio_files(actor, dropped):
-            match = NAME.fullmatch(path.stem)
-            if not match:
-                dropped["unknown file name"] += 1
-            elif match["kind"] != "03-01":
-                dropped["not speech (song or video)"] += 1
-            elif match["emotion"] not in EMOTIONS:
-                dropped[OTHERS.get(match["emotion"], f"unknown label {match['emotion']}")] += 1
-            else:
-                speaker = match["speaker"]
-                rows.append(
-                    dict(
-                        id=path.stem,
-                        path=path,
-                        label=EMOTIONS[match["emotion"]],
-                        speaker=speaker,
-                        gender="m" if int(speaker) % 2 else "f",
-                        sentence=match["sentence"],
-                    )
-                )
-    return table(rows, dropped)
+    files = (path for actor in sorted(root.glob("Actor_*")) for path in audio_files(actor, dropped))
+    return table_of_names(
+        files,
+        NAME,
+        EMOTIONS,
+        OTHERS,
+        lambda speaker: "m" if int(speaker) % 2 else "f",
+        dropped,
+        lambda match: "" if match["kind"] == "03-01" else "not speech (song or video)",
+    )
 
 
 register(
