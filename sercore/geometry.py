@@ -10,6 +10,9 @@ Healy & Melville (2018).
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -81,13 +84,24 @@ def project(features: ArrayLike, seed: int = 0, neighbours: int = 15, min_dist: 
     array = _finite(features)
     if len(array) <= 2 * neighbours:
         raise SercoreError(f"{neighbours} neighbours need more than {2 * neighbours} utterances, found {len(array)}")
-    import umap
     from sklearn.manifold import trustworthiness
 
     unit = _unit(array)
-    mapper = umap.UMAP(n_neighbors=neighbours, min_dist=min_dist, metric="cosine", random_state=seed, n_jobs=1)
+    mapper = _umap().UMAP(n_neighbors=neighbours, min_dist=min_dist, metric="cosine", random_state=seed, n_jobs=1)
     coordinates = np.asarray(mapper.fit_transform(unit), dtype=np.float64)
     return coordinates, float(trustworthiness(unit, coordinates, n_neighbors=neighbours, metric="cosine"))
+
+
+def _umap() -> ModuleType:
+    """umap-learn without the TensorFlow that it loads, for seconds and with messages, where that is installed."""
+    blocked = {} if "tensorflow" in sys.modules else {"tensorflow": None}
+    sys.modules.update(blocked)  # type: ignore[arg-type]
+    try:
+        import umap
+    finally:
+        for name in blocked:
+            del sys.modules[name]
+    return umap
 
 
 def _finite(features: ArrayLike) -> NDArray[np.float64]:
