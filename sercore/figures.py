@@ -168,3 +168,25 @@ def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, point
     axis.grid(False, axis="y")
     axis.set_xlabel(label)
     return figure
+
+
+def paper_noise(table_2: pd.DataFrame, sd: float) -> Figure:
+    """UA of Table 2 as the paper reports it, a band of 2 `sd` at the baseline; rows that differ in alpha alone share a line."""
+    rows: dict[str, list[tuple[str, float]]] = {}
+    for slug, ua in zip(table_2["slug"], table_2["ua"], strict=True):
+        name = title(slug)
+        rows.setdefault(f"{name.rpartition(',')[0]}, any α" if slug.startswith("focal") else name, []).append((slug, ua))
+    figure, axis = plt.subplots(figsize=(7.2, 0.9 + 0.32 * len(rows)), layout="constrained")
+    base = table_2.set_index("slug")["ua"]["baseline"]
+    axis.axvspan(base - 2 * sd, base + 2 * sd, color=family_colour("baseline"), alpha=0.18, linewidth=0)
+    for place, points in enumerate(rows.values()):
+        values = [ua for _, ua in points]
+        colour = family_colour(points[0][0])
+        if len(values) > 1:
+            axis.plot([min(values), max(values)], [place, place], color=colour, linewidth=2, alpha=0.5)
+        axis.plot(values, [place] * len(values), "o", color=colour, markersize=6, alpha=0.8, markeredgewidth=0)
+    axis.set_yticks(range(len(rows)), rows)
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_xlabel("UA on IEMOCAP as reported (%)")
+    axis.grid(False, axis="y")
+    return figure

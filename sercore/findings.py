@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from . import claims
+from . import claims, noise
 from .display import Link
 from .tables import corpus_title, title, with_interval
 
@@ -119,3 +119,84 @@ def gain_summary(table: pd.DataFrame) -> str:
     """How many intervals lie above, across and below 0."""
     above, below = (table["low"] > 0).sum(), (table["high"] < 0).sum()
     return f"{above} of {len(table)} intervals lie above 0, {below} below, {len(table) - above - below} contain it."
+
+
+def paper_noise_summary(table_2: pd.DataFrame, spread: noise.Spread) -> str:
+    """What the figure of the paper's rows shows, for those who cannot see it."""
+    base, others = _base_and_others(table_2)
+    return (
+        f"The paper's UA of {len(others)} systems, from {others.min():.1f} to {others.max():.1f} percent, and of its baseline, "
+        f"{base:.1f}. The band around the baseline reaches {2 * spread.sd:.1f} points to either side."
+    )
+
+
+def paper_noise_sentence(table_2: pd.DataFrame, spread: noise.Spread) -> str:
+    """The paper's noise in points, how many of its gains are larger, and whether settings within a family differ by more."""
+    base, others = _base_and_others(table_2)
+    limit, six = noise.chance_range(spread, 2), noise.chance_range(spread, 6)
+    spans = []
+    for group, name in (("ams", "AMS"), ("focal", "focal loss")):
+        values = table_2.loc[table_2["group"] == group, "ua"]
+        span = values.max() - values.min()
+        spans.append(f"The six settings of {name} span {span:.1f} points, {'more' if span > six else 'no more'} than that.")
+    return (
+        f"The standard deviation is **{spread.sd:.2f} points of UA** (95 % interval {spread.low:.2f} to {spread.high:.2f}, "
+        f"{spread.freedom} degrees of freedom). Two runs of one system lie within {limit:.1f} points of each other nineteen "
+        f"times out of twenty: {(others - base > limit).sum()} of the {len(others)} gains over the baseline are larger. "
+        f"Six runs of one system span up to {six:.1f} points nineteen times out of twenty. {' '.join(spans)}"
+    )
+
+
+def _base_and_others(table_2: pd.DataFrame) -> tuple[float, pd.Series]:
+    ua = table_2.set_index("slug")["ua"]
+    return float(ua["baseline"]), ua.drop("baseline")
+
+
+def disagreement_so_far() -> tuple[float, str]:
+    """The share of utterances that the baseline and a best system decide differently, and where that was measured."""
+    from . import systems
+    from .results import predictions, published
+
+    shares = {}
+    for corpus, protocol in published():
+        if protocol in ("speaker", "paper"):
+            frame = predictions(corpus, protocol)
+            rivals = [slug for slug in systems.CLAIMS[1:] if slug in set(frame["system"])]
+            if rivals and "baseline" in set(frame["system"]):
+                shares[corpus, protocol] = np.mean([noise.disagreement(frame, slug, "baseline") for slug in rivals])
+    if not shares:
+        return 0.25, "assumed: nothing has been measured yet"
+    places = ", ".join(f"{corpus_title(corpus)}, {protocol}" for corpus, protocol in shares)
+    return float(np.mean(list(shares.values()))), f"measured on {places}"
+
+
+def detectable_table(spread: noise.Spread, share: float) -> pd.DataFrame:
+    """Standard error and detectable gain by kind of chance, at the size of IEMOCAP's four classes."""
+    run, draw = np.sqrt(2) * spread.sd, noise.sampling_error(share, (1103, 1636, 1708, 1084))
+    rows = [
+        ("Another run, the same utterances", run),
+        ("Other utterances, the same run", draw),
+        ("Both, one seed", np.hypot(run, draw)),
+        ("Both, five seeds", np.hypot(run / np.sqrt(5), draw)),
+    ]
+    return pd.DataFrame(
+        [{"Chance": name, "Standard error": error, "Detectable gain": noise.detectable(error)} for name, error in rows]
+    )
+
+
+def best_of_sentence(spread: noise.Spread) -> str:
+    """By how much the best of six equally good settings looks better than they are."""
+    lift = noise.best_of(6)
+    return (
+        f"With the noise of the paper's own rows the best of six lies **{lift * spread.sd:.2f} points** above their mean on "
+        f"average ({lift:.2f} standard deviations; {lift * spread.low:.2f} to {lift * spread.high:.2f} points over the interval "
+        "of the noise)."
+    )
+
+
+def own_spread_table(spreads: pd.DataFrame) -> pd.DataFrame:
+    """`noise.alpha_and_seed_spread` as a page shows it."""
+    shown = {"Corpus": spreads["corpus"].map(corpus_title), "Protocol": spreads["protocol"]}
+    for name, heading in (("alphas", "Between values of α"), ("seeds", "Between seeds")):
+        shown[heading] = [with_interval(row, name) for row in spreads.to_dict("records")]
+    return pd.DataFrame(shown)

@@ -1,0 +1,165 @@
+"""How much a result moves by chance: between runs, between draws of utterances, and by choosing the best of several.
+
+A constant alpha only scales the focal loss, and Adam's step does not depend on a loss's scale but for its epsilon. So
+rows that differ in alpha alone are repetitions of one experiment, and their spread is a measurement of noise: in the
+paper's own Table 2, and in our records.
+
+References: Connor (1987) for the sample size of paired proportions; David & Nagaraja (2003) for order statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from .errors import SercoreError
+
+POWER = 0.8
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A standard deviation with its 95 % interval, from so many degrees of freedom."""
+
+    sd: float
+    low: float
+    high: float
+    freedom: int
+
+
+def spread(groups: Sequence[Sequence[float]]) -> Spread:
+    """The SD within groups of repetitions, pooled over the groups; the interval is that of normal values (chi squared).
+
+    Raises `SercoreError` where no group has two values.
+    """
+    from scipy.stats import chi2
+
+    kept = [np.asarray(group, dtype=float) for group in groups if len(group) > 1]
+    freedom = sum(len(group) - 1 for group in kept)
+    if not freedom:
+        raise SercoreError("a spread needs a group of two values or more")
+    total = float(sum(((group - group.mean()) ** 2).sum() for group in kept))
+    ends = chi2.ppf([(1 + LEVEL) / 2, (1 - LEVEL) / 2], freedom)
+    low, high = np.sqrt(total / ends)
+    return Spread(float(np.sqrt(total / freedom)), float(low), float(high), freedom)
+
+
+def paper_spread(table_2: pd.DataFrame, measure: str = "ua") -> Spread:
+    """The spread (points) between the rows of the paper's Table 2 that differ in alpha alone, one group a gamma."""
+    return spread([group[measure].tolist() for _, group in table_2.groupby(gamma(table_2["slug"]))])
+
+
+def gamma(slugs: pd.Series) -> pd.Series:
+    """`g2` of `focal-g2-a4`: what systems that differ in alpha alone have in common; missing for the others."""
+    return slugs.str.extract(r"^focal-(g[\d.]+)-a[\d.]+$", expand=False)
+
+
+def sampling_error(disagreement: float, counts: Sequence[int], measure: str = "ua") -> float:
+    """Standard error (points) of the difference of two systems over a new draw of as many utterances.
+
+    `disagreement` is the share of utterances that one of them gets right and the other wrong, `counts` the utterances
+    of each class. Utterances count as independent, which those of one speaker are not: it is a lower bound.
+    """
+    sizes = np.asarray(counts, dtype=float)
+    if not 0 <= disagreement <= 1 or (sizes <= 0).any():
+        raise SercoreError(f"a share from 0 to 1 and classes with utterances are needed, not {disagreement} and {list(counts)}")
+    variance = disagreement / sizes.sum() if measure == "wa" else (disagreement / sizes).sum() / len(sizes) ** 2
+    return float(100 * np.sqrt(variance))
+
+
+def detectable(error: float, power: float = POWER) -> float:
+    """The smallest true difference that a two-sided test at 5 % finds with this power, given its standard error."""
+    from scipy.stats import norm
+
+    return float(error * (norm.ppf((1 + LEVEL) / 2) + norm.ppf(power)))
+
+
+def chance_range(found: Spread, count: int) -> float:
+    """How far apart (largest less smallest) `count` runs of one system lie at most, 19 times out of 20, given their spread."""
+    from scipy.stats import studentized_range
+
+    return float(found.sd * studentized_range.ppf(LEVEL, count, found.freedom))
+
+
+def best_of(count: int) -> float:
+    """How far the best of `count` equally good systems lies above their common mean on average, in SD of one."""
+    from scipy.integrate import quad
+    from scipy.stats import norm
+
+    if count < 1:
+        raise SercoreError(f"the best of {count} systems: at least 1")
+    return float(quad(lambda x: x * count * norm.pdf(x) * norm.cdf(x) ** (count - 1), -10, 10)[0])
+
+
+def disagreement(predictions: pd.DataFrame, first: str, second: str) -> float:
+    """The share of test utterances that one system gets right and the other wrong, over the seeds that both have."""
+    keys = ["seed", "fold", "utterance"]
+    right = predictions.assign(right=predictions["prediction"] == predictions["label"]).set_index(keys)
+    ours, theirs = (right.loc[right["system"] == slug, "right"] for slug in (first, second))
+    both = pd.concat([ours, theirs], axis=1, join="inner", keys=["first", "second"])
+    if both.empty:
+        raise SercoreError(f"{first} and {second} have no test utterance in common")
+    return float((both["first"] != both["second"]).mean())
+
+
+def alpha_and_seed_spread(runs: pd.DataFrame) -> pd.DataFrame:
+    """Our own repetitions: the spread (points of UA, mean over the folds) between alphas and between seeds.
+
+    One row a corpus and protocol where either can be computed: `corpus, protocol, alphas, alphas_low, alphas_high,
+    seeds, seeds_low, seeds_high`.
+    """
+    means = runs.groupby(["corpus", "protocol", "system", "seed"], as_index=False)["ua"].mean().assign(ua=lambda t: 100 * t["ua"])
+    means["gamma"] = gamma(means["system"])
+    rows = []
+    for (corpus, protocol), own in means.groupby(["corpus", "protocol"]):
+        row: dict[str, object] = {"corpus": corpus, "protocol": protocol}
+        for name, keys in (("alphas", ["gamma", "seed"]), ("seeds", ["system"])):
+            groups = [group["ua"].tolist() for _, group in own.dropna(subset=keys).groupby(keys)]
+            if any(len(group) > 1 for group in groups):
+                found = spread(groups)
+                row |= {name: found.sd, f"{name}_low": found.low, f"{name}_high": found.high}
+        if len(row) > 2:
+            rows.append(row)
+    columns = ["corpus", "protocol", *(f"{name}{end}" for name in ("alphas", "seeds") for end in ("", "_low", "_high"))]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def update_distances(alphas: Sequence[float] = (2, 4), steps: int = 20, seed: int = 0) -> pd.DataFrame:
+    """How far alpha moves the weights: one network trained for some steps with alpha 1, with others, and with other dropout.
+
+    Columns `changed` and `distance`: the distance of the final weights from those with alpha 1, as a share of the way
+    that training moved them. The input is random noise: what is shown is Adam, not speech.
+    """
+    import torch
+
+    import sercore
+
+    def weights(alpha: float, draws: int) -> torch.Tensor:
+        model = sercore.build(f"focal-g2-a{alpha:g}", seed=seed, clip_seconds=0.96).train()
+        optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-4, eps=1e-7)
+        data = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(draws)  # of the dropout
+            for _ in range(steps):
+                loss = model.loss(torch.randn(8, 96, 40, generator=data), torch.arange(8) % 4)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+        # batch norm takes the biases before it out again: their gradients are rounding, which Adam makes as large as any
+        named = [(name, p) for name, p in model.named_parameters() if not name.endswith("conv.bias")]
+        return torch.cat([p.detach().flatten() for _, p in named])
+
+    start = sercore.build("focal-g2-a1", seed=seed, clip_seconds=0.96)
+    origin = torch.cat([p.detach().flatten() for name, p in start.named_parameters() if not name.endswith("conv.bias")])
+    reference = weights(1, seed)
+    way = (reference - origin).norm()
+    rows = [
+        {"changed": f"α = {alpha:g} in place of 1", "distance": (weights(alpha, seed) - reference).norm() / way}
+        for alpha in alphas
+    ]
+    rows.append({"changed": "other elements dropped", "distance": (weights(1, seed + 1) - reference).norm() / way})
+    return pd.DataFrame(rows).astype({"distance": float})

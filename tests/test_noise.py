@@ -1,0 +1,91 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from sercore import SercoreError, noise, paper
+
+
+def test_spread_is_the_pooled_sd_and_its_interval_covers():
+    assert noise.spread([[1.0, 3.0], [5.0, 5.0], [9.0]]).sd == pytest.approx(1.0)
+    assert noise.spread([[1.0, 3.0], [5.0, 5.0], [9.0]]).freedom == 2
+    random = np.random.default_rng(0)
+    inside = [found.low < 2 < found.high for found in (noise.spread(random.normal(0, 2, (2, 3))) for _ in range(2000))]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+    with pytest.raises(SercoreError, match="two values"):
+        noise.spread([[1.0], []])
+
+
+def test_spread_of_the_paper():
+    found = noise.paper_spread(paper.table_2())
+    by_hand = [[66.1, 66.3, 65.8], [66.5, 65.8, 65.8]]
+    assert found.sd == pytest.approx(np.sqrt(np.mean([np.var(group, ddof=1) for group in by_hand])))
+    assert found.freedom == 4
+
+
+@pytest.mark.parametrize("measure", ["ua", "wa"])
+def test_sampling_error_is_that_of_simulated_pairs(measure):
+    counts, share = [400, 100, 300], 0.3
+    random, labels = np.random.default_rng(1), np.repeat([0, 1, 2], [400, 100, 300])
+    differences = []
+    for _ in range(3000):
+        sign = random.choice([-1, 0, 1], size=len(labels), p=[share / 2, 1 - share, share / 2])
+        recalls = np.bincount(labels, sign) / counts
+        differences.append(100 * (recalls.mean() if measure == "ua" else sign.mean()))
+    assert noise.sampling_error(share, counts, measure) == pytest.approx(np.std(differences), rel=0.05)
+    with pytest.raises(SercoreError):
+        noise.sampling_error(1.2, counts)
+
+
+def test_detectable_difference_is_found_with_its_power():
+    difference = noise.detectable(1.0, power=0.8)
+    assert norm.sf(norm.ppf(0.975) - difference) == pytest.approx(0.8, abs=1e-3)
+
+
+def test_best_of_several_is_the_mean_of_the_largest_of_normal_values():
+    assert noise.best_of(1) == pytest.approx(0, abs=1e-9)
+    assert noise.best_of(2) == pytest.approx(1 / np.sqrt(np.pi))
+    drawn = np.random.default_rng(2).normal(size=(200_000, 6)).max(axis=1).mean()
+    assert noise.best_of(6) == pytest.approx(drawn, abs=0.01)
+    with pytest.raises(SercoreError):
+        noise.best_of(0)
+
+
+def test_disagreement_counts_utterances_that_one_system_alone_gets_right():
+    rows = [
+        {"system": system, "seed": seed, "fold": 0, "utterance": str(index), "label": "sad", "prediction": said}
+        for system, seed, answers in (("a", 0, "sshh"), ("b", 0, "shsh"), ("b", 1, "hhhh"))
+        for index, said in enumerate({"s": "sad", "h": "happy"}[letter] for letter in answers)
+    ]
+    assert noise.disagreement(pd.DataFrame(rows), "a", "b") == pytest.approx(0.5)
+    with pytest.raises(SercoreError, match="no test utterance in common"):
+        noise.disagreement(pd.DataFrame(rows), "a", "c")
+
+
+def test_alphas_and_seeds_of_our_records():
+    rows = [
+        {"corpus": "mine", "protocol": "speaker", "system": system, "seed": seed, "fold": fold, "ua": ua + fold / 10}
+        for system, seed, ua in (
+            ("focal-g2-a1", 0, 0.50), ("focal-g2-a2", 0, 0.52), ("focal-g5-a1", 0, 0.70),
+            ("baseline", 0, 0.60), ("baseline", 1, 0.64),
+        )
+        for fold in (0, 1)
+    ]  # fmt: skip
+    found = noise.alpha_and_seed_spread(pd.DataFrame(rows))
+    assert found.loc[0, "alphas"] == pytest.approx(np.sqrt(2)) and found.loc[0, "seeds"] == pytest.approx(2 * np.sqrt(2))
+    nothing = noise.alpha_and_seed_spread(pd.DataFrame(rows[:2]))
+    assert nothing.empty and "seeds_high" in nothing
+
+
+def test_alpha_hardly_moves_the_weights_under_adam():
+    found = noise.update_distances(alphas=(4,), steps=5).set_index("changed")["distance"]
+    assert found.iloc[0] < 0.05 * found["other elements dropped"]
+
+
+def test_range_of_runs_of_one_system():
+    random = np.random.default_rng(3)
+    inside = []
+    for _ in range(4000):
+        found = noise.spread(random.normal(size=(2, 3)))
+        inside.append(np.ptp(random.normal(size=6)) < noise.chance_range(found, 6))
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.02)
