@@ -190,3 +190,23 @@ def paper_noise(table_2: pd.DataFrame, sd: float) -> Figure:
     axis.set_xlabel("UA on IEMOCAP as reported (%)")
     axis.grid(False, axis="y")
     return figure
+
+
+def speakers(table: pd.DataFrame) -> Figure:
+    """UA of each speaker (`tables.speaker_table`), the best recognised on top, one mark a system, a line over their span."""
+    order = table.groupby("speaker")["ua"].mean().sort_values(ascending=False).index.tolist()
+    figure, axis = plt.subplots(figsize=(7.2, 0.9 + 0.3 * len(order)), layout="constrained")
+    for place, speaker in enumerate(order):
+        values = table.loc[table["speaker"] == speaker, "ua"]
+        axis.plot([values.min(), values.max()], [place, place], color="#7d8597", alpha=0.4, linewidth=1.5)
+    for index, (slug, own) in enumerate(table.groupby("slug", sort=False)):
+        places = [order.index(speaker) for speaker in own["speaker"]]
+        marker = MARKERS[index % len(MARKERS)]
+        axis.plot(own["ua"], places, marker, color=family_colour(str(slug)), label=title(str(slug)), markersize=6, alpha=0.85)
+    genders = table.drop_duplicates("speaker").set_index("speaker")["gender"]
+    axis.set_yticks(range(len(order)), [f"{speaker} ({genders[speaker]})" if genders[speaker] else speaker for speaker in order])
+    axis.set_ylim(len(order) - 0.5, -0.5)
+    axis.set_xlim(right=101)
+    axis.set_xlabel("UA of the speaker (%)")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure

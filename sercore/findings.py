@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from . import claims, noise
+from . import claims, noise, paper
 from .display import Link
 from .tables import corpus_title, title, with_interval
 
@@ -200,3 +200,44 @@ def own_spread_table(spreads: pd.DataFrame) -> pd.DataFrame:
     for name, heading in (("alphas", "Between values of α"), ("seeds", "Between seeds")):
         shown[heading] = [with_interval(row, name) for row in spreads.to_dict("records")]
     return pd.DataFrame(shown)
+
+
+def speaker_summary(table: pd.DataFrame) -> str:
+    """The best and the worst recognised speaker of each system, and how far apart they are."""
+    parts = []
+    for slug, own in table.groupby("slug", sort=False):
+        best, worst = own.loc[own["ua"].idxmax()], own.loc[own["ua"].idxmin()]
+        low, high = f"{worst['ua']:.0f} percent (speaker {worst['speaker']})", f"{best['ua']:.0f} ({best['speaker']})"
+        parts.append(f"{title(str(slug))}: from {low} to {high}")
+    return "; ".join(parts) + "."
+
+
+def speaker_sentence(table: pd.DataFrame) -> str:
+    """Whether the systems agree on whom they recognise worst, and what each does for that speaker."""
+    values = table.pivot(index="speaker", columns="slug", values="ua")
+    if "baseline" not in values or len(values.columns) < 2:
+        return ""
+    base, others = values["baseline"], values.drop(columns="baseline")
+    worst = base.idxmin()
+    agree = (others.idxmin() == worst).sum()
+    changes = "; ".join(f"{title(slug)} {others.at[worst, slug] - base[worst]:+.0f}" for slug in others.columns)
+    text = (
+        f"The baseline recognises speaker {worst} worst, at {base[worst]:.0f} %, {base.max() - base[worst]:.0f} points below "
+        f"the best. {agree} of {len(others.columns)} other systems are worst on the same speaker. "
+        f"Change for that speaker, in points: {changes}."
+    )
+    return text.replace(" -", " \u2212")
+
+
+def protocol_sentence(gaps: pd.DataFrame) -> str:
+    """What sharing speakers adds on average, set beside the largest gain that the paper reports."""
+    if gaps.empty:
+        return "No system has been measured under both protocols yet."
+    parts = []
+    for group, own in gaps.groupby("group", sort=False):
+        effects, above = own["effect"], (own["low"] > 0).sum()
+        spans = f"{effects.min():+.1f} to {effects.max():+.1f}, {above} of {len(own)} intervals above 0"
+        parts.append(f"on {group} {effects.mean():+.1f} points of UA on average ({spans})")
+    base, others = _base_and_others(paper.table_2())
+    text = f"Sharing speakers between training and test changes the result {'; '.join(parts)}."
+    return f"{text} The paper's largest gain is {others.max() - base:.1f} points.".replace("-", "\u2212")

@@ -80,6 +80,13 @@ class Tally:
         rows = [self.seeds.index(seed) for seed in chosen]
         return Tally(self.counts[rows], chosen, self.groups, self.utterances)
 
+    def of(self, groups: Iterable[str]) -> Tally:
+        """The same for some of the groups."""
+        chosen = tuple(group for group in self.groups if group in set(groups))
+        columns = [self.groups.index(group) for group in chosen]
+        rows = self.utterances[self.utterances["group"].isin(chosen)].reset_index(drop=True)
+        return Tally(self.counts[:, columns], self.seeds, chosen, rows)
+
 
 def tally(frame: pd.DataFrame, by: str = "speaker") -> Tally:
     """Count the predictions of one system, from `utterance`, `label`, `prediction` (ints), `by` and any
@@ -155,6 +162,27 @@ def paired_difference(
         raise SercoreError(f"no seed in common: {list(first.seeds)} and {list(second.seeds)}")
     (estimate_a, draws_a), (estimate_b, draws_b) = (
         _draws(each.select(seeds), _measure(measure), resamples, seed) for each in (first, second)
+    )
+    draws = draws_a - draws_b
+    tail = min((draws <= 0).sum(), (draws >= 0).sum())
+    return Interval(estimate_a - estimate_b, *_percentiles(draws), p=min(1.0, 2 * (1 + tail) / (resamples + 1)))
+
+
+def difference_of_groups(
+    predictions: pd.DataFrame | Tally,
+    first: Iterable[str],
+    second: Iterable[str],
+    measure: str | Measure = "ua",
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """The measure over the speakers `first` minus that over the speakers `second`, with interval and p.
+
+    One system, two sets of speakers (women and men, say), each resampled on its own. Raises SercoreError for fewer than
+    two speakers in either.
+    """
+    counted = _counted(predictions)
+    (estimate_a, draws_a), (estimate_b, draws_b) = (
+        _draws(counted.of(speakers), _measure(measure), resamples, seed) for seed, speakers in enumerate((first, second))
     )
     draws = draws_a - draws_b
     tail = min((draws <= 0).sum(), (draws >= 0).sum())

@@ -239,6 +239,72 @@ def recall_table(
     return pd.DataFrame(rows)
 
 
+def speaker_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
+    """UA of each speaker in percent, over the classes that the speaker has: one row a system and speaker.
+
+    Columns: slug, speaker, gender, utterances, ua.
+    """
+    frame = coded(results.predictions(corpus, protocol, folder))
+    people = results.utterances(corpus, folder).groupby("speaker")["gender"].agg(["first", "size"])
+    rows = []
+    for slug in slugs:
+        own = frame[frame["system"] == slug]
+        if own.empty:
+            continue
+        tally = statistics.tally(own)
+        ua = 100 * statistics.MEASURES["ua"](tally.counts).mean(axis=0)
+        for speaker, value in zip(tally.groups, ua, strict=True):
+            about = people.loc[speaker]
+            rows.append({"slug": slug, "speaker": speaker, "gender": about["first"], "utterances": about["size"], "ua": value})
+    return pd.DataFrame(rows, columns=["slug", "speaker", "gender", "utterances", "ua"])
+
+
+def gender_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
+    """UA over the women and over the men, and the difference with its interval: one row a system, where both are two or more."""
+    frame = coded(results.predictions(corpus, protocol, folder))
+    genders = results.utterances(corpus, folder).groupby("speaker")["gender"].first()
+    women, men = (genders.index[genders == code].tolist() for code in "fm")
+    rows = []
+    for slug in slugs:
+        own = frame[frame["system"] == slug]
+        if own.empty or min(len(women), len(men)) < 2:
+            continue
+        tally = statistics.tally(own)
+        row: dict[str, object] = {"System": title(slug)}
+        for name, speakers in (("Women", women), ("Men", men)):
+            found = statistics.bootstrap_speakers(tally.of(speakers), "ua", RESAMPLES).percent()
+            row[name] = with_interval({"x": found.estimate, "x_low": found.low, "x_high": found.high}, "x")
+        gap = statistics.difference_of_groups(tally, women, men, "ua", RESAMPLES).percent()
+        row["Difference"] = with_interval({"x": gap.estimate, "x_low": gap.low, "x_high": gap.high}, "x", sign=True)
+        rows.append(row | {"p": gap.p})
+    return pd.DataFrame(rows, columns=["System", "Women", "Men", "Difference", "p"])
+
+
+def protocol_gaps(base: str = "speaker", other: str = "paper", folder: str | Path | None = None) -> pd.DataFrame:
+    """What protocol `other` adds to UA over `base`: the same system, corpus, seeds and test utterances, one row a system.
+
+    Columns as `figures.forest` takes them (group, slug, name, effect, low, high, claimed), and base, other, p.
+    """
+    rows = []
+    for corpus in dict.fromkeys(corpus for corpus, name in results.published(folder) if name == base):
+        if (corpus, other) not in results.published(folder):
+            continue
+        frames = {name: coded(results.predictions(corpus, name, folder)) for name in (base, other)}
+        both = [s for s in measured_systems(corpus, base, folder) if s in measured_systems(corpus, other, folder)]
+        for slug in both:
+            first, second = (statistics.tally(frame[frame["system"] == slug]) for frame in frames.values())
+            if not (seeds := statistics.common_seeds(first, second)):
+                continue
+            gap = statistics.paired_difference(second, first, "ua", RESAMPLES).percent()
+            values = (100 * statistics.bootstrap_speakers(t.select(seeds), "ua", RESAMPLES).estimate for t in (first, second))
+            row = {"group": corpus_title(corpus), "slug": slug, "name": title(slug), "effect": gap.estimate, "low": gap.low}
+            rows.append(
+                row | {"high": gap.high, "claimed": np.nan} | dict(zip(("base", "other"), values, strict=True)) | {"p": gap.p}
+            )
+    columns = ["group", "slug", "name", "effect", "low", "high", "claimed", "base", "other", "p"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def confusion(corpus: str, protocol: str, slug: str, folder: str | Path | None = None) -> pd.DataFrame:
     """Counts over all folds and seeds, true classes down and predicted classes across."""
     frame = results.predictions(corpus, protocol, folder).query("system == @slug")

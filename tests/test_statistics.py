@@ -212,3 +212,21 @@ def test_bad_predictions_are_refused(change, message):
 def test_unknown_measures_are_refused():
     with pytest.raises(SercoreError, match="choose one of ua, wa"):
         statistics.bootstrap_speakers(predictions(), "f1")
+
+
+def test_difference_of_groups_is_that_of_their_own_measures():
+    rows = [
+        {
+            "utterance": f"{speaker}{label}{take}",
+            "speaker": speaker,
+            "label": label,
+            "prediction": label if take < right else 1 - label,
+        }
+        for speaker, right in (("a", 8), ("b", 8), ("c", 4), ("d", 4))
+        for label in (0, 1)
+        for take in range(10)
+    ]
+    found = statistics.difference_of_groups(pd.DataFrame(rows), ["a", "b"], ["c", "d"])
+    assert (found.estimate, found.low, found.high) == pytest.approx((0.4, 0.4, 0.4)) and found.p < 0.01
+    with pytest.raises(SercoreError, match="two of them or more"):
+        statistics.difference_of_groups(pd.DataFrame(rows), ["a"], ["c", "d"])

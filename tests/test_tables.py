@@ -1,0 +1,112 @@
+"""Tables from published records whose numbers are known: recalls are set, utterance by utterance."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from published import publish
+from sklearn.metrics import recall_score
+
+from sercore import figures, findings, results, tables
+from sercore.corpora import LABELS
+
+SPEAKERS = ("f1", "f2", "f3", "m1", "m2", "m3")
+EACH = 12  # utterances of a speaker and class
+RECALLS = {"speaker": {"baseline": 0.5, "ams-s10-m0.4": 0.75}, "paper": {"baseline": 0.75, "ams-s10-m0.4": 0.75}}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """One corpus, two systems, two protocols; speaker m3 is recognised half as well as the others."""
+    path = tmp_path_factory.mktemp("results")
+    rows = [(speaker, label, number) for speaker in SPEAKERS for label in LABELS for number in range(EACH)]
+    utterances = pd.DataFrame(rows, columns=["speaker", "label", "number"])
+    utterances["id"] = [f"{speaker}-{label}-{number:02d}" for speaker, label, number in rows]
+    utterances["gender"] = utterances["speaker"].str[0]
+    (path / "utterances").mkdir()
+    utterances.drop(columns="number").to_parquet(path / "utterances" / "mine.parquet")
+    (path / "predictions").mkdir()
+    for protocol, systems in RECALLS.items():
+        publish(path, "mine", ",".join(systems), protocol)
+        frames = []
+        for system, recall in systems.items():
+            own = utterances.assign(fold=utterances["number"] % 5)
+            limit = EACH * np.where(own["speaker"] == "m3", recall / 2, recall)
+            said = own["label"].where(
+                own["number"] < limit, own["label"].map(dict(zip(LABELS, LABELS[1:] + LABELS[:1], strict=True)))
+            )
+            frame = pd.DataFrame({"run": [f"mine-{protocol}-{system}-seed0-fold{fold}" for fold in own["fold"]]})
+            frame = frame.assign(utterance=own["id"], speaker=own["speaker"], label=own["label"])
+            frames.append(frame.assign(**{f"p_{label}": (said == label).astype("float32") for label in LABELS}))
+        pd.concat(frames, ignore_index=True).to_parquet(path / "predictions" / f"mine-{protocol}.parquet")
+    return path
+
+
+def test_systems_table_has_the_known_accuracies_and_gain(folder):
+    table = tables.systems_table("mine", "speaker", ["baseline", "ams-s10-m0.4"], folder=folder).set_index("slug")
+    frame = results.predictions("mine", "speaker", folder)
+    for slug in ("baseline", "ams-s10-m0.4"):
+        own = frame[frame["system"] == slug]
+        assert table.at[slug, "ua"] == pytest.approx(100 * recall_score(own["label"], own["prediction"], average="macro"))
+        assert table.at[slug, "ua_low"] <= table.at[slug, "ua"] <= table.at[slug, "ua_high"]
+    assert table.at["ams-s10-m0.4", "gain"] == pytest.approx(table.at["ams-s10-m0.4", "ua"] - table.at["baseline", "ua"])
+    assert table.at["chance", "ua"] == 25 and table.at["majority", "wa"] == pytest.approx(25)
+    shown = tables.shown_systems(table.reset_index())
+    assert "[" in shown.loc[0, "UA, pooled"] and shown.loc[1, "Gain in UA"].startswith("+")
+
+
+def test_table_2_shows_every_system_and_leaves_open_what_nobody_measured(folder):
+    table = tables.table_2("speaker", folder)
+    assert len(table) == 14 + 2
+    ours = table["mine, ours", "UA"]
+    assert ours.notna().sum() == 4 and table["IEMOCAP, ours", "UA"].isna().all()
+    assert table["Paper on IEMOCAP", "UA"].iloc[0] == 62.3
+
+
+def test_table_1_sets_our_baseline_beside_the_prior_art(folder):
+    table = tables.table_1(folder)
+    ours = table[(table["Method"] == "Our baseline") & (table["Corpus"] == "mine")]
+    assert ours["Protocol"].tolist() == ["speaker", "paper"]
+    assert ours["UA (%)"].iloc[0] < ours["UA (%)"].iloc[1]
+
+
+def test_confusion_counts_every_utterance(folder):
+    counts = tables.confusion("mine", "speaker", "baseline", folder)
+    assert counts.to_numpy().sum() == len(SPEAKERS) * len(LABELS) * EACH
+    assert counts.index.tolist() == list(LABELS)
+    assert np.diag(counts) == pytest.approx([EACH * 0.5 * 5 + EACH * 0.25] * 4)
+
+
+def test_speakers_one_by_one(folder):
+    table = tables.speaker_table("mine", "speaker", ["baseline", "ams-s10-m0.4", "combined"], folder)
+    values = table.pivot(index="speaker", columns="slug", values="ua")
+    assert values["baseline"].to_dict() == pytest.approx({**dict.fromkeys(SPEAKERS, 50.0), "m3": 25.0})
+    assert (table["utterances"] == EACH * len(LABELS)).all() and set(table["gender"]) == {"f", "m"}
+    sentence = findings.speaker_sentence(table)
+    assert "speaker m3 worst, at 25 %, 25 points below" in sentence and "1 of 1 other systems" in sentence
+    assert "from 25 percent (speaker m3) to 50" in findings.speaker_summary(table)
+    assert findings.speaker_sentence(table[table["slug"] == "baseline"]) == ""
+    figures.plt.close(figures.speakers(table))
+
+
+def test_women_and_men(folder):
+    table = tables.gender_table("mine", "speaker", ["baseline", "combined"], folder)
+    assert len(table) == 1
+    assert table.loc[0, "Women"].startswith("50.0") and table.loc[0, "Difference"].startswith("+8.3")
+    assert 0 < table.loc[0, "p"] <= 1
+
+
+def test_what_a_protocol_adds(folder):
+    gaps = tables.protocol_gaps(folder=folder).set_index("slug")
+    assert gaps.at["baseline", "effect"] == pytest.approx(gaps.at["baseline", "other"] - gaps.at["baseline", "base"])
+    assert gaps.at["baseline", "low"] > 0 and gaps.at["ams-s10-m0.4", "effect"] == 0
+    assert "1 of 2 intervals above 0" in findings.protocol_sentence(gaps.reset_index())
+    nothing = tables.protocol_gaps("paper", "leaky", folder)
+    assert nothing.empty and "not" not in nothing and "No system" in findings.protocol_sentence(nothing)
+
+
+def test_titles_and_intervals():
+    assert tables.title("ams-s10-m0.4+combined") == "AMS, s = 10, m = 0.4 + Combined attentive pooling"
+    assert tables.with_interval({"x": -1.0, "x_low": -2.0, "x_high": 0.5}, "x", sign=True) == "\u22121.0 [\u22122.0, +0.5]"
+    assert tables.with_interval({"x": math.nan}, "x") is None
