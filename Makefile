@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: book test bench lint types wheel clean
+.PHONY: book test bench site-test lint types wheel clean
 
 book: $(INSTALLED)  ## the site, in _build/html
 	$(BIN)/jupyter-book build book
@@ -22,6 +22,11 @@ types: $(INSTALLED)
 bench: $(INSTALLED)  ## a training step beside plain PyTorch, torch.compile and Keras
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python benchmarks/train_step.py
+
+site-test: book  ## the built site in a browser: every page, light and dark, wide and narrow
+	command -v chromium >/dev/null || { apt-get update && apt-get install -y chromium; }
+	$(BIN)/python -m pip install --quiet --editable '.[site]'
+	$(BIN)/pytest tests/site
 
 wheel: $(INSTALLED)
 	$(BIN)/python -m build --wheel

@@ -16,6 +16,7 @@ from typing import Any
 
 import jupyter_book.config
 import yaml
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
@@ -38,6 +39,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # before the table of contents (900), so that Sphinx finds the chapters that its patterns mean
     app.connect("config-inited", prepare, priority=100)
     app.connect("autodoc-process-docstring", docstring_to_rst)
+    app.connect("doctree-resolved", explain_terms)
     app.connect("html-page-context", name_summaries)
     app.connect("build-finished", bring_mathjax, priority=600)
     app.connect("build-finished", refuse_warnings, priority=900)
@@ -152,6 +154,24 @@ def name_summaries(app: Sphinx, page: str, template: str, context: dict[str, Any
     """Let a fold be called by the words that it shows; the label that it has hides them from a screen reader."""
     if "body" in context:
         context["body"] = context["body"].replace('<summary aria-label="Toggle hidden content">', "<summary>")
+
+
+# ---- the field's words
+
+
+def explain_terms(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Let each link to a term of the glossary show the term's meaning to the pointer."""
+    links = [link for link in doctree.findall(nodes.reference) if "std-term" in str(link.children[:1])]
+    if not links or "glossary" not in app.env.found_docs:
+        return
+    meanings = {}
+    for entry in app.env.get_doctree("glossary").findall(nodes.definition_list_item):
+        meaning = " ".join(entry.next_node(nodes.definition).astext().split())
+        meanings.update({name: meaning for term in entry.findall(nodes.term) for name in term["ids"]})
+    for link in links:
+        fragment = link.get("refid") or link.get("refuri", "").partition("#")[2]
+        if fragment in meanings:
+            link["reftitle"] = meanings[fragment]
 
 
 # ---- warnings
