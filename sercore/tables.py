@@ -280,6 +280,31 @@ def gender_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str |
     return pd.DataFrame(rows, columns=["System", "Women", "Men", "Difference", "p"])
 
 
+def combination_table(corpus: str, protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
+    """Systems that combine schemes (`a+b`): UA, and the paired difference to the baseline and to each scheme alone.
+
+    One row a combination and comparison: System, UA, Compared with, Difference, p, p_holm over the rows. Parts that were
+    not measured alone are left out.
+    """
+    frame = coded(results.predictions(corpus, protocol, folder))
+    there = measured_systems(corpus, protocol, folder)
+    tallies = {slug: statistics.tally(frame[frame["system"] == slug]) for slug in there}
+    rows = []
+    for slug in (slug for slug in there if "+" in slug):
+        for other in ("baseline", *slug.split("+")):
+            if other not in tallies or not (seeds := statistics.common_seeds(tallies[slug], tallies[other])):
+                continue
+            own = statistics.bootstrap_speakers(tallies[slug].select(seeds), "ua", RESAMPLES).percent()
+            gap = statistics.paired_difference(tallies[slug], tallies[other], "ua", RESAMPLES).percent()
+            row: dict[str, object] = {"System": title(slug)}
+            row["UA"] = with_interval({"x": own.estimate, "x_low": own.low, "x_high": own.high}, "x")
+            row["Compared with"] = title(other)
+            row["Difference"] = with_interval({"x": gap.estimate, "x_low": gap.low, "x_high": gap.high}, "x", sign=True)
+            rows.append(row | {"p": gap.p})
+    table = pd.DataFrame(rows, columns=["System", "UA", "Compared with", "Difference", "p"])
+    return table.assign(p_holm=statistics.holm(table["p"].to_numpy(float)) if len(table) else [])
+
+
 def protocol_gaps(base: str = "speaker", other: str = "paper", folder: str | Path | None = None) -> pd.DataFrame:
     """What protocol `other` adds to UA over `base`: the same system, corpus, seeds and test utterances, one row a system.
 

@@ -13,7 +13,8 @@ from sercore.corpora import LABELS
 
 SPEAKERS = ("f1", "f2", "f3", "m1", "m2", "m3")
 EACH = 12  # utterances of a speaker and class
-RECALLS = {"speaker": {"baseline": 0.5, "ams-s10-m0.4": 0.75}, "paper": {"baseline": 0.75, "ams-s10-m0.4": 0.75}}
+BOTH = "ams-s10-m0.4+combined"
+RECALLS = {"speaker": {"baseline": 0.5, "ams-s10-m0.4": 0.75, BOTH: 1.0}, "paper": {"baseline": 0.75, "ams-s10-m0.4": 0.75}}
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +59,9 @@ def test_systems_table_has_the_known_accuracies_and_gain(folder):
 
 def test_table_2_shows_every_system_and_leaves_open_what_nobody_measured(folder):
     table = tables.table_2("speaker", folder)
-    assert len(table) == 14 + 2
+    assert len(table) == 14 + 1 + 2
     ours = table["mine, ours", "UA"]
-    assert ours.notna().sum() == 4 and table["IEMOCAP, ours", "UA"].isna().all()
+    assert ours.notna().sum() == 5 and table["IEMOCAP, ours", "UA"].isna().all()
     assert table["Paper on IEMOCAP", "UA"].iloc[0] == 62.3
 
 
@@ -104,6 +105,14 @@ def test_what_a_protocol_adds(folder):
     assert "1 of 2 intervals above 0" in findings.protocol_sentence(gaps.reset_index())
     nothing = tables.protocol_gaps("paper", "leaky", folder)
     assert nothing.empty and "not" not in nothing and "No system" in findings.protocol_sentence(nothing)
+
+
+def test_combinations_are_compared_with_each_part_that_was_measured(folder):
+    table = tables.combination_table("mine", "speaker", folder)
+    assert table["Compared with"].tolist() == [tables.title("baseline"), tables.title("ams-s10-m0.4")]
+    assert table["Difference"].str.startswith("+").all() and (table["p_holm"] >= table["p"]).all()
+    nothing = tables.combination_table("mine", "paper", folder)
+    assert nothing.empty and "p_holm" in nothing
 
 
 def test_titles_and_intervals():
