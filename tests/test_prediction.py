@@ -1,12 +1,14 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 
 import sercore
-from sercore import records
+from sercore import records, results
 from sercore.features import log_mel
-from sercore.prediction import window_probabilities
+from sercore.prediction import load, window_probabilities
 
 CLASSES = ("angry", "happy", "sad", "neutral")
 
@@ -59,3 +61,14 @@ def test_very_short_and_silent_files_are_labelled(model_file, tmp_path):
     soundfile.write(tmp_path / "silent.wav", np.zeros(8_000), 16_000)
     table = sercore.predict([tmp_path / "short.wav", tmp_path / "silent.wav"], model_file)
     assert table[list(CLASSES)].sum(1).tolist() == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_the_model_that_comes_along_is_that_of_a_published_run_and_labels(tmp_path):
+    model, classes, origin = load()
+    assert origin["corpus"] == "emodb" and set(classes) == set(CLASSES)
+    assert len(origin["commit"]) == 40
+    runs = results.runs(Path(__file__).parents[1] / "results").set_index("run")
+    assert runs.at[origin["run"], "commit"] == origin["commit"]
+    assert runs.at[origin["run"], "parameters"] == model.num_parameters()
+    soundfile.write(tmp_path / "a.wav", wave(1.5), 16_000)
+    assert sercore.predict(tmp_path / "a.wav").loc[0, "label"] in CLASSES
