@@ -56,7 +56,9 @@ def show(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, indent=1, default=str))
         return
-    table = Table(*(rows[0] if rows else ()), box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0] if rows else ():
+        table.add_column(name, overflow="fold")  # a name is broken where it must, never cut
     for row in rows:
         table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
     out.print(table)

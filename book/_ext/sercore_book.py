@@ -40,7 +40,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", prepare, priority=100)
     app.connect("autodoc-process-docstring", docstring_to_rst)
     app.connect("doctree-resolved", explain_terms)
-    app.connect("html-page-context", name_summaries)
+    app.connect("html-page-context", name_summaries, priority=900)  # after the theme's own
     app.connect("build-finished", bring_mathjax, priority=600)
     app.connect("build-finished", refuse_warnings, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -151,9 +151,16 @@ def bring_mathjax(app: Sphinx, exception: Exception | None) -> None:
 
 
 def name_summaries(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Let a fold be called by the words that it shows; the label that it has hides them from a screen reader."""
+    """Let a fold be called by the words that it shows; the label that it has hides them from a screen reader.
+
+    The arrows of the contents show none, and get a name.
+    """
     if "body" in context:
         context["body"] = context["body"].replace('<summary aria-label="Toggle hidden content">', "<summary>")
+    contents = context.get("generate_toctree_html")
+    if contents:
+        arrow, named = "<summary><span", '<summary aria-label="Pages of this chapter"><span'
+        context["generate_toctree_html"] = lambda *given, **options: str(contents(*given, **options)).replace(arrow, named)
 
 
 # ---- the field's words
