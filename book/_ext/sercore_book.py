@@ -40,7 +40,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", prepare, priority=100)
     app.connect("autodoc-process-docstring", docstring_to_rst)
     app.connect("doctree-resolved", explain_terms)
-    app.connect("html-page-context", name_summaries, priority=900)  # after the theme's own
+    app.connect("html-page-context", mend_for_screen_readers, priority=900)  # after the theme's own
     app.connect("build-finished", bring_mathjax, priority=600)
     app.connect("build-finished", refuse_warnings, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -150,17 +150,24 @@ def bring_mathjax(app: Sphinx, exception: Exception | None) -> None:
         shutil.copyfile(script, target)
 
 
-def name_summaries(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Let a fold be called by the words that it shows; the label that it has hides them from a screen reader.
+READ_ALOUD = {
+    '<summary aria-label="Toggle hidden content">': "<summary>",  # a fold is called by the words that it shows
+    "<summary><span": '<summary aria-label="Pages of this chapter"><span',  # the arrows of the contents show none
+    'role="doc-biblioentry"': 'role="listitem"',  # an entry of a list of literature
+}
+"""What the theme, MyST-NB and docutils write, and what a screen reader needs."""
 
-    The arrows of the contents show none, and get a name.
-    """
+
+def mend_for_screen_readers(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    def mended(html: str) -> str:
+        for written, needed in READ_ALOUD.items():
+            html = html.replace(written, needed)
+        return html
+
     if "body" in context:
-        context["body"] = context["body"].replace('<summary aria-label="Toggle hidden content">', "<summary>")
-    contents = context.get("generate_toctree_html")
-    if contents:
-        arrow, named = "<summary><span", '<summary aria-label="Pages of this chapter"><span'
-        context["generate_toctree_html"] = lambda *given, **options: str(contents(*given, **options)).replace(arrow, named)
+        context["body"] = mended(context["body"])
+    if contents := context.get("generate_toctree_html"):
+        context["generate_toctree_html"] = lambda *given, **options: mended(str(contents(*given, **options)))
 
 
 # ---- the field's words
