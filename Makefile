@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: book test bench site-test lint types wheel clean
+.PHONY: book test bench site-test pdf lint types wheel clean
 
 book: $(INSTALLED)  ## the site, in _build/html
 	$(BIN)/jupyter-book build book
@@ -27,6 +27,11 @@ site-test: book  ## the built site in a browser: every page, light and dark, wid
 	command -v chromium >/dev/null || { apt-get update && apt-get install -y chromium; }
 	$(BIN)/python -m pip install --quiet --editable '.[site]'
 	$(BIN)/pytest tests/site
+
+pdf: book  ## the whole book as one file, _build/measured-again.pdf
+	command -v chromium >/dev/null || { apt-get update && apt-get install -y chromium; }
+	$(BIN)/python -m pip install --quiet --editable '.[site]'
+	$(BIN)/python book/_ext/print_pdf.py
 
 wheel: $(INSTALLED)
 	$(BIN)/python -m build --wheel
