@@ -215,29 +215,29 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 _compile = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
 
 
-def _widen(value):  # type: ignore[no-untyped-def]
+def _widen(value):
     """A stored activation as float32: bfloat16 is the upper half of its bits."""
-    raise NotImplementedError
+    raise NotImplementedError("only compiled code calls this: Numba takes `_widen_for` in its place")
 
 
-def _narrow(value, like):  # type: ignore[no-untyped-def]
+def _narrow(value, like):
     """float32 as it is stored, in the type of the array `like`; bfloat16 rounds to nearest, ties to even."""
-    raise NotImplementedError
+    raise NotImplementedError("only compiled code calls this: Numba takes `_narrow_for` in its place")
 
 
 @overload(_widen, inline="always")
-def _widen_for(value):  # type: ignore[no-untyped-def]
+def _widen_for(value):
     if isinstance(value, numba.types.Float):
         return lambda value: value
     return lambda value: np.uint32(np.uint32(value) << np.uint32(16)).view(np.float32)
 
 
 @overload(_narrow, inline="always")
-def _narrow_for(value, like):  # type: ignore[no-untyped-def]
+def _narrow_for(value, like):
     if isinstance(like.dtype, numba.types.Float):
         return lambda value, like: value
 
-    def rounded(value, like):  # type: ignore[no-untyped-def]
+    def rounded(value, like):
         bits = np.float32(value).view(np.uint32)
         even = np.uint32(np.uint32(bits >> np.uint32(16)) & np.uint32(1))
         return np.uint16(np.uint32(bits + np.uint32(0x7FFF) + even) >> np.uint32(16))
@@ -246,7 +246,7 @@ def _narrow_for(value, like):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _moments(first, last, y, lengths, sums):  # type: ignore[no-untyped-def]
+def _moments(first, last, y, lengths, sums):
     mels, channels = y.shape[2], y.shape[3]
     total, square = np.empty(channels, np.float32), np.empty(channels, np.float32)
     for n in range(first, last):
@@ -266,7 +266,7 @@ def _moments(first, last, y, lengths, sums):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _activate(first, last, y, lengths, scaling, bits, dropped, window, out):  # type: ignore[no-untyped-def]
+def _activate(first, last, y, lengths, scaling, bits, dropped, window, out):
     channels = y.shape[3]
     share = np.float32(256.0 / (256 - dropped) / (window * window))
     gain, offset, total = scaling[0], scaling[1], np.empty(channels, np.float32)
@@ -293,7 +293,7 @@ def _activate(first, last, y, lengths, scaling, bits, dropped, window, out):  # 
 
 
 @_compile
-def _received(gradient, bits, dropped, share, received):  # type: ignore[no-untyped-def]
+def _received(gradient, bits, dropped, share, received):
     """The gradient of one output pixel before pooling and dropout, for each of the inputs that it pools."""
     if dropped > 0:
         for c in range(len(received)):
@@ -304,9 +304,7 @@ def _received(gradient, bits, dropped, share, received):  # type: ignore[no-unty
 
 
 @_compile
-def _activate_sums(  # type: ignore[no-untyped-def]
-    first, last, y, lengths, scaling, mean, bits, dropped, window, gradient, sums
-):
+def _activate_sums(first, last, y, lengths, scaling, mean, bits, dropped, window, gradient, sums):
     channels = y.shape[3]
     share = np.float32(256.0 / (256 - dropped) / (window * window))
     gain, offset = scaling[0], scaling[1]
@@ -332,9 +330,7 @@ def _activate_sums(  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _activate_gradient(  # type: ignore[no-untyped-def]
-    first, last, y, lengths, scaling, lines, bits, dropped, window, gradient, out
-):
+def _activate_gradient(first, last, y, lengths, scaling, lines, bits, dropped, window, gradient, out):
     channels = y.shape[3]
     share = np.float32(256.0 / (256 - dropped) / (window * window))
     gain, offset = scaling[0], scaling[1]
@@ -361,7 +357,7 @@ def _activate_gradient(  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _patch_moments(first, last, x, lengths, moments):  # type: ignore[no-untyped-def]
+def _patch_moments(first, last, x, lengths, moments):
     """Sums of products of all pairs of taps (rows 0 to 8) and of the taps (row 9); x is padded by 1 on each side."""
     mels = x.shape[2] - 2
     for n in range(first, last):
@@ -385,7 +381,7 @@ def _patch_moments(first, last, x, lengths, moments):  # type: ignore[no-untyped
 
 
 @_compile
-def _first_activate(first, last, x, lengths, folded, bits, dropped, out):  # type: ignore[no-untyped-def]
+def _first_activate(first, last, x, lengths, folded, bits, dropped, out):
     zero, share = np.float32(0), np.float32(64.0 / (256 - dropped))
     w, total = folded.copy().reshape(-1), np.empty(CHANNELS, np.float32)
     for n in range(first, last):
@@ -420,7 +416,7 @@ def _first_activate(first, last, x, lengths, folded, bits, dropped, out):  # typ
 
 
 @_compile
-def _first_sums(first, last, x, lengths, folded, bits, dropped, gradient, sums):  # type: ignore[no-untyped-def]
+def _first_sums(first, last, x, lengths, folded, bits, dropped, gradient, sums):
     """For each utterance: sums of the gradient times each tap's input (rows 0 to 8), and of the gradient (row 9)."""
     zero, share = np.float32(0), np.float32(64.0 / (256 - dropped))
     w, part, received = folded.copy().reshape(-1), np.empty(10 * CHANNELS, np.float32), np.empty(CHANNELS, np.float32)

@@ -82,7 +82,7 @@ def systems_table(
     runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol")
     if seeds is not None:
         frame, runs = frame[frame["seed"].isin(seeds)], runs[runs["seed"].isin(seeds)]
-    tallies = {slug: statistics.tally(frame[frame["system"] == slug]) for slug in slugs if (frame["system"] == slug).any()}
+    tallies = _tallies(frame, slugs)
     rows = []
     for slug, tally in tallies.items():
         own, mine = frame[frame["system"] == slug], runs[runs["system"] == slug]
@@ -219,6 +219,12 @@ def verdicts(folder: str | Path | None = None, protocols: Sequence[str] = ("spea
     return claims.settle(all_predictions(folder, protocols), results.runs(folder), open_cells)
 
 
+def _tallies(frame: pd.DataFrame, slugs: Sequence[str]) -> dict[str, statistics.Tally]:
+    """The counts of each of these systems that `frame` (as `coded` gives it) has predictions of."""
+    there = set(frame["system"])
+    return {slug: statistics.tally(frame[frame["system"] == slug]) for slug in slugs if slug in there}
+
+
 def recall_table(
     corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None, seeds: Sequence[int] | None = None
 ) -> pd.DataFrame:
@@ -227,11 +233,7 @@ def recall_table(
     frame = frame if seeds is None else frame[frame["seed"].isin(seeds)]
     order, numbers = label_order(frame["label"].unique()), coded(frame)
     rows = []
-    for slug in slugs:
-        own = numbers[numbers["system"] == slug]
-        if own.empty:
-            continue
-        tally = statistics.tally(own)
+    for slug, tally in _tallies(numbers, slugs).items():
         for index, label in enumerate(order):
             found = statistics.bootstrap_speakers(tally, statistics.recall_of(index), RESAMPLES)
             row = {"slug": slug, "label": label, "recall": 100 * found.estimate}
@@ -247,11 +249,7 @@ def speaker_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str 
     frame = coded(results.predictions(corpus, protocol, folder))
     people = results.utterances(corpus, folder).groupby("speaker")["gender"].agg(["first", "size"])
     rows = []
-    for slug in slugs:
-        own = frame[frame["system"] == slug]
-        if own.empty:
-            continue
-        tally = statistics.tally(own)
+    for slug, tally in _tallies(frame, slugs).items():
         ua = 100 * statistics.MEASURES["ua"](tally.counts).mean(axis=0)
         for speaker, value in zip(tally.groups, ua, strict=True):
             about = people.loc[speaker]
@@ -265,11 +263,8 @@ def gender_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str |
     genders = results.utterances(corpus, folder).groupby("speaker")["gender"].first()
     women, men = (genders.index[genders == code].tolist() for code in "fm")
     rows = []
-    for slug in slugs:
-        own = frame[frame["system"] == slug]
-        if own.empty or min(len(women), len(men)) < 2:
-            continue
-        tally = statistics.tally(own)
+    enough = min(len(women), len(men)) > 1
+    for slug, tally in _tallies(frame, slugs if enough else []).items():
         row: dict[str, object] = {"System": title(slug)}
         for name, speakers in (("Women", women), ("Men", men)):
             found = statistics.bootstrap_speakers(tally.of(speakers), "ua", RESAMPLES).percent()
