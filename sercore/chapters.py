@@ -68,7 +68,7 @@ def wanted(book: str | Path = "book", results: str | Path | None = None) -> list
     for source in sources:
         settings = dict(_read(source).metadata.get("sercore", {}))
         if settings == {"each": "corpus"}:
-            chapters += _of_template(source, _records(folder, results))
+            chapters += _of_template(source, records_folder(folder, results))
         elif settings in ({}, {"first": True}):
             chapters.append(Chapter(source.stem, source, first=bool(settings)))
         else:
@@ -117,7 +117,7 @@ def execute(
     done. All chapters that fail are named in one `SercoreError`; those that succeed are kept.
     """
     folder = Path(book).resolve()
-    published = _records(folder, results)
+    published = records_folder(folder, results)
     chapters = wanted(folder, published)
     known = {chapter.name for chapter in chapters}
     if unknown := sorted(set(only or ()) - known):
@@ -302,9 +302,9 @@ def _version(package: str) -> str:
 # ---- small things
 
 
-def _records(folder: Path, results: str | Path | None) -> Path:
-    """The published records of the book in `folder`: as everywhere, but `results` stands beside the book by default."""
-    return Path(results or os.environ.get("SERCORE_RESULTS") or folder.parent / "results").resolve()
+def records_folder(book: str | Path = "book", results: str | Path | None = None) -> Path:
+    """The published records of the book in `book`: as everywhere, but `results` stands beside the book by default."""
+    return Path(results or os.environ.get("SERCORE_RESULTS") or Path(book).parent / "results").resolve()
 
 
 @contextmanager

@@ -319,6 +319,18 @@ def predict(
     show(labelled.to_dict("records"), as_json)
 
 
+@app.command()
+def export(
+    out_file: Annotated[Path, typer.Argument(metavar="FILE", help="The .onnx file to write")],
+    model: Annotated[Path | None, typer.Option(help="A run's folder or a model.pt [default: the model of this package]")] = None,
+) -> None:
+    """Write a model as ONNX, log-Mel energies included: framed samples in, class probabilities and attention out."""
+    from . import export as module
+
+    with errors_told():
+        out.print(str(module.export(out_file, model)), markup=False)
+
+
 @contextmanager
 def epoch_bar(position: int = 0, shown: bool = True) -> Iterator[Any]:
     """A progress bar over the epochs of a run, as the `report` of `experiment.run`."""

@@ -63,7 +63,7 @@ def table(
 ) -> None:
     """Show a frame as a table that sorts by its headers and downloads as CSV, with its provenance under it."""
     html = table_html(frame, name, caption, digits, formats) + provenance(records)
-    _show(html, f"{caption}\n{frame.to_string(index=False)}")
+    raw(html, f"{caption}\n{frame.to_string(index=False)}")
 
 
 def table_html(frame: pd.DataFrame, name: str, caption: str, digits: int = 1, formats: Mapping[Any, str] | None = None) -> str:
@@ -102,7 +102,7 @@ def figure(fig: Figure, alt: str, name: str, records: pd.DataFrame | None = None
 
     html = figure_html(fig, alt, name, caption) + provenance(records)
     plt.close(fig)
-    _show(html, alt)
+    raw(html, alt)
 
 
 def figure_html(fig: Figure, alt: str, name: str, caption: str = "") -> str:
@@ -135,7 +135,7 @@ def audio(samples: np.ndarray, rate: int, label: str = "") -> None:
         sound = _base64(file.getvalue())
     said = label or f"Sound of {len(samples) / rate:.1f} s"
     player = f'<audio controls preload="none" aria-label="{escape(said)}" src="data:audio/flac;base64,{sound}"></audio>'
-    _show(f'<figure class="sercore-audio"><figcaption>{escape(said)}</figcaption>{player}</figure>', said)
+    raw(f'<figure class="sercore-audio"><figcaption>{escape(said)}</figcaption>{player}</figure>', said)
 
 
 def text(markdown: str) -> None:
@@ -346,7 +346,8 @@ class _Shown:
         return self.html
 
 
-def _show(html: str, plain: str) -> None:
+def raw(html: str, plain: str) -> None:
+    """Show HTML as it is; `plain` stands for it where there is no browser."""
     from IPython.display import display
 
     display(_Shown(html, plain))

@@ -121,14 +121,14 @@ def _train(
         identity=hashlib.sha256(identity.encode()).hexdigest(),
         report=report,
     )
-    probabilities, features = training.predict(model, prepared.data, rows["test"])
+    predicted = training.predict(model, prepared.data, rows["test"])
     labels = prepared.data.labels[rows["test"]]
     table = prepared.utterances.iloc[rows["test"]]
     facts = {
         "run": str(name),
         "source": prepared.source,
         **dataclasses.asdict(name),
-        **metrics.summary(labels, probabilities),
+        **metrics.summary(labels, predicted.probabilities),
         "classes": list(classes),
         "utterances": {part: len(indices) for part, indices in rows.items()},
         "epochs": len(history.epochs),
@@ -151,8 +151,9 @@ def _train(
         "utterance": table["id"].to_numpy(dtype=str),
         "speaker": table["speaker"].to_numpy(dtype=str),
         "label": table["label"].to_numpy(dtype=str),
-        "probabilities": probabilities,
-        "features": features.astype(np.float16),
+        "probabilities": predicted.probabilities,
+        "features": predicted.features.astype(np.float16),
+        "attention": predicted.attention.astype(np.float16),
     }
     return records.write(folder, name, facts, history.epochs, test, model, classes)
 

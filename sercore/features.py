@@ -30,6 +30,9 @@ MELS = 40
 WINDOW = 400  # samples, 25 ms
 HOP = 160  # samples, 10 ms
 FFT = 512
+EDGE = (FFT - HOP) // 2
+"""Zeros before a waveform's first sample, which centre its frames."""
+
 FLOOR = 1e-6
 """Added to each band's energy before the logarithm: about the energy of the last bit of 16-bit audio."""
 
@@ -76,13 +79,16 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
     """
     if waveform.ndim != 1 or waveform.size == 0:
         raise SercoreError(f"a waveform must be (samples,) with at least one sample, not {waveform.shape}")
-    frames = num_frames(waveform.size)
-    edge = (FFT - HOP) // 2
-    padded = np.zeros((frames - 1) * HOP + FFT, dtype=np.float32)
-    body = waveform[: padded.size - edge]
-    padded[edge : edge + body.size] = body
-    energies = _spectrogram()(torch.from_numpy(padded))  # (mels, frames)
+    energies = _spectrogram()(torch.from_numpy(framed(waveform)))  # (mels, frames)
     return (energies + FLOOR).log().T.contiguous().numpy()
+
+
+def framed(waveform: np.ndarray) -> np.ndarray:
+    """(samples,) with `EDGE` zeros before, and zeros to the end of the last frame's `FFT` samples."""
+    padded = np.zeros((num_frames(waveform.size) - 1) * HOP + FFT, dtype=np.float32)
+    body = waveform[: padded.size - EDGE]
+    padded[EDGE : EDGE + body.size] = body
+    return padded
 
 
 @dataclass(frozen=True)

@@ -202,6 +202,56 @@ def own_spread_table(spreads: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
+SETTINGS = {
+    "engine=plain,precision=float32": "Plain PyTorch in float32, the reference, instead of the fast path in bfloat16",
+    "precision=float32": "float32 instead of bfloat16",
+    "lstm_cells=64,lstm_merge=sum": "64 memory cells in each direction, summed",
+    "lstm_cells=64": "64 memory cells in each direction, concatenated",
+    "score=general": "Attention score with a weight matrix",
+    "masked=true": "Padding left out of attention, statistics and batch norm",
+    "batch_size=64": "Batches of 64",
+    "toolkit=pytorch": "PyTorch's defaults instead of Keras's",
+    "normalisation=utterance": "Normalisation over each utterance",
+}
+"""What a reading is called on its page; any other goes by its settings."""
+
+
+def readings_table(readings: pd.DataFrame) -> pd.DataFrame:
+    """`noise.readings` as a page shows it."""
+    settings = readings["system"].str.partition("@")[2]
+    shown = {"Reading": settings.map(lambda text: SETTINGS.get(text, text)), "Corpus": readings["corpus"].map(corpus_title)}
+    shown |= {"Protocol": readings["protocol"], "UA": readings["ua"], "Change": readings["difference"]}
+    shown |= {"Seeds alone": readings["chance"].map("± {:.1f}".format), "Pairs of runs": readings["pairs"]}
+    return pd.DataFrame(shown | {"Beyond seeds?": np.where(readings["beyond"], "yes", "no")})
+
+
+def readings_sentence(readings: pd.DataFrame) -> str:
+    """How many readings move UA by more than seeds do, and which moves it most."""
+    if readings.empty:
+        return "No other reading has been measured with two seeds yet."
+    beyond, largest = readings[readings["beyond"]], readings.loc[readings["difference"].abs().idxmax()]
+    settings = largest["system"].partition("@")[2]
+    name = SETTINGS.get(settings, settings)
+    text = (
+        f"{len(beyond)} of {len(readings)} readings measured so far move UA by more than seeds do. The largest change is "
+        f"{largest['difference']:+.1f} points, on {corpus_title(largest['corpus'])}, protocol {largest['protocol']}: {name}."
+    )
+    return text.replace(" -", " \u2212")
+
+
+def model_sentence(origin: dict, runs: pd.DataFrame, classes: Sequence[str]) -> str:
+    """What the package's own model was trained on, and how well it did on the speakers that it had not heard."""
+    run = runs[runs["run"] == origin["run"]]
+    text = f"This is the model of the run `{origin['run']}`"
+    if run.empty:
+        return f"{text}, whose record is not published here."
+    found = run.iloc[0]
+    return (
+        f"{text}: {title(found['system'])}, trained on {corpus_title(found['corpus'])}. On the speakers that it had not heard its "
+        f"UA was **{100 * found['ua']:.0f} %** (chance is {100 / len(classes):.0f} %), and other folds of the same system did better or worse."
+    )
+
+
 def speaker_summary(table: pd.DataFrame) -> str:
     """The best and the worst recognised speaker of each system, and how far apart they are."""
     parts = []

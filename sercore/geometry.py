@@ -74,22 +74,34 @@ def neighbour_purity(features: ArrayLike, labels: ArrayLike, k: int = 10) -> flo
     return float((classes[nearest] == classes[:, None]).mean())
 
 
-def project(features: ArrayLike, seed: int = 0, neighbours: int = 15, min_dist: float = 0.1) -> tuple[NDArray[np.float64], float]:
+NEIGHBOURS = 15
+
+
+def project(
+    features: ArrayLike, seed: int = 0, neighbours: int = NEIGHBOURS, min_dist: float = 0.1, start: NDArray | None = None
+) -> tuple[NDArray[np.float64], float]:
     """UMAP onto the plane: coordinates (utterances, 2), and the projection's trustworthiness from 0 to 1.
 
     `features` (utterances, features); cosine distance, one thread and a fixed `seed`, so that a machine
-    repeats its picture. Trustworthiness counts the same number of neighbours. Raises SercoreError for too few
-    utterances.
+    repeats its picture. Trustworthiness counts the same number of neighbours. `start` (utterances, 2) is where the layout
+    begins, by default UMAP's spectral one: pictures of the same utterances that begin alike can be compared by eye. Raises
+    SercoreError for too few utterances.
     """
     array = _finite(features)
-    if len(array) <= 2 * neighbours:
+    if not enough(len(array), neighbours):
         raise SercoreError(f"{neighbours} neighbours need more than {2 * neighbours} utterances, found {len(array)}")
     from sklearn.manifold import trustworthiness
 
     unit = _unit(array)
-    mapper = _umap().UMAP(n_neighbors=neighbours, min_dist=min_dist, metric="cosine", random_state=seed, n_jobs=1)
+    init = "spectral" if start is None else np.asarray(start, dtype=np.float32)
+    mapper = _umap().UMAP(n_neighbors=neighbours, min_dist=min_dist, metric="cosine", init=init, random_state=seed, n_jobs=1)
     coordinates = np.asarray(mapper.fit_transform(unit), dtype=np.float64)
     return coordinates, float(trustworthiness(unit, coordinates, n_neighbors=neighbours, metric="cosine"))
+
+
+def enough(utterances: int, neighbours: int = NEIGHBOURS) -> bool:
+    """Whether so many utterances can be projected."""
+    return utterances > 2 * neighbours
 
 
 def _umap() -> ModuleType:

@@ -188,6 +188,11 @@ class SERModel(nn.Module):
         """Attention weights (batch, steps); a step is 32 frames, 0.32 s."""
         return self.pooling.weights(*self.hidden(x, lengths))
 
+    def features_and_attention(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`features` and `attention` of one pass."""
+        hidden = self.hidden(x, lengths)
+        return self.pooling(*hidden), self.pooling.weights(*hidden)
+
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Class scores (batch, classes), without any margin; their softmax is the probabilities."""
         return self.head.scores(self.features(x, lengths))

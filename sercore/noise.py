@@ -106,6 +106,55 @@ def disagreement(predictions: pd.DataFrame, first: str, second: str) -> float:
     return float((both["first"] != both["second"]).mean())
 
 
+@dataclass(frozen=True)
+class Change:
+    """How a system's UA differs from another's on the same folds and seeds, and how far seeds alone would move it."""
+
+    difference: float  # points of UA, mean over the pairs of runs
+    chance: float  # points: 19 times out of 20, seeds alone move such a mean by less
+    pairs: int
+
+    @property
+    def beyond_chance(self) -> bool:
+        return abs(self.difference) > self.chance
+
+
+def change(runs: pd.DataFrame, system: str, reference: str) -> Change:
+    """`system` against `reference` in the runs of one corpus and protocol, over the folds and seeds that both have.
+
+    Chance is measured by the seeds of both: the SD of a run within its system and fold, pooled, with Student's t for its
+    degrees of freedom. Raises `SercoreError` where they share no run, or have one seed alone.
+    """
+    points = runs.assign(ua=100 * runs["ua"]).pivot_table(index=["fold", "seed"], columns="system", values="ua")
+    both = points.reindex(columns=[system, reference]).dropna()
+    if both.empty:
+        raise SercoreError(f"{system} and {reference} have no fold and seed in common")
+    from scipy.stats import t
+
+    found = spread([values.tolist() for name in both for _, values in both[name].groupby("fold")])
+    error = found.sd * np.sqrt(2 / len(both))
+    difference = float((both[system] - both[reference]).mean())
+    return Change(difference, float(error * t.ppf((1 + LEVEL) / 2, found.freedom)), len(both))
+
+
+def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
+    """Every system that changes settings of `reference` (`baseline@masked=true`) and has two seeds of its own.
+
+    One row a corpus, protocol and system: `corpus, protocol, system, ua, difference, chance, pairs, beyond`, in points.
+    """
+    rows = []
+    for (corpus, protocol), own in runs.groupby(["corpus", "protocol"]):
+        for system in sorted(name for name in own["system"].unique() if name.startswith(f"{reference}@")):
+            both = own[own["system"].isin([system, reference])]
+            if both.groupby("system")["seed"].nunique().reindex([system, reference], fill_value=0).min() > 1:
+                found = change(both, system, reference)
+                ua = 100 * own.loc[own["system"] == system, "ua"].mean()
+                values = (ua, found.difference, found.chance, found.pairs, found.beyond_chance)
+                rows.append((corpus, protocol, system, *values))
+    columns = ("corpus", "protocol", "system", "ua", "difference", "chance", "pairs", "beyond")
+    return pd.DataFrame(rows, columns=list(columns))
+
+
 def alpha_and_seed_spread(runs: pd.DataFrame) -> pd.DataFrame:
     """Our own repetitions: the spread (points of UA, mean over the folds) between alphas and between seeds.
 

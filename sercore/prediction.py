@@ -54,13 +54,18 @@ def predict(files: str | Path | Iterable[str | Path], model: str | Path | None =
 
 
 def load(model: str | Path | None = None) -> tuple[SERModel, tuple[str, ...], dict]:
-    """(model, classes, origin) of a `model.pt`, of a run's folder, or of the package's own model."""
+    """(model, classes, origin) of a `model.pt`, of a run's folder, or of the package's own model.
+
+    It computes in float32, whatever it was trained in: the same answer on every machine.
+    """
     path = Path(model) if model is not None else PRETRAINED
     if path.is_dir():
         path = path / "model.pt"
     if model is None and not path.exists():
         raise SercoreError("no model comes with this installation: name one by --model (a run's folder, or a model.pt)")
-    return records.load_model(path)
+    network, classes, origin = records.load_model(path)
+    network.config = network.config.replace(precision="float32")
+    return network, classes, origin
 
 
 @torch.inference_mode()

@@ -5,7 +5,8 @@
 | `runs.parquet` | run | `RUN_COLUMNS`, and the classes, the engine, the processor and the versions |
 | `history.parquet` | epoch of a run | run, epoch, train_loss, chooser_loss, chooser_wa, chooser_ua, seconds |
 | `predictions/CORPUS-PROTOCOL.parquet` | test utterance of a run | run, utterance, speaker, label, and `p_LABEL` for each class |
-| `features/CORPUS-PROTOCOL.parquet` | the same, first seed | run, utterance, features (bytes of float16) |
+| `features/CORPUS-PROTOCOL.parquet` | the same, first seed | run, utterance, features and attention (bytes of float16) |
+| `maps/CORPUS-PROTOCOL.parquet` | the same | run, utterance, x, y: UMAP of the features; trustworthiness of the run's map |
 | `utterances/CORPUS.parquet` | utterance | id, label, speaker, session, gender, sentence, duration |
 | `splits/CORPUS-PROTOCOL.csv` | utterance and fold | id, fold, part; its SHA-256 is the `split` of its runs |
 
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import protocol, records
+from . import geometry, protocol, records
 from .errors import SercoreError
 
 RUN_COLUMNS = (
@@ -33,6 +34,7 @@ RUN_COLUMNS = (
 )
 EXTRA_COLUMNS = ("classes", "engine", "processor", "cores", "threads", "amx", "platform", "versions")
 NAME = ["corpus", "protocol", "system", "seed", "fold"]
+MAP_COLUMNS = ["utterance", "x", "y", "trustworthiness"]
 FEATURE_SEED = 0
 """Deep features are published for this seed alone: they are most of the bytes."""
 
@@ -66,8 +68,12 @@ def publish(runs: str | Path | None = None, results: str | Path | None = None, d
         _write(target / "predictions" / file, _merge(_read(target / "predictions" / file), predictions, ["run", "utterance"]))
         deep = [_features(fact, test) for fact, test in group if fact["seed"] == FEATURE_SEED]
         if deep:
-            features = _merge(_read(target / "features" / file), pd.concat(deep, ignore_index=True), ["run", "utterance"])
+            old = _read(target / "features" / file)
+            features = _merge(old, pd.concat(deep, ignore_index=True), ["run", "utterance"])
             _write(target / "features" / file, features)
+            maps = _maps(features.merge(table[["run", *NAME]], on="run"), _unchanged(old, features), _read(target / "maps" / file))
+            if len(maps):
+                _write(target / "maps" / file, maps)
     history = _merge(_read(target / "history.parquet"), pd.concat(histories, ignore_index=True), ["run", "epoch"])
     _write(target / "history.parquet", history)
     _publish_corpora(table, {fact["corpus"]: fact["source"] for fact in facts}, target, data_root)
@@ -110,8 +116,36 @@ def _predictions(fact: dict[str, Any], test: dict[str, np.ndarray]) -> pd.DataFr
 
 
 def _features(fact: dict[str, Any], test: dict[str, np.ndarray]) -> pd.DataFrame:
-    rows = [row.astype("<f2").tobytes() for row in test["features"]]
-    return pd.DataFrame({"run": fact["run"], "utterance": test["utterance"], "features": rows})
+    columns = {name: [row.astype("<f2").tobytes() for row in test[name]] for name in ("features", "attention")}
+    return pd.DataFrame({"run": fact["run"], "utterance": test["utterance"], **columns})
+
+
+def _unchanged(old: pd.DataFrame | None, new: pd.DataFrame) -> set[str]:
+    """The runs whose features both hold, alike."""
+    if old is None:
+        return set()
+    before, now = (dict(iter(frame.groupby("run")["features"])) for frame in (old, new))
+    return {run for run in before.keys() & now.keys() if list(before[run]) == list(now[run])}
+
+
+def _maps(deep: pd.DataFrame, unchanged: set[str], old: pd.DataFrame | None) -> pd.DataFrame:
+    """UMAP of each run's features; in one fold all systems begin at the baseline's map. Unchanged folds keep theirs."""
+    kept = pd.DataFrame(columns=["run", *MAP_COLUMNS]) if old is None else old
+    maps = []
+    for _, fold in deep.groupby(["seed", "fold"]):
+        names = set(fold["run"])
+        if names <= unchanged & set(kept["run"]):
+            maps.append(kept[kept["run"].isin(names)])
+            continue
+        start = None
+        for _, run in sorted(fold.groupby("system"), key=lambda item: (item[0] != "baseline", item[0])):
+            if not geometry.enough(len(run)):
+                continue
+            points, trust = geometry.project(np.stack([_halves(row) for row in run["features"]]), start=start)
+            start = points if start is None else start
+            x, y = points.T.astype(np.float32)
+            maps.append(run[["run", "utterance"]].assign(x=x, y=y, trustworthiness=np.float32(trust)))
+    return pd.concat([kept[:0], *maps], ignore_index=True).sort_values(["run", "utterance"], ignore_index=True)
 
 
 def _merge(old: pd.DataFrame | None, new: pd.DataFrame, key: list[str]) -> pd.DataFrame:
@@ -175,9 +209,19 @@ def predictions(corpus: str, protocol_name: str, results: str | Path | None = No
 
 
 def features(corpus: str, protocol_name: str, results: str | Path | None = None) -> pd.DataFrame:
-    """One row a tested utterance of a run: names, utterance, and `features`, an array (features,) float32."""
+    """One row a tested utterance of a run: names, utterance, `features` (features,) and `attention` (steps,), float32."""
     frame = _joined(results_folder(results) / "features" / f"{corpus}-{protocol_name}.parquet", runs(results))
-    return frame.assign(features=[np.frombuffer(row, "<f2").astype(np.float32) for row in frame["features"]])
+    return frame.assign(**{name: [_halves(row) for row in frame[name]] for name in ("features", "attention")})
+
+
+def maps(corpus: str, protocol_name: str, results: str | Path | None = None) -> pd.DataFrame:
+    """One row a tested utterance of a run: names, utterance, `x`, `y`, and the map's `trustworthiness`.
+
+    Maps of one fold begin alike, so that systems can be compared by eye; each fold has a network of its own. The frame is
+    empty where the folds have too few utterances for a map.
+    """
+    path = results_folder(results) / "maps" / f"{corpus}-{protocol_name}.parquet"
+    return _joined(path, runs(results)) if path.exists() else pd.DataFrame(columns=["run", *NAME, *MAP_COLUMNS])
 
 
 def utterances(corpus: str, results: str | Path | None = None) -> pd.DataFrame:
@@ -194,6 +238,10 @@ def published(results: str | Path | None = None) -> list[tuple[str, str]]:
 def files(results: str | Path | None = None) -> Iterable[Path]:
     """Every file of the published records, sorted."""
     return sorted(path for path in results_folder(results).rglob("*") if path.suffix in (".parquet", ".csv"))
+
+
+def _halves(row: bytes) -> np.ndarray:
+    return np.frombuffer(row, "<f2").astype(np.float32)
 
 
 def _joined(path: Path, table: pd.DataFrame) -> pd.DataFrame:

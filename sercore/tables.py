@@ -436,13 +436,10 @@ def projections(
     corpus: str, protocol: str, slugs: Sequence[str], fold: int = 0, folder: str | Path | None = None
 ) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
     """UMAP of one test fold's deep features: slug -> (coordinates (utterances, 2), labels, trustworthiness)."""
-    from . import geometry
-
-    frame = results.features(corpus, protocol, folder).query("fold == @fold")
+    frame = results.maps(corpus, protocol, folder).query("fold == @fold")
     labels = results.utterances(corpus, folder).set_index("id")["label"]
     panels = {}
-    for slug in slugs:
+    for slug in [slug for slug in slugs if slug in set(frame["system"])]:
         own = frame[frame["system"] == slug]
-        coordinates, trust = geometry.project(np.stack(own["features"]))
-        panels[slug] = coordinates, own["utterance"].map(labels).to_numpy(dtype=str), trust
+        panels[slug] = own[["x", "y"]].to_numpy(), own["utterance"].map(labels).to_numpy(dtype=str), own["trustworthiness"].iat[0]
     return panels

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,6 +41,14 @@ class Labelled:
         """Log-Mel (batch, frames, mels), lengths (batch,), labels (batch,)."""
         x, lengths = self.mels.batch(indices, frames)
         return x, lengths, torch.from_numpy(self.labels[indices].astype(np.int64))
+
+
+class Predicted(NamedTuple):
+    """What a model says of utterances, float32."""
+
+    probabilities: np.ndarray  # (utterances, classes)
+    features: np.ndarray  # (utterances, features), the deep feature
+    attention: np.ndarray  # (utterances, steps), each row summing to 1
 
 
 @dataclass
@@ -153,7 +161,7 @@ def _on_device(data: Labelled, frames: int, device: torch.device) -> tuple[Tenso
 
 def evaluate(model: SERModel, data: Labelled, indices: np.ndarray) -> dict[str, float]:
     """Loss (cross-entropy of the scores, without margin or focus), WA and UA of the part that chooses."""
-    probabilities, _ = predict(model, data, indices)
+    probabilities = predict(model, data, indices).probabilities
     labels = data.labels[indices]
     true = probabilities[np.arange(len(labels)), labels]
     predictions = probabilities.argmax(1)
@@ -165,17 +173,16 @@ def evaluate(model: SERModel, data: Labelled, indices: np.ndarray) -> dict[str, 
 
 
 @torch.inference_mode()
-def predict(model: SERModel, data: Labelled, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Class probabilities (utterances, classes) float32 and deep features (utterances, features) float32."""
+def predict(model: SERModel, data: Labelled, indices: np.ndarray) -> Predicted:
+    """Probabilities, deep features and attention of the utterances `indices`."""
     device, frames = next(model.parameters()).device, clip_frames(model.config.clip_seconds)
     model.eval()
-    probabilities, features = [], []
+    found = []
     for start in range(0, len(indices), EVALUATION_BATCH):
         x, lengths, _ = _batch(data, indices[start : start + EVALUATION_BATCH], frames, device)
-        deep = model.features(x, lengths)
-        probabilities.append(model.head.scores(deep).float().softmax(-1))
-        features.append(deep.float())
-    return torch.cat(probabilities).cpu().numpy(), torch.cat(features).cpu().numpy()
+        deep, attention = model.features_and_attention(x, lengths)
+        found.append((model.head.scores(deep).float().softmax(-1), deep.float(), attention.float()))
+    return Predicted(*(torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True)))
 
 
 def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ def call(*arguments):
 
 def test_help_names_every_command():
     text = call("--help").output
-    for command in ("corpora", "fetch", "check", "systems", "run", "sweep", "status", "publish", "chapters", "predict"):
+    for command in ("corpora", "fetch", "check", "systems", "run", "sweep", "status", "publish", "chapters", "predict", "export"):
         assert command in text
         assert call(command, "--help").exit_code == 0
 

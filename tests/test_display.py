@@ -152,7 +152,7 @@ def test_a_table_without_a_caption_is_refused(frame):
 def shown(monkeypatch) -> list[str]:
     """The HTML of all that is shown."""
     said: list[str] = []
-    monkeypatch.setattr(display, "_show", lambda html, plain: said.append(html))
+    monkeypatch.setattr(display, "raw", lambda html, plain: said.append(html))
     return said
 
 

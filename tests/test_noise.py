@@ -84,3 +84,32 @@ def test_range_of_runs_of_one_system():
         found = noise.spread(random.normal(size=(2, 3)))
         inside.append(np.ptp(random.normal(size=6)) < noise.chance_range(found, 6))
     assert np.mean(inside) == pytest.approx(0.95, abs=0.02)
+
+
+def paired_runs(shift: float, seeds: int, sd: float, generator: np.random.Generator) -> pd.DataFrame:
+    rows = [
+        {"corpus": "mine", "protocol": "speaker", "system": system, "seed": seed, "fold": fold}
+        | {"ua": (60 + 5 * fold + (shift if "@" in system else 0) + generator.normal(scale=sd)) / 100}
+        for system in ("baseline", "baseline@masked=true")
+        for seed in range(seeds)
+        for fold in range(5)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_change_of_a_reading_is_beyond_chance_once_in_twenty_where_there_is_none():
+    random = np.random.default_rng(5)
+    found = [noise.change(paired_runs(0, 3, 2, random), "baseline@masked=true", "baseline") for _ in range(400)]
+    assert np.mean([each.beyond_chance for each in found]) == pytest.approx(0.05, abs=0.03)
+    assert found[0].pairs == 15
+
+
+def test_readings_are_the_systems_with_changed_settings_and_two_seeds():
+    random = np.random.default_rng(6)
+    runs = paired_runs(8, 2, 1, random)
+    found = noise.readings(runs)
+    assert found["system"].tolist() == ["baseline@masked=true"] and bool(found.at[0, "beyond"])
+    assert found.at[0, "difference"] == pytest.approx(8, abs=1.5)
+    assert noise.readings(runs[runs["seed"] == 0]).empty
+    with pytest.raises(SercoreError, match="no fold and seed in common"):
+        noise.change(runs, "combined", "baseline")

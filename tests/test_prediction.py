@@ -36,7 +36,7 @@ def test_a_saved_model_gives_what_the_model_gave(model_file, tmp_path):
 
 
 def test_long_files_are_heard_in_windows_to_their_end(model_file):
-    model, _, _ = records.load_model(model_file)
+    model, _, _ = load(model_file)
     mels = np.random.default_rng(1).standard_normal((260, 40)).astype(np.float32)
     found = window_probabilities(model, mels)
     with torch.inference_mode():

@@ -36,6 +36,7 @@ def test_the_schema_is_the_documented_one(published):
     assert len(raw) == 2 * 60 and raw["p_angry"].dtype == np.float32
     features = results.features("tones", "speaker", target)
     assert {len(values) for values in features["features"]} == {64, 128}
+    assert all(abs(weights.sum() - 1) < 0.01 for weights in features["attention"])
     assert list(results.history(target).columns[-6:]) == [
         "epoch",
         "train_loss",

@@ -136,6 +136,7 @@ def test_a_record_is_complete_and_honest(tones, tmp_path):
     assert {"commit", "versions", "processor", "split", "data", "finished", "threads"} <= set(facts)
     assert test["probabilities"].dtype == np.float32 and test["features"].dtype == np.float16
     assert test["features"].shape == (12, 128)
+    assert test["attention"].shape[0] == 12 and np.allclose(test["attention"].astype(float).sum(1), 1, atol=0.01)
     predicted = np.array(facts["classes"])[test["probabilities"].argmax(1)]
     assert facts["wa"] == np.mean(predicted == test["label"])
     assert set(test["speaker"]) == {test["speaker"][0]}

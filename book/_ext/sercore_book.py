@@ -22,7 +22,7 @@ from sphinx.config import Config
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from sercore import SercoreError, chapters
+from sercore import SercoreError, chapters, explorer, voice
 
 MATHJAX = "mathjax/tex-svg.js"
 MATHJAX_PACKAGE = "django-static-mathjax"
@@ -42,6 +42,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-resolved", explain_terms)
     app.connect("html-page-context", mend_for_screen_readers, priority=900)  # after the theme's own
     app.connect("build-finished", bring_mathjax, priority=600)
+    app.connect("build-finished", bring_explorer, priority=600)
+    app.connect("build-finished", bring_voice, priority=600)
     app.connect("build-finished", refuse_warnings, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -148,6 +150,28 @@ def bring_mathjax(app: Sphinx, exception: Exception | None) -> None:
         target = Path(app.outdir) / "_static" / MATHJAX
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(script, target)
+
+
+# ---- the explorer's data
+
+
+def bring_explorer(app: Sphinx, exception: Exception | None) -> None:
+    """Its component and its data, which lie beside the pages and are loaded where they are looked at."""
+    if exception is None and app.builder.format == "html":
+        target = Path(app.outdir) / explorer.FOLDER
+        shutil.copytree(Path(app.srcdir) / explorer.FOLDER, target, dirs_exist_ok=True)
+        explorer.write(target, chapters.records_folder(app.srcdir))
+
+
+def bring_voice(app: Sphinx, exception: Exception | None) -> None:
+    """The model and the runtime of "Try your voice"; without a network the page says what is missing."""
+    if exception is None and app.builder.format == "html":
+        target = Path(app.outdir) / voice.FOLDER
+        shutil.copytree(Path(app.srcdir) / voice.FOLDER, target, dirs_exist_ok=True)
+        try:
+            voice.write(target)
+        except SercoreError as error:
+            logger.info(f"the page 'Try your voice' will not work in this copy: {error}")
 
 
 READ_ALOUD = {

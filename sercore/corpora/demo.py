@@ -130,6 +130,7 @@ register(
         language="English",
         kind="synthetic",
         licence="made by the program itself",
+        shareable=True,
         citation="",
         url="https://github.com/espeak-ng/espeak-ng",
         adapter=read,

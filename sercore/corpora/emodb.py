@@ -34,6 +34,7 @@ register(
         language="German",
         kind="acted",
         licence="freely available, usually given as CC0",
+        shareable=True,
         citation="burkhardt2005emodb",
         url="http://emodb.bilderbar.info",
         adapter=read,

@@ -107,6 +107,14 @@ def test_size(name):
     assert (SITE / f"{name}.html").stat().st_size < 3_000_000
 
 
+def test_the_first_page_is_light(visit):
+    opened = visit("intro")
+    opened.settled()
+    files = {Path(unquote(url.removeprefix("file://").partition("?")[0].partition("#")[0])) for url in opened.requests if url.startswith("file:")}
+    heavy = {path.name: path.stat().st_size for path in files if path.suffix not in (".png", ".svg", ".woff2")}
+    assert sum(heavy.values()) < 500_000, heavy
+
+
 def test_a_table_sorts_by_pointer_and_by_keyboard_and_is_downloaded(visit):
     page = visit("table-2").settled()
     table = page.locator("table:has(th button)").first
@@ -132,3 +140,124 @@ def test_the_text_is_there_within_a_second(visit):
     page = visit("intro").page
     painted = page.evaluate("() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
     assert painted is not None and painted < 1000
+
+
+# ---- the explorer
+
+
+def explorer(visit, **look):
+    page = visit("explorer", **look).settled()
+    page.wait_for_selector(".explorer-map canvas[aria-label]")
+    return page
+
+
+def test_explorer_by_pointer(visit):
+    page = explorer(visit)
+    canvas = page.locator(".explorer-map canvas").first
+    box = canvas.bounding_box()
+    details = page.locator(".explorer-details")
+    for x in range(20, int(box["width"]), 12):  # walk until a point is met
+        canvas.click(position={"x": x, "y": box["height"] / 2})
+        if "True class" in details.inner_text():
+            break
+    text = details.inner_text()
+    assert "True class" in text and text.count(" heard ") == 2 and "Attention over" in text
+    assert page.locator(".explorer-details svg[role=img]").count() == 2
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_explorer_by_keyboard(visit, width):
+    page = explorer(visit, width=width)
+    page.locator(".explorer-map canvas").first.focus()
+    utterance = page.locator(".explorer-details dd").first
+    seen = []
+    for key in ("Home", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"):
+        page.keyboard.press(key)
+        seen.append(utterance.inner_text())
+    assert len(set(seen)) >= 4
+    page.keyboard.press("Escape")
+    assert page.locator(".explorer-details dl").count() == 0
+
+
+def test_explorer_changes_corpus_fold_colour_and_system(visit):
+    page = explorer(visit)
+    about = page.locator(".explorer-about").first
+    legend = page.locator(".explorer-legend")
+    before = about.inner_text()
+    page.get_by_label("Test fold").select_option(index=1)
+    assert about.inner_text() != before
+    page.get_by_label("Colour").select_option("right")
+    assert legend.inner_text().split() == ["right", "wrong"]
+    page.get_by_label("Corpus and protocol").select_option(index=1)
+    page.wait_for_function("before => document.querySelector('.explorer-about').textContent !== before", arg=before)
+    page.get_by_role("button", name="Next mistake").click()
+    assert page.locator(".explorer-details").inner_text().count("wrong") >= 1
+
+
+def test_a_synthetic_voice_of_the_live_page_is_heard(visit):
+    page = visit("live").settled()
+    page.locator(".explorer-map canvas").focus()
+    page.keyboard.press("Home")
+    player = page.locator(".explorer-details audio")
+    player.evaluate("player => new Promise((done, fail) => { player.oncanplaythrough = done; player.onerror = fail; player.load(); })")
+    assert player.evaluate("player => player.duration") > 0.3
+    picture = page.locator(".explorer-details img")
+    assert picture.evaluate("image => image.decode().then(() => image.naturalHeight)") == 40
+
+
+# ---- try your voice
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory) -> Path:
+    """Seven seconds at 16 kHz: longer than the model's clip, so that it is heard in two windows."""
+    import numpy as np
+    import soundfile
+
+    path = tmp_path_factory.mktemp("sound") / "seven.wav"
+    time = np.arange(7 * 16_000) / 16_000
+    pitch = 160 + 60 * np.sin(2 * np.pi * 0.7 * time)
+    tone = sum(np.sin(2 * np.pi * k * np.cumsum(pitch) / 16_000) / k for k in range(1, 12)) * (1.2 + np.sin(2 * np.pi * 3 * time))
+    soundfile.write(path, 0.1 * tone, 16_000, subtype="PCM_16")
+    return path
+
+
+def test_voice_gives_the_numbers_of_predict(visit, recording):
+    import json
+
+    import sercore
+
+    opened = visit("voice")
+    page = opened.settled()
+    page.locator("#voice-file").set_input_files(recording)
+    page.wait_for_selector(".voice-result[data-done]", timeout=120_000)
+    found = json.loads(page.locator(".voice-result").get_attribute("data-probabilities"))
+    expected = sercore.predict(recording).iloc[0]
+    assert found == pytest.approx([expected[label] for label in page.evaluate("sercoreVoice.model.classes")], abs=1e-4)
+    assert expected["label"] in page.locator(".voice-answer").inner_text()
+    assert "at the end" in page.locator(".voice-chart").get_attribute("aria-label")
+    assert not opened.messages
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in opened.requests)
+
+
+def test_voice_by_keyboard_on_a_synthetic_recording(visit):
+    page = visit("voice", width=WIDTHS["phone"]).settled()
+    page.locator("#voice-sample").focus()
+    page.wait_for_function("document.querySelector('#voice-sample').options.length > 1")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector(".voice-result[data-done]", timeout=120_000)
+    assert "Heard as" in page.locator(".voice-answer").inner_text()
+
+
+def test_voice_refuses_what_is_no_sound(visit, tmp_path):
+    (tmp_path / "words.wav").write_text("no sound at all")
+    page = visit("voice").settled()
+    page.locator("#voice-file").set_input_files(tmp_path / "words.wav")
+    page.wait_for_function("document.querySelector('.voice-status').textContent.includes('no sound')")
+
+
+def test_heavy_assets_are_loaded_where_they_are_used_alone(visit):
+    for name in ("intro", "table-2"):
+        opened = visit(name)
+        opened.settled()
+        assert not [url for url in opened.requests if "/voice/" in url or "/explorer/" in url]

@@ -1,0 +1,391 @@
+// The explorer: two maps of the same test utterances, side by side; what is chosen in one is shown in both.
+"use strict";
+
+(() => {
+  const FOLDER = "explorer/";
+  const COLOURS = { angry: "#d1495b", happy: "#e0a100", sad: "#3a7ca5", neutral: "#7d8597" };
+  const OTHERS = ["#6a5acd", "#2a8c82", "#c8553d", "#4f8a3c", "#a05195", "#b0703c", "#0f7c9e", "#8a7400", "#b5487f", "#52606d"];
+  const MARKS = ["circle", "square", "triangle", "diamond", "cross"];
+  const REACH = 18; // pixels within which the pointer finds a point
+  const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  const COLOURINGS = { label: "true class", predicted: "predicted class", right: "right or wrong", speaker: "speaker", gender: "women and men" };
+
+  // ---- data: scripts that call sercoreExplorer(name, value), so that a site on a disk works as well
+
+  const arrived = {}, waiting = {};
+  window.sercoreExplorer = (name, value) => {
+    arrived[name] = value;
+    for (const tell of waiting[name] ?? []) tell(value);
+  };
+
+  function fetchScript(name) {
+    if (name in arrived) return Promise.resolve(arrived[name]);
+    return new Promise((resolve, reject) => {
+      (waiting[name] ??= []).push(resolve);
+      if (waiting[name].length > 1) return;
+      const script = document.createElement("script");
+      script.src = `${FOLDER}${name}.js`;
+      script.onerror = () => reject(new Error(`${FOLDER}${name}.js is missing: build the book again`));
+      document.head.append(script);
+    });
+  }
+
+  function bytes(text) {
+    return Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+  }
+
+  function decode(system, count) {
+    const places = new Uint16Array(bytes(system.places).buffer);
+    return {
+      ...system,
+      x: Float32Array.from({ length: count }, (_, i) => places[2 * i] / 65535),
+      y: Float32Array.from({ length: count }, (_, i) => 1 - places[2 * i + 1] / 65535),
+      chances: bytes(system.chances),
+      attention: bytes(system.attention),
+    };
+  }
+
+  // ---- small helpers for HTML
+
+  function make(tag, attributes = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+      else if (value !== false && value !== undefined) element.setAttribute(name, value);
+    }
+    element.append(...children);
+    return element;
+  }
+
+  function choice(label, options, onchange) {
+    const select = make("select", { onchange: () => onchange(select.value) });
+    fill(select, options);
+    return { select, box: make("label", { class: "explorer-choice" }, make("span", {}, label), select) };
+  }
+
+  function fill(select, options) {
+    const before = select.value;
+    select.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
+    if (options.some(([value]) => String(value) === before)) select.value = before;
+  }
+
+  // ---- one explorer
+
+  class Explorer {
+    constructor(root) {
+      this.root = root;
+      const inline = root.querySelector("script[type='application/json']");
+      this.inline = inline ? JSON.parse(inline.textContent) : null;
+      this.chosen = -1;
+      this.colouring = "label";
+      this.panels = [];
+      this.begin().catch(error => root.append(make("p", { role: "alert" }, error.message)));
+    }
+
+    load(name) {
+      return this.inline ? Promise.resolve(this.inline[name]) : fetchScript(name);
+    }
+
+    async begin() {
+      const cells = await this.load("index");
+      if (!cells.length) {
+        this.root.append(make("p", {}, "Nothing has been published yet."));
+        return;
+      }
+      this.cellChoice = choice("Corpus and protocol", cells.map(cell => [cell.name, cell.title]), name => this.show(name));
+      this.foldChoice = choice("Test fold", [], () => this.choose(-1));
+      this.colourChoice = choice("Colour", Object.entries(COLOURINGS), value => { this.colouring = value; this.draw(); });
+      this.list = choice("Utterance", [], value => this.choose(Number(value)));
+      this.wrong = make("button", { type: "button", onclick: () => this.nextWrong() }, "Next mistake");
+      this.details = make("div", { class: "explorer-details", "aria-live": "polite" });
+      this.legend = make("ul", { class: "explorer-legend", "aria-label": "Colours" });
+      this.maps = make("div", { class: "explorer-maps" });
+      const controls = [this.cellChoice, this.foldChoice, this.colourChoice, this.list].map(each => each.box);
+      this.root.append(make("div", { class: "explorer-controls" }, ...controls, this.wrong), this.maps, this.legend, this.details);
+      new MutationObserver(() => this.draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+      await this.show(cells[0].name);
+    }
+
+    async show(name) {
+      this.cell = await this.load(this.inline ? "cell" : name);
+      const { cell } = this;
+      const speakers = fold => [...new Set(cell.fold.flatMap((each, i) => (each === fold ? [this.fact("speaker", i)] : [])))].sort();
+      const folds = [...new Set(cell.fold)].sort((a, b) => a - b);
+      fill(this.foldChoice.select, folds.map(fold => {
+        const heard = speakers(fold);
+        return [fold, heard.length > 4 ? `${fold} (${heard.length} speakers)` : `${fold} (speakers ${heard.join(", ")})`];
+      }));
+      const count = Math.min(2, cell.systems.length);
+      if (this.panels.length !== count) {
+        this.panels = Array.from({ length: count }, (_, i) => new Panel(this, i));
+        this.maps.replaceChildren(...this.panels.map(panel => panel.box));
+      }
+      await Promise.all(this.panels.map((panel, i) => panel.offer(cell.systems, i)));
+      this.choose(-1);
+    }
+
+    fact(name, i) {
+      return this.cell[name].names[this.cell[name].codes[i]];
+    }
+
+    get fold() {
+      return Number(this.foldChoice.select.value);
+    }
+
+    get shown() {
+      return this.cell.ids.flatMap((_, i) => (this.cell.fold[i] === this.fold ? [i] : []));
+    }
+
+    choose(i) {
+      this.chosen = i;
+      const named = this.shown.map(each => [each, `${this.cell.ids[each]}, ${this.cell.labels[this.cell.label[each]]}`]);
+      fill(this.list.select, [[-1, "none"], ...named.sort((a, b) => a[1].localeCompare(b[1]))]);
+      this.list.select.value = String(i);
+      this.draw();
+      this.tell();
+    }
+
+    nextWrong() {
+      const panel = this.panels[0], wrong = this.shown.filter(i => panel.predicted(i) !== this.cell.label[i]);
+      if (wrong.length) this.choose(wrong.find(i => i > this.chosen) ?? wrong[0]);
+    }
+
+    // the groups of the legend, and the group of an utterance in a panel
+    groups() {
+      const { cell } = this;
+      if (this.colouring === "right") return [["right", "#2a8c82"], ["wrong", "#c8553d"]];
+      if (this.colouring === "speaker" || this.colouring === "gender") {
+        const there = new Set(this.shown.map(i => cell[this.colouring].codes[i]));
+        return cell[this.colouring].names.map((name, code) => [name || "not given", OTHERS[code % OTHERS.length], !there.has(code)]);
+      }
+      const others = cell.labels.filter(label => !(label in COLOURS));
+      return cell.labels.map(label => [label, COLOURS[label] ?? OTHERS[others.indexOf(label) % OTHERS.length]]);
+    }
+
+    groupOf(panel, i) {
+      if (this.colouring === "label") return this.cell.label[i];
+      if (this.colouring === "predicted") return panel.predicted(i);
+      if (this.colouring === "right") return panel.predicted(i) === this.cell.label[i] ? 0 : 1;
+      return this.cell[this.colouring].codes[i];
+    }
+
+    draw() {
+      if (!this.panels.every(panel => panel.system)) return;
+      for (const panel of this.panels) panel.draw();
+      this.legend.replaceChildren(...this.groups().flatMap(([name, colour, absent], code) => (absent ? [] : [
+        make("li", {}, mark(code, colour), name),
+      ])));
+    }
+
+    // ---- what is known of the chosen utterance
+
+    tell() {
+      const i = this.chosen, { cell } = this;
+      if (i < 0) {
+        this.details.replaceChildren(make("p", { class: "explorer-hint" },
+          "Choose a point: by pointer, or with the arrow keys once a map has the focus. Space plays it where there is sound."));
+        return;
+      }
+      const facts = [
+        ["Utterance", cell.ids[i]], ["True class", cell.labels[cell.label[i]]], ["Speaker", `${this.fact("speaker", i)} ${this.fact("gender", i)}`],
+        ["Sentence", this.fact("sentence", i)], ["Length", `${cell.seconds[i].toFixed(1)} s`],
+      ].filter(([, value]) => value.trim());
+      const list = make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+      const sound = cell.sound[cell.ids[i]];
+      this.player = sound ? make("audio", { controls: "", preload: "none", src: sound.audio, "aria-label": `Recording ${cell.ids[i]}` }) : null;
+      const heard = this.player ?? make("p", { class: "explorer-hint" }, "No sound here: the audio was not at hand when the book was built, or may not be passed on.");
+      this.details.replaceChildren(make("div", {}, list, heard), ...this.panels.map(panel => panel.tell(i, sound)));
+    }
+
+    play() {
+      if (this.player) this.player.paused ? this.player.play() : this.player.pause();
+    }
+  }
+
+  class Panel {
+    constructor(explorer, number) {
+      this.explorer = explorer;
+      this.choice = choice(number ? "Right map" : "Left map", [], slug => this.take(slug).then(() => explorer.choose(explorer.chosen)));
+      this.about = make("p", { class: "explorer-about" });
+      this.canvas = make("canvas", {
+        tabindex: "0", role: "application", "aria-roledescription": "map of utterances",
+        onpointermove: event => this.hover(event), onpointerleave: () => this.tip.hidden = true,
+        onclick: event => explorer.choose(this.nearest(event)), onkeydown: event => this.key(event),
+      });
+      this.tip = make("div", { class: "explorer-tip", hidden: "", "aria-hidden": "true" });
+      this.box = make("div", { class: "explorer-map" }, this.choice.box, this.about, make("div", { class: "explorer-frame" }, this.canvas, this.tip));
+      new ResizeObserver(() => this.system && this.draw()).observe(this.canvas);
+    }
+
+    offer(systems, number) {
+      const fresh = !systems.some(each => each.slug === this.choice.select.value);
+      fill(this.choice.select, systems.map(each => [each.slug, each.title]));
+      if (fresh) this.choice.select.value = systems[Math.min(number, systems.length - 1)].slug;
+      return this.take(this.choice.select.value);
+    }
+
+    async take(slug) {
+      const { explorer } = this, entry = explorer.cell.systems.find(each => each.slug === slug);
+      const data = await explorer.load(entry.file.replace(/\.js$/, ""));
+      this.title = entry.title;
+      this.system = decode(data, explorer.cell.ids.length);
+    }
+
+    predicted(i) {
+      const own = this.chances(i);
+      return own.indexOf(Math.max(...own));
+    }
+
+    chances(i) {
+      const count = this.explorer.cell.labels.length;
+      return Array.from(this.system.chances.subarray(i * count, (i + 1) * count));
+    }
+
+    // ---- drawing
+
+    at(i) {
+      const inner = this.size - 24;
+      return [12 + inner * this.system.x[i], 12 + inner * this.system.y[i]];
+    }
+
+    draw() {
+      const { explorer, system } = this, scale = window.devicePixelRatio || 1;
+      this.size = this.canvas.clientWidth;
+      if (!this.size) return;
+      this.canvas.width = this.canvas.height = Math.round(this.size * scale);
+      const pen = this.canvas.getContext("2d"), groups = explorer.groups(), shown = explorer.shown;
+      pen.setTransform(scale, 0, 0, scale, 0, 0);
+      pen.clearRect(0, 0, this.size, this.size);
+      const radius = shown.length > 1500 ? 2.2 : shown.length > 400 ? 3.2 : 4.5;
+      groups.forEach(([, colour], code) => {
+        pen.fillStyle = colour;
+        pen.globalAlpha = 0.82;
+        pen.beginPath();
+        for (const i of shown) if (explorer.groupOf(this, i) === code) trace(pen, MARKS[code % MARKS.length], ...this.at(i), radius);
+        pen.fill();
+      });
+      pen.globalAlpha = 1;
+      if (explorer.chosen >= 0) {
+        pen.strokeStyle = getComputedStyle(this.canvas).color;
+        pen.lineWidth = 2;
+        pen.beginPath();
+        pen.arc(...this.at(explorer.chosen), radius + 5, 0, 7);
+        pen.stroke();
+      }
+      const fold = String(explorer.fold), right = shown.filter(i => this.predicted(i) === explorer.cell.label[i]).length;
+      const trust = fold in system.trust ? `, trustworthiness ${system.trust[fold].toFixed(2)}` : "";
+      this.about.textContent = `UA of this fold ${system.ua[fold].toFixed(1)} %, ${right} of ${shown.length} right${trust}`;
+      this.canvas.setAttribute("aria-label", `${this.title}: map of ${shown.length} test utterances. Arrow keys move from point to point, space plays.`);
+    }
+
+    // ---- pointer and keyboard
+
+    nearest(event) {
+      const box = this.canvas.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top;
+      let best = -1, distance = REACH;
+      for (const i of this.explorer.shown) {
+        const [a, b] = this.at(i), far = Math.hypot(a - x, b - y);
+        if (far < distance) [best, distance] = [i, far];
+      }
+      return best;
+    }
+
+    hover(event) {
+      const i = this.nearest(event), { cell } = this.explorer;
+      this.tip.hidden = i < 0;
+      if (i < 0) return;
+      const [x, y] = this.at(i);
+      this.tip.textContent = `${cell.ids[i]}: ${cell.labels[cell.label[i]]}, heard as ${cell.labels[this.predicted(i)]}`;
+      this.tip.style.left = `${Math.min(x, this.size - 160)}px`;
+      this.tip.style.top = `${y + 14}px`;
+    }
+
+    key(event) {
+      const { explorer } = this;
+      if (event.key === " ") explorer.play();
+      else if (event.key === "Escape") explorer.choose(-1);
+      else if (event.key === "Home") explorer.choose(explorer.shown[0]);
+      else if (event.key in ARROWS) explorer.choose(this.towards(...ARROWS[event.key]));
+      else return;
+      event.preventDefault();
+    }
+
+    // the point that lies best in a direction: near, and not far off it
+    towards(dx, dy) {
+      const { chosen, shown } = this.explorer;
+      if (!shown.includes(chosen)) return shown[0];
+      const [x, y] = this.at(chosen);
+      let best = chosen, cost = Infinity;
+      for (const i of shown) {
+        const [a, b] = this.at(i), along = (a - x) * dx + (b - y) * dy, across = Math.abs((a - x) * dy) + Math.abs((b - y) * dx);
+        if (along > 0.5 && along + 2.5 * across < cost) [best, cost] = [i, along + 2.5 * across];
+      }
+      return best;
+    }
+
+    // ---- what this system says of an utterance
+
+    tell(i, sound) {
+      const { cell } = this.explorer, groups = cell.labels.map(label => COLOURS[label] ?? OTHERS[cell.labels.indexOf(label) % OTHERS.length]);
+      const chances = this.chances(i), said = this.predicted(i), right = said === cell.label[i];
+      const bars = make("ul", { class: "explorer-bars" }, ...cell.labels.map((label, code) => {
+        const share = Math.round(chances[code] / 2.55);
+        const bar = make("span", { class: "explorer-bar", style: `--share:${share}%;--colour:${groups[code]}` });
+        return make("li", {}, make("span", {}, label), bar, make("span", { class: "explorer-share" }, `${share} %`));
+      }));
+      const verdict = make("p", {}, make("strong", {}, this.title), ` heard ${cell.labels[said]}: ${right ? "right" : "wrong"}`);
+      return make("div", {}, verdict, bars, this.attention(i, sound));
+    }
+
+    // attention over time, above the log-Mel picture where there is one
+    attention(i, sound) {
+      const { steps, stepSeconds, attention } = this.system, heard = Math.min(this.explorer.cell.seconds[i], steps * stepSeconds);
+      const weights = Array.from(attention.subarray(i * steps, (i + 1) * steps)), top = Math.max(...weights, 1);
+      const inside = weights.filter((_, step) => step * stepSeconds < heard).reduce((sum, weight) => sum + weight, 0);
+      const all = weights.reduce((sum, weight) => sum + weight, 0) || 1, share = Math.round(100 * inside / all);
+      const wide = 300, width = wide / (heard / stepSeconds), svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+      svg.setAttribute("viewBox", `0 0 ${wide} 60`);
+      svg.setAttribute("preserveAspectRatio", "none");
+      svg.setAttribute("role", "img");
+      const peak = (weights.indexOf(top) + 0.5) * stepSeconds;
+      const words = `Attention of ${this.title} over the utterance, highest at ${peak.toFixed(1)} s`;
+      svg.setAttribute("aria-label", words);
+      weights.forEach((weight, step) => {
+        const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+        for (const [name, value] of Object.entries({ x: step * width, y: 60 - 58 * weight / top, width: Math.max(width - 1, 0.5), height: 58 * weight / top })) {
+          bar.setAttribute(name, value);
+        }
+        svg.append(bar);
+      });
+      const long = `width:${100 * this.explorer.cell.seconds[i] / heard}%;max-width:none`; // what was cut off lies outside
+      const picture = sound ? [make("img", { src: sound.image, style: long, alt: `Log-Mel energies of ${this.explorer.cell.ids[i]}: time to the right, 40 bands upwards`, loading: "lazy" })] : [];
+      const note = share < 99 ? `; ${100 - share} % of it lies on the padding behind the utterance` : "";
+      return make("figure", { class: "explorer-attention" }, svg, ...picture,
+        make("figcaption", {}, `Attention over ${heard.toFixed(1)} s in steps of ${stepSeconds} s${note}`));
+    }
+  }
+
+  function trace(pen, shape, x, y, r) {
+    if (shape === "circle") { pen.moveTo(x + r, y); pen.arc(x, y, r, 0, 7); }
+    else if (shape === "square") pen.rect(x - 0.88 * r, y - 0.88 * r, 1.76 * r, 1.76 * r);
+    else if (shape === "triangle") polygon(pen, [[x, y - 1.25 * r], [x + 1.15 * r, y + 0.8 * r], [x - 1.15 * r, y + 0.8 * r]]);
+    else if (shape === "diamond") polygon(pen, [[x, y - 1.3 * r], [x + 1.3 * r, y], [x, y + 1.3 * r], [x - 1.3 * r, y]]);
+    else { pen.rect(x - 1.2 * r, y - 0.4 * r, 2.4 * r, 0.8 * r); pen.rect(x - 0.4 * r, y - 1.2 * r, 0.8 * r, 2.4 * r); }
+  }
+
+  function polygon(pen, corners) {
+    corners.forEach(([x, y], index) => (index ? pen.lineTo(x, y) : pen.moveTo(x, y)));
+    pen.closePath();
+  }
+
+  function mark(code, colour) {
+    const canvas = make("canvas", { width: 24, height: 24, class: "explorer-mark", "aria-hidden": "true" }), pen = canvas.getContext("2d");
+    pen.fillStyle = colour;
+    pen.beginPath();
+    trace(pen, MARKS[code % MARKS.length], 12, 12, 8);
+    pen.fill();
+    return canvas;
+  }
+
+  for (const root of document.querySelectorAll(".sercore-explorer")) new Explorer(root);
+})();

@@ -1,0 +1,231 @@
+// Try your voice: the model in this browser, on a recording that goes nowhere.
+"use strict";
+
+(() => {
+  const FOLDER = "voice/";
+  const RATE = 16000, WINDOW = 400, HOP = 160, FFT = 512, EDGE = (FFT - HOP) / 2; // as in sercore.features
+  const COLOURS = { angry: "#d1495b", happy: "#e0a100", sad: "#3a7ca5", neutral: "#7d8597" };
+  const POINTS = 24; // at most so many in the curve over time
+  const LONGEST = 60; // seconds of a recording
+  const root = document.querySelector(".sercore-voice");
+  if (!root) return;
+  const loaded = (window.sercoreVoice = {});
+
+  function make(tag, attributes = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+      else element.setAttribute(name, value);
+    }
+    element.append(...children);
+    return element;
+  }
+
+  function shape(tag, attributes) {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    return element;
+  }
+
+  // ---- the model
+
+  function script(name) {
+    return new Promise((resolve, reject) => {
+      if (loaded[name]) return resolve();
+      const element = make("script", { src: `${FOLDER}${name}.js`, onload: resolve });
+      element.onerror = () => reject(new Error(`${FOLDER}${name}.js is not in this copy of the site: build the book once with a network`));
+      document.head.append(element);
+    });
+  }
+
+  async function unpack(text) {
+    const packed = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  }
+
+  let starting = null;
+  function start() {
+    return (starting ??= (async () => {
+      await Promise.all([script("model"), script("runtime")]);
+      const address = URL.createObjectURL(new Blob([loaded.runtime.module], { type: "text/javascript" }));
+      const ort = await import(address);
+      ort.env.wasm.numThreads = 1;
+      ort.env.wasm.wasmBinary = await unpack(loaded.runtime.wasm);
+      ort.env.logLevel = "error";
+      const session = await ort.InferenceSession.create(await unpack(loaded.model.onnx), { executionProviders: ["wasm"] });
+      return async samples => {
+        const out = await session.run({ samples: new ort.Tensor("float32", samples, [samples.length]) });
+        return { probabilities: Array.from(out.probabilities.data), attention: Array.from(out.attention.data) };
+      };
+    })());
+  }
+
+  // ---- from samples to windows, as sercore.predict does
+
+  const frameCount = samples => Math.ceil((samples + (WINDOW - HOP) / 2) / HOP);
+
+  function framed(samples) {
+    const padded = new Float32Array((frameCount(samples.length) - 1) * HOP + FFT);
+    padded.set(samples.subarray(0, padded.length - EDGE), EDGE);
+    return padded;
+  }
+
+  const piece = (padded, from, to) => padded.slice(from * HOP, (to - 1) * HOP + FFT);
+
+  async function predict(run, samples) {
+    const padded = framed(samples), frames = frameCount(samples.length), clip = loaded.model.frames, half = Math.floor(clip / 2), starts = [];
+    if (frames <= clip) starts.push(0);
+    else {
+      for (let from = 0; from < frames - clip; from += half) starts.push(from);
+      starts.push(frames - clip);
+    }
+    const windows = [];
+    for (const from of starts) windows.push(await run(piece(padded, from, Math.min(from + clip, frames))));
+    const mean = loaded.model.classes.map((_, code) => windows.reduce((sum, each) => sum + each.probabilities[code], 0) / windows.length);
+    return { mean, windows: windows.length, attention: windows.length === 1 ? windows[0].attention : null };
+  }
+
+  // ---- sound in
+
+  async function decode(data) {
+    const sound = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(data);
+    const samples = new Float32Array(sound.length);
+    for (let channel = 0; channel < sound.numberOfChannels; channel++) {
+      const own = sound.getChannelData(channel);
+      for (let i = 0; i < own.length; i++) samples[i] += own[i] / sound.numberOfChannels;
+    }
+    return samples;
+  }
+
+  let recorder = null;
+  async function record() {
+    if (recorder) return recorder.stop();
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
+    const parts = [];
+    recorder = new MediaRecorder(stream);
+    recorder.ondataavailable = event => parts.push(event.data);
+    recorder.onstop = () => {
+      stream.getTracks().forEach(track => track.stop());
+      const blob = new Blob(parts, { type: recorder.mimeType });
+      recorder = null;
+      recordButton.textContent = "Record";
+      hear(blob, "your recording");
+    };
+    recorder.start();
+    setTimeout(() => recorder?.state === "recording" && recorder.stop(), LONGEST * 1000);
+    recordButton.textContent = "Stop";
+    say("Recording. Speak for two to five seconds, then stop.");
+  }
+
+  // ---- the page
+
+  const status = make("p", { class: "voice-status", role: "status" });
+  const result = make("div", { class: "voice-result" });
+  const recordButton = make("button", { type: "button", onclick: () => record().catch(error => say(`No recording: ${error.message}`)) }, "Record");
+  const input = make("input", { type: "file", accept: "audio/*,.flac,.wav,.ogg,.mp3,.m4a,.opus", id: "voice-file", onchange: () => input.files[0] && hear(input.files[0], input.files[0].name) });
+  const samples = make("select", { id: "voice-sample", onchange: () => choose(samples.value) }, make("option", { value: "" }, "load the list …"));
+  const drop = make("div", { class: "voice-drop" },
+    make("div", {}, recordButton),
+    make("div", {}, make("label", { for: "voice-file" }, "or choose a file, or drop it here"), input),
+    make("div", {}, make("label", { for: "voice-sample" }, "or take a synthetic voice"), samples));
+  drop.addEventListener("dragover", event => { event.preventDefault(); drop.classList.add("over"); });
+  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+  drop.addEventListener("drop", event => {
+    event.preventDefault();
+    drop.classList.remove("over");
+    const [file] = event.dataTransfer.files;
+    if (file) hear(file, file.name);
+  });
+  samples.addEventListener("focus", list, { once: true });
+  samples.addEventListener("pointerdown", list, { once: true });
+  root.append(drop, status, result);
+
+  const say = text => { status.textContent = text; };
+
+  function list() {
+    return script("model").then(() => {
+      if (samples.options.length > 1) return;
+      samples.replaceChildren(make("option", { value: "" }, "choose …"), ...loaded.model.samples.map((each, i) => make("option", { value: i }, each.name)));
+    }).catch(error => say(error.message));
+  }
+
+  function choose(value) {
+    if (value === "") return;
+    const sample = loaded.model.samples[value], data = Uint8Array.from(atob(sample.audio), letter => letter.charCodeAt(0));
+    hear(new Blob([data]), `synthetic voice, ${sample.name}`);
+  }
+
+  let turn = 0;
+  async function hear(blob, name) {
+    const own = ++turn;
+    result.replaceChildren();
+    try {
+      say(`Loading the model (once) and listening to ${name} …`);
+      const data = await blob.arrayBuffer();
+      const sound = await decode(data.slice(0)).catch(() => { throw new Error(`${name} is no sound that this browser reads`); });
+      if (sound.length < RATE / 10) throw new Error(`${name} is too short: a tenth of a second at least`);
+      const heard = sound.subarray(0, LONGEST * RATE);
+      const run = await start(), began = performance.now();
+      const found = await predict(run, heard);
+      if (own !== turn) return;
+      const took = (performance.now() - began) / 1000;
+      const view = show(name, blob, heard, found);
+      say(`${name}: ${(heard.length / RATE).toFixed(1)} s, answered in ${took.toFixed(1)} s by this browser.`);
+      await follow(run, heard, view, () => own === turn);
+    } catch (error) {
+      if (own === turn) say(error.message);
+    }
+  }
+
+  function show(name, blob, heard, found) {
+    const { classes } = loaded.model, best = found.mean.indexOf(Math.max(...found.mean)), seconds = heard.length / RATE;
+    const shares = classes.map(() => make("span", { class: "voice-share" })), fills = classes.map(label => make("span", { class: "voice-bar", style: `--colour:${COLOURS[label] ?? "#6a5acd"}` }));
+    const bars = make("ul", { class: "voice-bars" }, ...classes.map((label, i) => make("li", {}, make("span", {}, label), fills[i], shares[i])));
+    const fill = values => values.forEach((value, i) => {
+      fills[i].style.setProperty("--share", `${100 * value}%`);
+      shares[i].textContent = `${(100 * value).toFixed(1)} %`;
+    });
+    fill(found.mean);
+    const player = make("audio", { controls: "", src: URL.createObjectURL(blob), "aria-label": name });
+    const chart = shape("svg", { viewBox: "0 0 600 180", role: "img", preserveAspectRatio: "none", class: "voice-chart" });
+    const head = shape("line", { x1: 0, x2: 0, y1: 0, y2: 180, class: "voice-head" });
+    chart.append(head);
+    const caption = make("figcaption", {}, "What the model would say of everything up to each moment (a whole clip's length at most).");
+    const whole = found.windows > 1 ? ` (mean of ${found.windows} windows)` : "";
+    result.replaceChildren(
+      make("p", { class: "voice-answer" }, "Heard as ", make("strong", {}, classes[best]), whole),
+      bars, player, make("figure", {}, chart, caption));
+    result.dataset.probabilities = JSON.stringify(found.mean); // for tests, at full precision
+    return { chart, head, player, fill, whole: found.mean, seconds, classes };
+  }
+
+  // the curve over time: drawn as it is computed, followed as the clip plays
+  async function follow(run, heard, view, current) {
+    const padded = framed(heard), frames = frameCount(heard.length), clip = loaded.model.frames;
+    const step = Math.max(25, Math.ceil(frames / POINTS)), ends = [];
+    for (let end = Math.min(step, frames); end < frames; end += step) ends.push(end);
+    ends.push(frames);
+    const times = [], rows = [];
+    const lines = view.classes.map(label => shape("polyline", { fill: "none", stroke: COLOURS[label] ?? "#6a5acd", "stroke-width": 3, "vector-effect": "non-scaling-stroke" }));
+    view.chart.append(...lines);
+    const at = () => rows.findLast((_, i) => times[i] <= view.player.currentTime + 0.01) ?? rows[0];
+    view.player.addEventListener("timeupdate", () => {
+      const x = 600 * view.player.currentTime / view.seconds;
+      view.head.setAttribute("x1", x);
+      view.head.setAttribute("x2", x);
+      const ended = view.player.ended || view.player.currentTime === 0;
+      view.fill(ended || !rows.length ? view.whole : at());
+    });
+    for (const end of ends) {
+      await new Promise(resolve => setTimeout(resolve)); // let the page breathe
+      if (!current()) return;
+      rows.push((await run(piece(padded, Math.max(0, end - clip), end))).probabilities);
+      times.push(Math.min(end * HOP / RATE, view.seconds));
+      lines.forEach((line, code) => line.setAttribute("points", rows.map((row, i) => `${600 * times[i] / view.seconds},${176 - 172 * row[code]}`).join(" ")));
+    }
+    const last = rows.at(-1), order = view.classes.map((_, i) => i).sort((a, b) => last[b] - last[a]);
+    view.chart.setAttribute("aria-label", `Probabilities over time; at the end ${order.map(i => `${view.classes[i]} ${Math.round(100 * last[i])} percent`).join(", ")}`);
+    result.dataset.done = "true";
+  }
+})();
