@@ -38,7 +38,7 @@ def write(folder: Path, published: str | Path | None = None) -> list[Path]:
     """Write the data of every published corpus and protocol that has maps into `folder`; the files."""
     folder.mkdir(parents=True, exist_ok=True)
     cells, files = [], []
-    for corpus, protocol in results.published(published):
+    for corpus, protocol in sorted(results.published(published), key=lambda pair: (pair[0], pair[1] != "speaker")):
         maps = results.maps(corpus, protocol, published)
         slugs = [slug for slug in measured_systems(corpus, protocol, published) if slug in set(maps["system"])]
         if not slugs:
@@ -55,8 +55,8 @@ def write(folder: Path, published: str | Path | None = None) -> list[Path]:
         files.append(_script(folder / f"{name}.js", name, cell))
         for slug in slugs:
             own = runs.query("corpus == @corpus and protocol == @protocol and system == @slug and seed == @results.FEATURE_SEED")
-            parts = (frame[frame["system"] == slug] for frame in (maps, predictions, deep))
-            system = _system(cell, *parts, own.set_index("fold")["ua"])
+            places, chances, attention = (frame[frame["system"] == slug] for frame in (maps, predictions, deep))
+            system = _system(cell, places, chances, attention, own.set_index("fold")["ua"])
             files.append(_script(folder / f"{name}-{slug}.js", f"{name}-{slug}", system))
         cells.append({"name": name, "title": f"{corpus_title(corpus)}, protocol {protocol}"})
     files.append(_script(folder / "index.js", "index", cells))
@@ -65,7 +65,8 @@ def write(folder: Path, published: str | Path | None = None) -> list[Path]:
 
 def html(data: dict[str, Any] | None = None) -> str:
     """The component: over the published data, or over the `inline` data of one run."""
-    source = "" if data is None else f'<script type="application/json">{json.dumps(data).replace("</", "<\\/")}</script>'
+    text = json.dumps(data).replace("</", r"<\/")  # nothing in it may end the script
+    source = "" if data is None else f'<script type="application/json">{text}</script>'
     return (
         f'<link rel="stylesheet" href="{FOLDER}/explorer.css">'
         f'<div class="sercore-explorer">{source}<noscript>The explorer needs JavaScript.</noscript></div>'
@@ -73,7 +74,9 @@ def html(data: dict[str, Any] | None = None) -> str:
     )
 
 
-def inline(test: dict[str, np.ndarray], facts: dict[str, Any], utterances: pd.DataFrame, coordinates: np.ndarray) -> dict[str, Any]:
+def inline(
+    test: dict[str, np.ndarray], facts: dict[str, Any], utterances: pd.DataFrame, coordinates: np.ndarray
+) -> dict[str, Any]:
     """One run's test utterances with sound and log-Mel pictures in the text itself: what `html` takes.
 
     `test` and `facts` are those of its record, `utterances` the corpus's table with paths, `coordinates` (utterances, 2).
@@ -82,7 +85,10 @@ def inline(test: dict[str, np.ndarray], facts: dict[str, Any], utterances: pd.Da
     own = utterances.set_index("id").loc[order].reset_index()
     cell = _cell(own, [facts["fold"]] * len(own), facts["corpus"], facts["protocol"])
     sounds = [_sound(path) for path in own["path"]]
-    cell["sound"] = {name: {"audio": _uri("audio/mpeg", a), "image": _uri("image/png", i)} for name, (a, i) in zip(cell["ids"], sounds, strict=True)}
+    cell["sound"] = {
+        name: {"audio": _uri("audio/mpeg", a), "image": _uri("image/png", i)}
+        for name, (a, i) in zip(cell["ids"], sounds, strict=True)
+    }
     cell["systems"] = [{"slug": facts["system"], "title": title(facts["system"]), "file": "system"}]
     names = {"utterance": order, "fold": facts["fold"]}
     maps = pd.DataFrame({**names, "x": coordinates[:, 0], "y": coordinates[:, 1], "trustworthiness": np.nan})
@@ -114,16 +120,18 @@ def _coded(values: pd.Series) -> dict[str, list]:
     return {"names": names.tolist(), "codes": codes.tolist()}
 
 
-def _system(cell: dict[str, Any], maps: pd.DataFrame, predictions: pd.DataFrame, deep: pd.DataFrame, ua: pd.Series) -> dict[str, Any]:
+def _system(
+    cell: dict[str, Any], maps: pd.DataFrame, predictions: pd.DataFrame, deep: pd.DataFrame, ua: pd.Series
+) -> dict[str, Any]:
     """What one system says, in the order of the cell's utterances."""
     order = cell["ids"]
     maps, predictions, deep = (frame.set_index("utterance").loc[order] for frame in (maps, predictions, deep))
     points = maps[["x", "y"]].to_numpy(dtype=float)
     places = np.zeros_like(points)
-    for fold in maps["fold"].unique():  # each fold fills its square, and keeps its proportions
+    for fold in maps["fold"].unique():  # each fold fills its square: distances mean little anyway
         rows = (maps["fold"] == fold).to_numpy()
         low, high = points[rows].min(0), points[rows].max(0)
-        places[rows] = 0.5 + (points[rows] - (low + high) / 2) / max((high - low).max(), 1e-9)
+        places[rows] = (points[rows] - low) / np.maximum(high - low, 1e-9)
     chances = predictions[[f"p_{label}" for label in cell["labels"]]].to_numpy()
     attention = np.stack(deep["attention"].tolist())
     trust = maps.groupby("fold")["trustworthiness"].first()

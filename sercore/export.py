@@ -23,8 +23,13 @@ from .model import SERModel
 class FromWaveform(nn.Module):
     """A model behind its own log-Mel front end: samples -> class probabilities and attention.
 
-    What it takes is `features.framed`. The spectrum is a convolution with the windowed cosines and sines of its frequencies, which every runtime has.
+    What it takes is `features.framed`. The spectrum is a convolution with the windowed cosines and sines of its
+    frequencies, which every runtime has.
     """
+
+    waves: Tensor  # (2 bins, 1, FFT)
+    filters: Tensor  # (bins, mels)
+    silence: Tensor  # (frames, mels)
 
     def __init__(self, model: SERModel) -> None:
         super().__init__()
@@ -34,8 +39,8 @@ class FromWaveform(nn.Module):
         angle = 2 * torch.pi * torch.arange(bins, dtype=torch.float64)[:, None] * torch.arange(FFT, dtype=torch.float64) / FFT
         waves = torch.cat([angle.cos(), angle.sin()]) * window
         filters = torchaudio_shim.load().functional.melscale_fbanks(bins, 0.0, SAMPLE_RATE / 2, MELS, SAMPLE_RATE)
-        self.register_buffer("waves", waves.float()[:, None])  # (2 bins, 1, FFT)
-        self.register_buffer("filters", filters)  # (bins, mels)
+        self.register_buffer("waves", waves.float()[:, None])
+        self.register_buffer("filters", filters)
         self.register_buffer("silence", torch.full((self.frames, MELS), PADDING))
 
     def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,6 +81,7 @@ def export(path: str | os.PathLike[str], model: str | Path | None = None) -> Pat
             dynamo=True,
             verbose=False,
         )
+    assert program is not None
     proto = program.model_proto
     about = {"classes": list(classes), "clip_seconds": network.config.clip_seconds, "origin": origin}
     onnx.helper.set_model_props(proto, {"sercore": json.dumps(about)})

@@ -246,9 +246,11 @@ def model_sentence(origin: dict, runs: pd.DataFrame, classes: Sequence[str]) -> 
     if run.empty:
         return f"{text}, whose record is not published here."
     found = run.iloc[0]
+    same = runs[(runs[["corpus", "protocol", "system"]] == found[["corpus", "protocol", "system"]]).all(axis=1)]
     return (
-        f"{text}: {title(found['system'])}, trained on {corpus_title(found['corpus'])}. On the speakers that it had not heard its "
-        f"UA was **{100 * found['ua']:.0f} %** (chance is {100 / len(classes):.0f} %), and other folds of the same system did better or worse."
+        f"{text}: {title(found['system'])}, trained on {corpus_title(found['corpus'])}. On the speakers that it had not heard "
+        f"its UA was **{100 * found['ua']:.0f} %**, chance is {100 / len(classes):.0f} %; over the folds of the same system "
+        f"it was {100 * same['ua'].min():.0f} to {100 * same['ua'].max():.0f} %."
     )
 
 

@@ -78,14 +78,14 @@ NEIGHBOURS = 15
 
 
 def project(
-    features: ArrayLike, seed: int = 0, neighbours: int = NEIGHBOURS, min_dist: float = 0.1, start: NDArray | None = None
+    features: ArrayLike, seed: int = 0, neighbours: int = NEIGHBOURS, min_dist: float = 0.8, start: NDArray | None = None
 ) -> tuple[NDArray[np.float64], float]:
     """UMAP onto the plane: coordinates (utterances, 2), and the projection's trustworthiness from 0 to 1.
 
     `features` (utterances, features); cosine distance, one thread and a fixed `seed`, so that a machine
-    repeats its picture. Trustworthiness counts the same number of neighbours. `start` (utterances, 2) is where the layout
-    begins, by default UMAP's spectral one: pictures of the same utterances that begin alike can be compared by eye. Raises
-    SercoreError for too few utterances.
+    repeats its picture. Trustworthiness counts the same number of neighbours. `start` (utterances, 2), another map of the
+    same utterances, is where the layout begins and what it is turned towards, so that the two can be compared by eye. A wide
+    `min_dist` keeps neighbours of small folds better than UMAP's own 0.1. Raises SercoreError for too few utterances.
     """
     array = _finite(features)
     if not enough(len(array), neighbours):
@@ -96,7 +96,16 @@ def project(
     init = "spectral" if start is None else np.asarray(start, dtype=np.float32)
     mapper = _umap().UMAP(n_neighbors=neighbours, min_dist=min_dist, metric="cosine", init=init, random_state=seed, n_jobs=1)
     coordinates = np.asarray(mapper.fit_transform(unit), dtype=np.float64)
+    if start is not None:
+        coordinates = turned(coordinates, np.asarray(start, dtype=np.float64))
     return coordinates, float(trustworthiness(unit, coordinates, n_neighbors=neighbours, metric="cosine"))
+
+
+def turned(points: NDArray[np.float64], towards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`points` (utterances, 2) turned and mirrored, not stretched, to lie as near to `towards` as they can (Procrustes)."""
+    centre = points.mean(0)
+    left, _, right = np.linalg.svd((points - centre).T @ (towards - towards.mean(0)))
+    return (points - centre) @ left @ right + centre
 
 
 def enough(utterances: int, neighbours: int = NEIGHBOURS) -> bool:

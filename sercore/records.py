@@ -4,7 +4,7 @@
 | --- | --- |
 | `run.json` | names, configuration, checksums of data and split, what chose the epoch, measures, time, commit, machine |
 | `history.csv` | one row an epoch |
-| `test.npz` | `utterance`, `speaker`, `label` (text), `probabilities` (utterances, classes) float32, `features` and `attention` (utterances, steps) float16 |
+| `test.npz` | `utterance`, `speaker`, `label` (text), `probabilities` float32, `features` and `attention` float16 |
 | `model.pt` | the weights, with configuration and classes: all that `sercore predict` needs |
 """
 

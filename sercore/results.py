@@ -71,7 +71,9 @@ def publish(runs: str | Path | None = None, results: str | Path | None = None, d
             old = _read(target / "features" / file)
             features = _merge(old, pd.concat(deep, ignore_index=True), ["run", "utterance"])
             _write(target / "features" / file, features)
-            maps = _maps(features.merge(table[["run", *NAME]], on="run"), _unchanged(old, features), _read(target / "maps" / file))
+            maps = _maps(
+                features.merge(table[["run", *NAME]], on="run"), _unchanged(old, features), _read(target / "maps" / file)
+            )
             if len(maps):
                 _write(target / "maps" / file, maps)
     history = _merge(_read(target / "history.parquet"), pd.concat(histories, ignore_index=True), ["run", "epoch"])

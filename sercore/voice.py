@@ -38,7 +38,7 @@ def write(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for path, (mark, make) in makers.items():
         head = f"// {mark}\n"
-        if not path.exists() or not path.open(encoding="utf-8").readline() == head:
+        if not path.exists() or path.open(encoding="utf-8").readline() != head:
             path.write_text(f"{head}sercoreVoice.{path.stem} = {json.dumps(make())};\n", encoding="utf-8")
     return list(makers)
 

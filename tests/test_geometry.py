@@ -83,3 +83,11 @@ def test_a_projection_is_repeatable_and_says_how_far_to_trust_it():
 def test_too_few_utterances_cannot_be_projected():
     with pytest.raises(SercoreError, match="15 neighbours need more than 30 utterances, found 30"):
         geometry.project(np.ones((30, 4)))
+
+
+def test_a_map_is_turned_towards_another_without_being_stretched():
+    random = np.random.default_rng(2)
+    points = random.normal(size=(40, 2)) * (3, 1)
+    mirrored = points @ np.array([[0.6, 0.8], [0.8, -0.6]]) + 5  # orthogonal, and it mirrors
+    back = geometry.turned(mirrored, points)
+    np.testing.assert_allclose(back - back.mean(0), points - points.mean(0), atol=1e-9)

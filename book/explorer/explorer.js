@@ -205,7 +205,7 @@
   class Panel {
     constructor(explorer, number) {
       this.explorer = explorer;
-      this.choice = choice(number ? "Right map" : "Left map", [], slug => this.take(slug).then(() => explorer.choose(explorer.chosen)));
+      this.choice = choice(["Left map", "Right map"][number], [], slug => this.take(slug).then(() => explorer.choose(explorer.chosen)));
       this.about = make("p", { class: "explorer-about" });
       this.canvas = make("canvas", {
         tabindex: "0", role: "application", "aria-roledescription": "map of utterances",
@@ -358,7 +358,7 @@
         svg.append(bar);
       });
       const long = `width:${100 * this.explorer.cell.seconds[i] / heard}%;max-width:none`; // what was cut off lies outside
-      const picture = sound ? [make("img", { src: sound.image, style: long, alt: `Log-Mel energies of ${this.explorer.cell.ids[i]}: time to the right, 40 bands upwards`, loading: "lazy" })] : [];
+      const picture = sound ? [make("img", { src: sound.image, class: "dark-light", style: long, alt: `Log-Mel energies of ${this.explorer.cell.ids[i]}: time to the right, 40 bands upwards`, loading: "lazy" })] : [];
       const note = share < 99 ? `; ${100 - share} % of it lies on the padding behind the utterance` : "";
       return make("figure", { class: "explorer-attention" }, svg, ...picture,
         make("figcaption", {}, `Attention over ${heard.toFixed(1)} s in steps of ${stepSeconds} s${note}`));

@@ -191,11 +191,12 @@
     const chart = shape("svg", { viewBox: "0 0 600 180", role: "img", preserveAspectRatio: "none", class: "voice-chart" });
     const head = shape("line", { x1: 0, x2: 0, y1: 0, y2: 180, class: "voice-head" });
     chart.append(head);
-    const caption = make("figcaption", {}, "What the model would say of everything up to each moment (a whole clip's length at most).");
+    const frame = make("div", { class: "voice-axes" }, make("span", { "aria-hidden": "true" }, "100 %"), chart, make("span", { "aria-hidden": "true" }, `${seconds.toFixed(1)} s`));
+    const caption = make("figcaption", {}, "What the model would say of everything up to each moment, at most a clip's length back.");
     const whole = found.windows > 1 ? ` (mean of ${found.windows} windows)` : "";
     result.replaceChildren(
       make("p", { class: "voice-answer" }, "Heard as ", make("strong", {}, classes[best]), whole),
-      bars, player, make("figure", {}, chart, caption));
+      bars, player, make("figure", {}, frame, caption));
     result.dataset.probabilities = JSON.stringify(found.mean); // for tests, at full precision
     return { chart, head, player, fill, whole: found.mean, seconds, classes };
   }

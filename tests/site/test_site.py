@@ -110,7 +110,11 @@ def test_size(name):
 def test_the_first_page_is_light(visit):
     opened = visit("intro")
     opened.settled()
-    files = {Path(unquote(url.removeprefix("file://").partition("?")[0].partition("#")[0])) for url in opened.requests if url.startswith("file:")}
+    files = {
+        Path(unquote(url.removeprefix("file://").partition("?")[0].partition("#")[0]))
+        for url in opened.requests
+        if url.startswith("file:")
+    }
     heavy = {path.name: path.stat().st_size for path in files if path.suffix not in (".png", ".svg", ".woff2")}
     assert sum(heavy.values()) < 500_000, heavy
 
@@ -199,7 +203,9 @@ def test_a_synthetic_voice_of_the_live_page_is_heard(visit):
     page.locator(".explorer-map canvas").focus()
     page.keyboard.press("Home")
     player = page.locator(".explorer-details audio")
-    player.evaluate("player => new Promise((done, fail) => { player.oncanplaythrough = done; player.onerror = fail; player.load(); })")
+    player.evaluate(
+        "player => new Promise((done, fail) => { player.oncanplaythrough = done; player.onerror = fail; player.load(); })"
+    )
     assert player.evaluate("player => player.duration") > 0.3
     picture = page.locator(".explorer-details img")
     assert picture.evaluate("image => image.decode().then(() => image.naturalHeight)") == 40
