@@ -169,14 +169,18 @@ def _bring_sound(folder: Path, corpus: str, ids: Iterable[str]) -> dict[str, dic
 
 def _sound(path: str) -> tuple[bytes, bytes]:
     """(MP3, PNG of the log-Mel energies, high bands on top) of an audio file."""
-    import matplotlib.pyplot as plt
+    import matplotlib
     import soundfile
+    from PIL import Image
 
     waveform = audio.read(path)
     sound, picture = io.BytesIO(), io.BytesIO()
-    soundfile.write(sound, waveform, audio.SAMPLE_RATE, format="MP3")
+    soundfile.write(sound, waveform, audio.SAMPLE_RATE, format="MP3", compression_level=0.9)
     mels = log_mel(waveform).T[::-1]
-    plt.imsave(picture, mels, cmap="magma", vmin=np.percentile(mels, 5), vmax=np.percentile(mels, 99.5))
+    low, high = np.percentile(mels, (5, 99.5))
+    image = Image.fromarray((np.clip((mels - low) / max(high - low, 1e-6), 0, 1) * 63).astype(np.uint8), "P")
+    image.putpalette((matplotlib.colormaps["magma"](np.linspace(0, 1, 64))[:, :3] * 255).astype(np.uint8).tobytes())
+    image.save(picture, "PNG", optimize=True)
     return sound.getvalue(), picture.getvalue()
 
 

@@ -41,7 +41,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", docstring_to_rst)
     app.connect("doctree-resolved", explain_terms)
     app.connect("html-page-context", mend_for_screen_readers, priority=900)  # after the theme's own
+    app.connect("html-page-context", leave_mathjax_out, priority=900)
     app.connect("build-finished", bring_mathjax, priority=600)
+    app.connect("build-finished", thin_out_icons, priority=700)
     app.connect("build-finished", bring_explorer, priority=600)
     app.connect("build-finished", bring_voice, priority=600)
     app.connect("build-finished", refuse_warnings, priority=900)
@@ -144,12 +146,36 @@ def mathjax_script() -> Path | None:
     return None
 
 
+def leave_mathjax_out(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """MathJax, two megabytes, stays where there are formulas; Jupyter Book asks for it everywhere."""
+    if not app.env.domains["math"].data["has_equations"].get(page):
+        context["script_files"] = [file for file in context["script_files"] if not str(file.filename).endswith(MATHJAX)]
+
+
 def bring_mathjax(app: Sphinx, exception: Exception | None) -> None:
     script = mathjax_script()
     if exception is None and app.builder.format == "html" and script is not None:
         target = Path(app.outdir) / "_static" / MATHJAX
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(script, target)
+
+
+# ---- the theme's icons
+
+ICONS = "_static/scripts/fontawesome.js"
+_ICON = re.compile(r'(?:"([a-z0-9-]+)"|([a-z0-9]+)):\[\d+,\d+,\[[^\]]*\],"[0-9a-f]+",(?:"(?:[^"\\]|\\.)*"|\[[^\]]*\])\],?')
+
+
+def thin_out_icons(app: Sphinx, exception: Exception | None) -> None:
+    """Keep of the theme's two thousand icons, 1.5 MB on every page, those that some page or script names."""
+    if exception is not None or app.builder.format != "html":
+        return
+    site, icons = Path(app.outdir), Path(app.outdir) / ICONS
+    if icons.exists():
+        named = {*site.glob("*.html"), *(site / "_static").glob("*.js"), *icons.parent.glob("*.js")} - {icons}
+        used = {name for path in named for name in re.findall(r"\bfa-([a-z0-9-]+)", path.read_text(encoding="utf-8"))}
+        text = icons.read_text(encoding="utf-8")
+        icons.write_text(_ICON.sub(lambda found: found[0] if (found[1] or found[2]) in used else "", text), encoding="utf-8")
 
 
 # ---- the explorer's data

@@ -57,10 +57,11 @@
     return element;
   }
 
+  let choices = 0;
   function choice(label, options, onchange) {
-    const select = make("select", { onchange: () => onchange(select.value) });
+    const id = `explorer-choice-${++choices}`, select = make("select", { id, onchange: () => onchange(select.value) });
     fill(select, options);
-    return { select, box: make("label", { class: "explorer-choice" }, make("span", {}, label), select) };
+    return { select, box: make("div", { class: "explorer-choice" }, make("label", { for: id }, label), select) };
   }
 
   function fill(select, options) {
