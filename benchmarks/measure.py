@@ -74,13 +74,18 @@ def _work(pipe: Any, build: Build, arguments: tuple) -> None:
         pipe.send(("seconds", time.perf_counter() - started))
 
 
-def compare(builds: dict[str, tuple[Build, tuple]], chosen: argparse.Namespace, times: int = 1) -> dict[str, float]:
+def compare(
+    builds: dict[str, tuple[Build, tuple]], chosen: argparse.Namespace, times: int = 1, together: bool = True
+) -> dict[str, float]:
     """Median seconds of a call of each candidate over --rounds in turn; those that are not installed are left out.
 
-    The smoke test calls each once, here.
+    Where the memory does not hold them all (`together` False) one after the other is measured, all its rounds at once. The
+    smoke test calls each once, here.
     """
     if chosen.smoke:
         return dict(_once(builds))
+    if not together:
+        return {name: seconds for each in builds.items() for name, seconds in compare(dict([each]), chosen, times).items()}
     seconds: dict[str, list[float]] = {}
     with contextlib.ExitStack() as stack:
         candidates = {}

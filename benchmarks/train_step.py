@@ -21,6 +21,9 @@ OURS, TORCH, COMPILED, KERAS = (
     {"float32": f"{name} float32", "bfloat16": f"{name} bfloat16"} for name in ("ours", "torch", "torch.compile", "keras")
 )
 
+TOGETHER = 32
+"""Above this batch the candidates' activations do not fit into 24 GB at once."""
+
 EVALUATION = "ours bfloat16, evaluation"
 
 
@@ -207,7 +210,7 @@ def main() -> None:
         else:
             print("torch.compile: no C++ compiler", file=sys.stderr)
         builds[EVALUATION] = evaluation, (batch, frames, "bfloat16")
-        seconds = measure.compare(builds, chosen)
+        seconds = measure.compare(builds, chosen, together=batch <= TOGETHER)
         forward = seconds.pop(EVALUATION) / batch * 1e3
         peaks = {dtype: measure.gemm_gflops(seconds.pop(f"GEMM {dtype}")) for dtype in ("bfloat16", "float32")}
         ms = {name: taken / batch * 1e3 for name, taken in sorted(seconds.items(), key=lambda item: item[1])}

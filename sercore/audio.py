@@ -1,9 +1,9 @@
 """Audio files in, one channel of 16 kHz samples out.
 
-Every format that libsndfile reads will do (WAV of any width, FLAC, Ogg, MP3, AIFF, ...). Stereo is averaged,
-other sampling rates are resampled by soxr at its very high quality. What cannot be trusted (cut short, empty,
-not audio) is refused by name: a half-read utterance would train a model without anybody's notice. (Ogg alone does not tell how
-long it should be: an Ogg file that was cut short is read as far as it goes.)
+Every format that libsndfile reads will do (WAV of any width, FLAC, Ogg, MP3, AIFF, ...). Stereo is averaged, other
+sampling rates are resampled by soxr at its high quality, finer than the 16 bits of the files. What cannot be trusted (cut
+short, empty, not audio) is refused by name: a half-read utterance would train a model without anybody's notice. (Ogg alone
+does not tell how long it should be: an Ogg file that was cut short is read as far as it goes.)
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
     Raises `SercoreError`, naming the file, where it is missing, empty, not audio, truncated, or not finite.
     """
     samples, rate = read_channels(path)
-    mono = samples.mean(axis=1, dtype=np.float32)
+    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
     if rate != SAMPLE_RATE:
         import soxr
 
-        mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="VHQ")
-    return np.clip(mono, -1.0, 1.0)
+        mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
+    return np.clip(mono, -1.0, 1.0, out=mono)
 
 
 def read_channels(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
@@ -73,11 +73,12 @@ def read_channels(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
         if len(samples) < file.frames:
             raise SercoreError(f"{path}: truncated, {len(samples)} of {file.frames} samples can be read")
         rate = file.samplerate
-    if not np.isfinite(samples).all():
+    peak = max(samples.max(), -samples.min())  # not finite where a sample is not
+    if not np.isfinite(peak):
         raise SercoreError(f"{path}: holds samples that are not finite numbers")
     # a float file may overshoot full scale by a few decibels; far beyond it are integers that nobody scaled
-    if np.abs(samples).max() > 10:
-        raise SercoreError(f"{path}: float samples reach {np.abs(samples).max():.0f}; scale them to [-1, 1]")
+    if peak > 10:
+        raise SercoreError(f"{path}: float samples reach {peak:.0f}; scale them to [-1, 1]")
     return samples, rate
 
 

@@ -224,10 +224,12 @@ def _papermill(chapter: Chapter, cwd: Path) -> NotebookNode:
 
 def _titled(chapter: Chapter) -> NotebookNode:
     """The source with the chapter's own title: Sphinx takes headings from the source, not from what cells show."""
+    from . import titles
+
     notebook = _read(chapter.source)
     for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = cell.source.replace("{title}", chapter.title)
+        if cell.cell_type == "markdown" and "{title}" in cell.source:
+            cell.source = cell.source.replace("{title}", chapter.title or titles.of(chapter.name))
     return notebook
 
 

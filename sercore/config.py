@@ -19,7 +19,7 @@ CHOICES = {
     "toolkit": ("keras", "pytorch"),
     "normalisation": ("corpus", "utterance"),
     "precision": ("float32", "bfloat16"),
-    "engine": ("auto", "plain", "fused"),
+    "engine": ("auto", "plain", "fused", "compiled"),
 }
 
 
@@ -53,7 +53,7 @@ class Config:
     max_epochs: int = 100
     patience: int = 10  # epochs without a better validation accuracy
     precision: str = "float32"  # of the convolutions; statistics, BLSTM, loss and weights stay float32
-    engine: str = "auto"  # what computes the CNN in training: "plain" PyTorch, or "fused" passes, chosen by default on a CPU
+    engine: str = "auto"  # of the CNN: "plain" PyTorch, "fused" passes (default on a CPU), "compiled" (default on a GPU)
 
     def __post_init__(self) -> None:
         wrong = [

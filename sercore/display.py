@@ -34,8 +34,11 @@ LONG = 40
 """Letters from which a text makes its column a wide one."""
 
 MAKE_AGAIN = "Make again"
+NOTEBOOK = "sercore:notebook"
+"""The address of the page's own executed notebook; the book's extension knows which that is."""
 
 _NUMBER = re.compile(r"([+\-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)(?!.*[^\W\d_]{2})")  # and no word after it
+_SIGNED = re.compile(r"([+-][\d.]+) \[([+-][\d.]+), ([+-][\d.]+)\]")
 _HEADING = re.compile(r"^ {0,3}(#{1,6}(\s|$)|[^\s>|:].*\n {0,3}(=+|-+) *$)", re.MULTILINE)
 _FENCE = re.compile(r"^ {0,3}(```|~~~).*?^ {0,3}\1", re.MULTILINE | re.DOTALL)
 
@@ -71,7 +74,8 @@ def table_html(frame: pd.DataFrame, name: str, caption: str, digits: int = 1, fo
 
     The index is not shown; the first column heads the rows. Columns of two levels become two header rows. `digits` are
     those of floats, `formats` has another format (as in ".3f") for a column. The CSV holds the full values. A column is
-    numeric where every value is a number or a text that begins with one ("71.2 [66.0, 75.8]").
+    numeric where every value is a number or a text that begins with one ("71.2 [66.0, 75.8]"); signed values with an
+    interval have it drawn under them, all of a column to one scale with zero in the middle.
     """
     _check_name(name)
     _check_said(caption, f"table {name}", "caption")
@@ -220,13 +224,29 @@ def _column(values: pd.Series, digits: int, form: str | None, tag: str) -> list[
     shown = [None if _empty(value) else value for value in values]
     numeric = None not in [_number(value) for value in shown if value is not None]
     kind = "number" if numeric else "long" if max(len(str(value)) for value in shown) > LONG else ""
+    reach = max((abs(end) for value in shown for end in _interval(value) or ()), default=0.0)
     cells = []
     for value in shown:
         attributes = (' scope="row"' if tag == "th" else "") + (f' class="{kind}"' if kind else "")
         if numeric and value is not None:
             attributes += f' data-value="{_number(value)!r}"'
-        cells.append(f"<{tag}{attributes}>{_cell(value, digits, form)}</{tag}>")
+        cells.append(f"<{tag}{attributes}>{_cell(value, digits, form)}{_bar(value, reach)}</{tag}>")
     return cells
+
+
+def _interval(value: Any) -> tuple[float, float, float] | None:
+    """(value, low, high) of a signed text such as "+1.2 [−0.4, +2.9]"."""
+    match = _SIGNED.fullmatch(value.replace("−", "-")) if isinstance(value, str) else None
+    return (float(match[1]), float(match[2]), float(match[3])) if match else None
+
+
+def _bar(value: Any, reach: float) -> str:
+    """A signed interval as a small bar from `-reach` to `reach`, its value a dot."""
+    found = _interval(value)
+    if found is None or reach == 0:
+        return ""
+    at, low, high = (f"{50 + 50 * end / reach:.1f}%" for end in found)
+    return f'<span class="sercore-bar" aria-hidden="true" style="--at:{at};--low:{low};--high:{high}"></span>'
 
 
 def _cell(value: Any, digits: int, form: str | None) -> str:
@@ -279,6 +299,7 @@ def _details(summary: str, facts: Mapping[str, Iterable[str]]) -> str:
         return f"<dd><code>{escape(value)}</code></dd>" if term == MAKE_AGAIN else f"<dd>{escape(value)}</dd>"
 
     items = "".join(f"<dt>{term}</dt>" + "".join(item(term, value) for value in values) for term, values in facts.items())
+    items += f'<dt>Notebook</dt><dd><a href="{NOTEBOOK}" download>as it was executed for this page</a></dd>'
     return f'<details class="sercore-provenance"><summary>{escape(summary)}</summary><dl>{items}</dl></details>'
 
 

@@ -22,7 +22,7 @@ import pandas as pd
 from . import audio, corpora, results
 from .errors import SercoreError
 from .features import log_mel
-from .model import POOLED
+from .model import STEP_SECONDS
 from .tables import corpus_title, label_order, measured_systems, title
 
 FOLDER = "explorer"
@@ -30,8 +30,6 @@ FOLDER = "explorer"
 
 SOUND = "SERCORE_EXPLORER_SOUND"
 """Names of corpora, with commas, whose audio goes into a site that is built here, though they may not be published."""
-
-STEP_SECONDS = 2**POOLED / 100
 
 
 def write(folder: Path, published: str | Path | None = None) -> list[Path]:

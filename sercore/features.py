@@ -64,12 +64,12 @@ def clip_frames(clip_seconds: float) -> int:
 
 
 @functools.cache
-def _spectrogram() -> Callable[[Tensor], Tensor]:
+def _window_and_filters() -> tuple[Tensor, Tensor]:
+    """Hann window (WINDOW,) and Mel filters (mels, FFT / 2 + 1), triangles between 0 and 8 kHz on the HTK scale."""
     from . import torchaudio_shim
 
-    return torchaudio_shim.load().transforms.MelSpectrogram(
-        SAMPLE_RATE, n_fft=FFT, win_length=WINDOW, hop_length=HOP, n_mels=MELS, center=False, power=2.0
-    )
+    filters = torchaudio_shim.load().functional.melscale_fbanks(FFT // 2 + 1, 0.0, SAMPLE_RATE / 2, MELS, SAMPLE_RATE)
+    return torch.hann_window(WINDOW), filters.T.contiguous()
 
 
 def log_mel(waveform: np.ndarray) -> np.ndarray:
@@ -79,8 +79,12 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
     """
     if waveform.ndim != 1 or waveform.size == 0:
         raise SercoreError(f"a waveform must be (samples,) with at least one sample, not {waveform.shape}")
-    energies = _spectrogram()(torch.from_numpy(framed(waveform)))  # (mels, frames)
-    return (energies + FLOOR).log().T.contiguous().numpy()
+    window, filters = _window_and_filters()
+    samples = torch.from_numpy(framed(waveform))
+    spectrum = torch.stft(samples, FFT, HOP, WINDOW, window, center=False, return_complex=True)  # (bins, frames)
+    squares = torch.view_as_real(spectrum).square()
+    energies = filters @ (squares[..., 0] + squares[..., 1])  # (mels, frames)
+    return energies.add_(FLOOR).log_().T.contiguous().numpy()
 
 
 def framed(waveform: np.ndarray) -> np.ndarray:

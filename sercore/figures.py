@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -143,6 +144,30 @@ def projections(panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> Figu
     return figure
 
 
+def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figure:
+    """Every run a mark (`tables.geometry_of_runs` with a column `group`): a measure of compactness against UA, both less the
+    mean of their fold; one panel a group, one colour a family."""
+    groups = list(dict.fromkeys(table["group"]))
+    figure, axes = plt.subplots(
+        1, len(groups), figsize=(3.6 * len(groups), 3.2), squeeze=False, sharey=True, layout="constrained"
+    )
+    centred = table[[measure, "ua"]] - table.groupby(["group", "fold"])[[measure, "ua"]].transform("mean")
+    families = table["slug"].map(systems.family)
+    for axis, group in zip(axes[0], groups, strict=True):
+        for index, family in enumerate(dict.fromkeys(families)):
+            own = centred[(table["group"] == group) & (families == family)]
+            marker = MARKERS[index % len(MARKERS)]
+            axis.plot(own[measure], own["ua"], marker, color=FAMILY_COLOURS[family], label=family, alpha=0.8, markersize=5.5)
+        axis.axhline(0, color="#7d8597", linewidth=0.8)
+        axis.axvline(0, color="#7d8597", linewidth=0.8)
+        axis.set_title(group, fontsize="medium")
+        axis.set_xlabel(f"{name}, less the fold's mean")
+    axes[0][0].set_ylabel("UA, less the fold's mean (points)")
+    handles, names = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
+    return figure
+
+
 def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, points") -> Figure:
     """Effects with their intervals (`tables.gains`): columns group, slug, name, effect, low, high, claimed (or NaN)."""
     groups = list(dict.fromkeys(rows["group"]))
@@ -167,6 +192,29 @@ def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, point
     axis.set_ylim(place - 0.2, -0.8)
     axis.grid(False, axis="y")
     axis.set_xlabel(label)
+    return figure
+
+
+def card(headline: str, gains: pd.DataFrame) -> Figure:
+    """What a link to the book shows elsewhere, 1200 x 630: the answer so far, and the gains with speakers kept apart."""
+    own = gains[gains["group"].str.endswith(", speaker")].head(7)
+    figure = plt.figure(figsize=(12, 6.3), dpi=100, facecolor="#fdfcf9")
+    figure.text(0.06, 0.86, "Measured again", fontsize=46, fontfamily="serif", color="#0f625b")
+    figure.text(0.06, 0.77, "discriminative features for speech emotion", fontsize=20, color="#575f68")
+    figure.text(0.06, 0.66, textwrap.fill(headline, 78), fontsize=17, color="#23272c", va="top", linespacing=1.4)
+    axis = figure.add_axes((0.36, 0.12, 0.58, 0.34))
+    for place, row in enumerate(own.itertuples()):
+        axis.plot([row.low, row.high], [place, place], color=family_colour(row.slug), linewidth=4)
+        axis.plot(row.effect, place, "o", color=family_colour(row.slug), markersize=11)
+    names = [f"{row.name}, {row.group.partition(',')[0]}" for row in own.itertuples()]
+    axis.set_yticks(range(len(own)), names, fontsize=13, color="#23272c")
+    axis.set_ylim(len(own) - 0.5, -0.5)
+    axis.axvline(0, color="#7d8597", linewidth=1)
+    axis.set_xlabel("gain in UA over the baseline, points, 95 % interval over speakers", fontsize=12, color="#575f68")
+    axis.tick_params(colors="#575f68", length=0)
+    axis.spines[:].set_visible(False)
+    axis.patch.set_visible(False)
+    axis.grid(False)
     return figure
 
 

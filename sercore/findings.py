@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from . import claims, noise, paper
+from . import claims, noise, paper, statistics
 from .display import Link
+from .errors import SercoreError
 from .tables import corpus_title, title, with_interval
 
 EVIDENCE = {1: "table-2", 2: "verdicts", 3: "confusion", 4: "model", 5: "table-1", 6: "verdicts"}
@@ -214,6 +215,36 @@ SETTINGS = {
     "normalisation=utterance": "Normalisation over each utterance",
 }
 """What a reading is called on its page; any other goes by its settings."""
+
+
+RHO = "Spearman's ρ"
+COMPACTNESS = {"ratio": "within / between", "silhouette": "silhouette", "purity": "neighbour purity"}
+
+
+def compactness_correlations(table: pd.DataFrame) -> pd.DataFrame:
+    """Whether compactness and UA go together: one row a group and measure of `tables.geometry_of_runs` (with `group`)."""
+    rows = []
+    for group, own in table.groupby("group", sort=False):
+        for measure, name in COMPACTNESS.items():
+            try:
+                found = statistics.correlation_within(own[measure], own["ua"], own["fold"])
+            except SercoreError:
+                continue
+            rows.append({"Where": group, "Measure": name, RHO: found.rho, "p": found.p, "Runs": found.pairs})
+    return pd.DataFrame(rows)
+
+
+def compactness_sentence(correlations: pd.DataFrame) -> str:
+    """Whether a more compact feature comes with a better UA, from the neighbour purity and the silhouette of every place."""
+    if correlations.empty:
+        return "It takes two systems on the same folds to say whether compactness and accuracy go together."
+    parts = []
+    for group, own in correlations.groupby("Where", sort=False):
+        row = own[own["Measure"] == "silhouette"].iloc[0]
+        clear = "" if row["p"] < 0.05 else ", which chance alone gives often enough"
+        parts.append(f"on {group} ρ = {row[RHO]:+.2f} (p = {row['p']:.3f}{clear})")
+    text = "Within a fold, the rank correlation of silhouette and UA over the runs is " + "; ".join(parts) + "."
+    return text.replace(" -", " \u2212")
 
 
 def readings_table(readings: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ CNN), features (the deep feature), classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,9 @@ MELS = 40
 FILTERS = (128, 128, 64, 64, 64, 64)
 POOLED = 5
 """Sub-modules that end in 2 x 2 pooling: all but the last."""
+
+STEP_SECONDS = 2**POOLED / 100
+"""Time that a step after the CNN stands for."""
 
 MIN_FRAMES = 2**POOLED
 """Shorter inputs would leave no step after the CNN (0.32 s)."""
@@ -86,7 +89,8 @@ class SERModel(nn.Module):
     head: Softmax | AdditiveMargin
 
     engine: str = "plain"
-    """What computes the CNN: "plain" is this file; "fused" is `sercore.fused`, the same on a CPU in less time."""
+    """What computes the CNN: "plain" is this file; "fused" is `sercore.fused`, the same on a CPU in less time; "compiled"
+    is this file as `torch.compile` fuses it, for a GPU."""
 
     def __init__(self, config: Config, classes: int = 4) -> None:
         super().__init__()
@@ -100,6 +104,7 @@ class SERModel(nn.Module):
         if unknown:
             raise SercoreError("cannot build the model: " + "; ".join(unknown))
         self.config, self.classes = config, classes
+        self._compiled: Callable[..., Any] | None = None
         self.blocks = nn.ModuleList(
             Block(inputs, outputs, index < POOLED, config)
             for index, (inputs, outputs) in enumerate(zip((1, *FILTERS[:-1]), FILTERS, strict=True))
@@ -156,12 +161,20 @@ class SERModel(nn.Module):
 
     def convolve(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The CNN: (batch, frames, mels) -> (batch, 64, steps, 1), with the steps that count."""
-        reduced = self.config.precision == "bfloat16"
         if self.engine == "fused" and not x.requires_grad:
             from . import fused  # it loads Numba, which labelling a file does without
 
-            x = fused.run_blocks(self.blocks, x, lengths, torch.bfloat16 if reduced else torch.float32)
+            precision = torch.bfloat16 if self.config.precision == "bfloat16" else torch.float32
+            x = fused.run_blocks(self.blocks, x, lengths, precision)
             return x, None if lengths is None else lengths // 2**POOLED
+        if self.engine == "compiled":
+            if self._compiled is None:
+                self._compiled = torch.compile(self._convolve)
+            return self._compiled(x, lengths)
+        return self._convolve(x, lengths)
+
+    def _convolve(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        reduced = self.config.precision == "bfloat16"
         x = x[:, None]
         with torch.autocast(x.device.type, torch.bfloat16, enabled=reduced):
             if reduced:

@@ -213,6 +213,42 @@ def fold_mean_sd(predictions: pd.DataFrame, measure: str | Measure = "ua") -> tu
     return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
 
+@dataclass(frozen=True)
+class Correlation:
+    """Spearman's rank correlation of two quantities within groups, and how often chance alone gives one as far from 0."""
+
+    rho: float
+    p: float
+    pairs: int
+
+
+def correlation_within(x: ArrayLike, y: ArrayLike, groups: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> Correlation:
+    """Do `x` and `y` go together within groups? The ranks are taken in each group (a fold is hard or easy for all alike).
+
+    p is from shuffling `y` within the groups (Davison & Hinkley 1997, equation 4.11). Groups of one count for nothing;
+    raises `SercoreError` where there are no others.
+    """
+    frame = pd.DataFrame({"x": np.asarray(x, float), "y": np.asarray(y, float), "group": np.asarray(groups)})
+    frame = frame[frame.groupby("group")["x"].transform("size") > 1]
+    if frame.empty:
+        raise SercoreError("a correlation within groups needs a group of two or more")
+    ranks = frame.groupby("group")[["x", "y"]].rank()
+    centred = (ranks - ranks.groupby(frame["group"]).transform("mean")).to_numpy()
+    scale = np.sqrt((centred**2).sum(0).prod())
+    if scale == 0:
+        raise SercoreError("a correlation needs values that differ within a group")
+    random = np.random.default_rng(seed)
+    indices = [np.flatnonzero(frame["group"].to_numpy() == name) for name in frame["group"].unique()]
+    draws = np.empty(resamples)
+    for draw in range(resamples):
+        shuffled = centred[:, 1].copy()
+        for own in indices:
+            shuffled[own] = shuffled[random.permutation(own)]
+        draws[draw] = centred[:, 0] @ shuffled / scale
+    rho = float(centred[:, 0] @ centred[:, 1] / scale)
+    return Correlation(rho, float((1 + (np.abs(draws) >= abs(rho) - 1e-12).sum()) / (resamples + 1)), len(frame))
+
+
 def common_seeds(a: Tally, b: Tally) -> tuple[int, ...]:
     """The seeds of both, sorted: a difference compares like with like."""
     return tuple(sorted(set(a.seeds) & set(b.seeds)))

@@ -335,6 +335,15 @@ def confusion(corpus: str, protocol: str, slug: str, folder: str | Path | None =
 
 def geometry_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
     """Compactness of the deep features of test utterances, computed in each fold and averaged: one row a system."""
+    table = geometry_of_runs(corpus, protocol, slugs, folder)
+    if table.empty:
+        return table
+    there = [slug for slug in slugs if slug in set(table["slug"])]
+    return table.drop(columns=["run", "fold"]).groupby("slug").mean().reindex(there).reset_index()
+
+
+def geometry_of_runs(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
+    """Compactness of the deep features of each run's test utterances, beside its UA: slug, run, fold, measures, ua."""
     from . import geometry
 
     frame = results.features(corpus, protocol, folder)
@@ -342,16 +351,12 @@ def geometry_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str
     codes = {label: index for index, label in enumerate(label_order(labels.unique()))}
     accuracy = results.runs(folder).query("corpus == @corpus and protocol == @protocol").set_index("run")["ua"]
     rows = []
-    for (slug, run), own in frame.groupby(["system", "run"]):
+    for (slug, run, fold), own in frame.groupby(["system", "run", "fold"]):
         if slug in slugs:
             classes = own["utterance"].map(labels).map(codes).to_numpy()
-            rows.append({"slug": slug, **geometry.compactness(np.stack(own["features"]), classes), "ua": 100 * accuracy[run]})
-    table = pd.DataFrame(rows)
-    return (
-        table
-        if table.empty
-        else table.groupby("slug").mean().reindex([slug for slug in slugs if slug in set(table["slug"])]).reset_index()
-    )
+            found = geometry.compactness(np.stack(own["features"]), classes)
+            rows.append({"slug": slug, "run": run, "fold": fold, **found, "ua": 100 * accuracy[run]})
+    return pd.DataFrame(rows)
 
 
 def corpus_title(name: str) -> str:

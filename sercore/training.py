@@ -116,12 +116,13 @@ def fit(
 
 
 def choose_engine(config: Config, device: torch.device) -> str:
-    """ "fused" or "plain", as the configuration says; by default what is fastest on the device."""
+    """The engine that the configuration names; by default what is fastest on the device."""
     if config.engine == "fused" and device.type != "cpu":
         raise SercoreError(f"engine='fused' computes on the CPU alone, not on {device}: choose auto or plain")
     if config.engine != "auto":
         return config.engine
-    return "fused" if device.type == "cpu" and importlib.util.find_spec("numba") else "plain"
+    needs, fast = {"cpu": ("numba", "fused"), "cuda": ("triton", "compiled")}.get(device.type, ("", "plain"))
+    return fast if needs and importlib.util.find_spec(needs) else "plain"
 
 
 def _train_epoch(

@@ -270,3 +270,16 @@ def test_the_style_has_one_ink_and_no_background():
         assert ink not in {
             matplotlib.colors.to_hex(colour) for colour in matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
         }
+
+
+def test_signed_intervals_are_drawn_to_one_scale_around_zero():
+    frame = pd.DataFrame(
+        {
+            "System": ["a", "b", "c"],
+            "Gain": ["+2.0 [+1.0, +4.0]", "\u22121.0 [\u22122.0, +1.0]", None],
+            "UA": ["70.0 [60.0, 80.0]"] * 3,
+        }
+    )
+    html = display.table_html(frame, "gains", "Gains")
+    assert html.count("sercore-bar") == 2
+    assert "--at:75.0%;--low:62.5%;--high:100.0%" in html and "--at:37.5%;--low:25.0%;--high:62.5%" in html

@@ -230,3 +230,18 @@ def test_difference_of_groups_is_that_of_their_own_measures():
     assert (found.estimate, found.low, found.high) == pytest.approx((0.4, 0.4, 0.4)) and found.p < 0.01
     with pytest.raises(SercoreError, match="two of them or more"):
         statistics.difference_of_groups(pd.DataFrame(rows), ["a"], ["c", "d"])
+
+
+def test_correlation_within_groups_ignores_what_sets_groups_apart():
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(10), 6)
+    level = 10 * groups  # hard and easy folds: over all they would correlate perfectly
+    apart = statistics.correlation_within(level + random.normal(size=60), level + random.normal(size=60), groups)
+    assert abs(apart.rho) < 0.35 and apart.p > 0.01 and apart.pairs == 60
+    x = random.normal(size=60)
+    together = statistics.correlation_within(x, -x - level, groups)
+    assert together.rho == pytest.approx(-1) and together.p < 0.001
+    with pytest.raises(SercoreError, match="group of two"):
+        statistics.correlation_within([1, 2], [1, 2], [0, 1])
+    with pytest.raises(SercoreError, match="differ"):
+        statistics.correlation_within([1, 1], [1, 2], [0, 0])

@@ -7,9 +7,11 @@ that cannot be executed, an unknown or doubled key of `_config.yml`, a page with
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from sphinx.config import Config
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from sercore import SercoreError, chapters, explorer, voice
+from sercore import SercoreError, chapters, display, explorer, voice
 
 MATHJAX = "mathjax/tex-svg.js"
 MATHJAX_PACKAGE = "django-static-mathjax"
@@ -42,7 +44,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-resolved", explain_terms)
     app.connect("html-page-context", mend_for_screen_readers, priority=900)  # after the theme's own
     app.connect("html-page-context", leave_mathjax_out, priority=900)
+    app.connect("html-page-context", describe_for_links, priority=900)
     app.connect("build-finished", bring_mathjax, priority=600)
+    app.connect("build-finished", draw_card, priority=600)
     app.connect("build-finished", thin_out_icons, priority=700)
     app.connect("build-finished", bring_explorer, priority=600)
     app.connect("build-finished", bring_voice, priority=600)
@@ -178,6 +182,40 @@ def thin_out_icons(app: Sphinx, exception: Exception | None) -> None:
         icons.write_text(_ICON.sub(lambda found: found[0] if (found[1] or found[2]) in used else "", text), encoding="utf-8")
 
 
+# ---- what a link to a page shows elsewhere
+
+SITE = "SERCORE_SITE_URL"
+"""Where the site will stand, as in https://example.org/book/: pictures of links need whole addresses."""
+
+CARD = "_static/card.png"
+
+
+def describe_for_links(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """Title, first paragraph and card, as the Open Graph protocol has them."""
+    paragraph = next(iter(doctree.findall(nodes.paragraph)), None) if doctree is not None else None
+    words = " ".join(paragraph.astext().split()) if paragraph is not None else str(app.config.html_title)
+    title = re.sub(r"<[^>]+>", "", str(context.get("title", "")))
+    facts = {"og:title": title, "og:site_name": app.config.html_title, "og:type": "article"}
+    facts["og:description"] = words if len(words) < 200 else words[:197].rsplit(" ", 1)[0] + " …"
+    if base := os.environ.get(SITE, "").rstrip("/"):
+        facts |= {"og:url": f"{base}/{page}.html", "og:image": f"{base}/{CARD}", "twitter:card": "summary_large_image"}
+    tags = "".join(f'<meta property="{name}" content="{escape(str(value), quote=True)}" />\n' for name, value in facts.items())
+    context["metatags"] = context.get("metatags", "") + tags
+
+
+def draw_card(app: Sphinx, exception: Exception | None) -> None:
+    if exception is None and app.builder.format == "html":
+        import matplotlib.pyplot as plt
+
+        from sercore import figures, findings, results, tables
+
+        folder = chapters.records_folder(app.srcdir)
+        said = findings.headline(tables.verdicts(folder), results.runs(folder)).replace("*", "")
+        figure = figures.card(said, tables.gains(folder))
+        figure.savefig(Path(app.outdir) / CARD)
+        plt.close(figure)
+
+
 # ---- the explorer's data
 
 
@@ -215,7 +253,7 @@ def mend_for_screen_readers(app: Sphinx, page: str, template: str, context: dict
         return html
 
     if "body" in context:
-        context["body"] = mended(context["body"])
+        context["body"] = mended(context["body"]).replace(display.NOTEBOOK, f"_sources/{page}.ipynb")
     if contents := context.get("generate_toctree_html"):
         context["generate_toctree_html"] = lambda *given, **options: mended(str(contents(*given, **options)))
 

@@ -2,6 +2,7 @@
 "use strict";
 
 (() => {
+  const MANY = 8; // rows from which a table can be filtered
   const NEXT = { none: "ascending", ascending: "descending", descending: "none" };
 
   function compare(a, b) {
@@ -28,8 +29,26 @@
     table.tBodies[0].append(...sorted);
   }
 
+  // rows that hold every word of the text stay; how many is told to those who do not see it
+  function filter(table, rows) {
+    const told = document.createElement("span"), box = document.createElement("label"), input = document.createElement("input");
+    told.setAttribute("role", "status");
+    input.type = "search";
+    input.placeholder = "Filter rows";
+    input.setAttribute("aria-label", `Filter the rows of: ${table.closest("figure").querySelector("figcaption").textContent}`);
+    input.addEventListener("input", () => {
+      const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+      for (const row of rows) row.hidden = !words.every(word => row.textContent.toLowerCase().includes(word));
+      told.textContent = words.length ? `${rows.filter(row => !row.hidden).length} of ${rows.length} rows` : "";
+    });
+    box.className = "sercore-filter";
+    box.append(input, told);
+    table.closest(".sercore-scroll").before(box);
+  }
+
   function prepare(table) {
     const rows = [...table.tBodies[0].rows];
+    if (rows.length >= MANY) filter(table, rows);
     for (const button of table.tHead.querySelectorAll("button")) {
       const header = button.closest("th");
       if (rows[0]?.cells[header.cellIndex].classList.contains("number")) header.classList.add("number");

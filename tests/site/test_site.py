@@ -139,6 +139,27 @@ def test_a_table_sorts_by_pointer_and_by_keyboard_and_is_downloaded(visit):
     assert text.startswith("System") and "62.3" in text
 
 
+def test_a_table_is_filtered(visit):
+    page = visit("table-2").settled()
+    box = page.locator(".sercore-filter input").first
+    rows = page.locator(".sercore-table").first.locator("tbody tr")
+    total = rows.count()
+    box.fill("focal γ 2")
+    shown = [row for row in rows.all() if row.is_visible()]
+    assert 0 < len(shown) < total and all("Focal" in row.inner_text() for row in shown)
+    assert f"{len(shown)} of {total} rows" in page.locator(".sercore-filter").first.inner_text()
+    box.fill("")
+    assert rows.first.is_visible()
+
+
+def test_provenance_leads_to_the_executed_notebook(visit):
+    page = visit("table-2").settled()
+    page.locator(".sercore-provenance summary").first.click()
+    with page.expect_download() as download:
+        page.locator(".sercore-provenance a").first.click()
+    assert '"cell_type"' in Path(download.value.path()).read_text(encoding="utf-8")
+
+
 def test_the_text_is_there_within_a_second(visit):
     page = visit("intro").page
     painted = page.evaluate("() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime")

@@ -1,0 +1,144 @@
+"""Titles that say what a page found, computed from the records so that they stay true. Without records, what it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from . import attention, claims, noise, paper, results, systems, tables
+
+BEST = {"ams": "ams-s10-m0.4", "focal": "focal-g2-a2", "combined": "combined"}
+"""The setting of each family that the paper names best."""
+
+
+def of(page: str) -> str:
+    """The title of the page `page` of the book."""
+    return TITLES[page]()
+
+
+def _joined(names: list[str]) -> str:
+    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1] if names else ""
+
+
+def _family(name: str, slug: str) -> str:
+    """`A margin helps on EmoDB, not on nEMO`: by the intervals of its gain, speakers kept apart."""
+    gains = tables.gains()
+    own = gains[(gains["slug"] == slug) & gains["group"].astype(str).str.endswith(", speaker")]
+    places = own.assign(corpus=own["group"].astype(str).str.removesuffix(", speaker"))
+    helps, hurts = places.loc[places["low"] > 0, "corpus"].tolist(), places.loc[places["high"] < 0, "corpus"].tolist()
+    unclear = [corpus for corpus in places["corpus"] if corpus not in helps + hurts]
+    if places.empty:
+        return name
+    if helps:
+        return f"{name} helps on {_joined(helps)}" + (f", not on {_joined(hurts + unclear)}" if hurts + unclear else "")
+    if hurts:
+        return f"{name} hurts on {_joined(hurts)}" + (f", and shows no clear gain on {_joined(unclear)}" if unclear else "")
+    return f"{name}: no clear gain on {_joined(unclear)}"
+
+
+def _table_2() -> str:
+    gains = tables.gains()
+    own = gains[gains["group"].astype(str).str.endswith(", speaker")]
+    if own.empty:
+        return "Table 2: every system"
+    return f"Table 2: {(own['low'] > 0).sum()} of {len(own)} gains are clear of zero"
+
+
+def _confusion() -> str:
+    """The mistake of the baseline that is most frequent on most corpora."""
+    mistakes = []
+    for corpus, protocol in tables.cells():
+        if protocol == "speaker" and "baseline" in tables.measured_systems(corpus, protocol):
+            counts = tables.confusion(corpus, protocol, "baseline")
+            shares = counts.to_numpy() / counts.to_numpy().sum(1, keepdims=True) * (1 - np.eye(len(counts)))
+            true, said = np.unravel_index(shares.argmax(), shares.shape)
+            mistakes.append((counts.index[true], counts.columns[said]))
+    if not mistakes:
+        return "What is taken for what"
+    true, said = max(mistakes, key=mistakes.count)
+    return f"{true.capitalize()} is taken for {said} most often"
+
+
+def _compactness() -> str:
+    """The system whose features are most compact, by silhouette, where the corpora agree."""
+    best = []
+    for corpus, protocol in tables.cells():
+        if protocol == "speaker":
+            table = tables.geometry_table(
+                corpus, protocol, [s for s in systems.CLAIMS if s in tables.measured_systems(corpus, protocol)]
+            )
+            if len(table) > 1:
+                best.append(table.loc[table["silhouette"].idxmax(), "slug"])
+    names = {"baseline": "the baseline", "ams": "AMS", "focal": "focal loss", "combined": "combined pooling"}
+    if best and len(set(best)) == 1:
+        return f"Of four features that of {names[systems.family(best[0])]} is most compact"
+    return "No system has the most compact feature everywhere" if best else "Are the features more compact?"
+
+
+def _protocols() -> str:
+    gaps = tables.protocol_gaps()
+    if gaps.empty:
+        return "What the protocol adds"
+    return f"Sharing speakers changes UA by {gaps['effect'].mean():+.0f} points".replace("-", "\u2212")
+
+
+def _noise() -> str:
+    spread = noise.paper_spread(paper.table_2())
+    return f"Table 2 by chance: gains under {noise.chance_range(spread, 2):.1f} points say nothing"
+
+
+def _per_speaker() -> str:
+    values = [
+        tables.speaker_table(corpus, protocol, ["baseline"])["ua"]
+        for corpus, protocol in tables.cells()
+        if protocol == "speaker" and "baseline" in tables.measured_systems(corpus, protocol)
+    ]
+    if not values:
+        return "Who is recognised, and who is not"
+    all_of_them = pd.concat(values)
+    return f"From {all_of_them.min():.0f} to {all_of_them.max():.0f} %: who is recognised, and who is not"
+
+
+def _attention() -> str:
+    shares = [
+        attention.summary(attention.weights(corpus, protocol, ["baseline"]))["padding"].max()
+        for corpus, protocol in tables.cells()
+        if protocol == "speaker" and "baseline" in tables.measured_systems(corpus, protocol)
+    ]
+    return f"{max(shares):.0f} % of the baseline's attention falls on silence" if shares else "What the attention hears"
+
+
+def _readings() -> str:
+    runs = results.runs()
+    found = noise.readings(runs[runs["protocol"].isin(["speaker", "paper"])])
+    if found.empty:
+        return "Does the reading matter?"
+    return f"{found['beyond'].sum()} of {len(found)} other readings change the result by more than seeds do"
+
+
+def _verdicts() -> str:
+    settled = tables.verdicts()
+    judged = settled[settled["verdict"].isin(claims.JUDGED)]
+    if judged.empty:
+        return "Verdicts"
+    holds = (judged["verdict"] == claims.JUDGED[0]).sum()
+    return f"Verdicts: “{claims.JUDGED[0]}” {holds} times of {len(judged)}"
+
+
+TITLES: dict[str, Callable[[], str]] = {
+    "ams": lambda: _family("AMS", BEST["ams"]),
+    "focal": lambda: _family("Focal loss", BEST["focal"]),
+    "combined": lambda: _family("Combined pooling", BEST["combined"]),
+    "table-2": _table_2,
+    "confusion": _confusion,
+    "compactness": _compactness,
+    "protocols": _protocols,
+    "noise": _noise,
+    "per-speaker": _per_speaker,
+    "attention": _attention,
+    "readings": _readings,
+    "verdicts": _verdicts,
+}
+"""Every page whose source is headed `# {title}`, except for the templates."""
