@@ -205,6 +205,10 @@ def test_a_small_book_is_built_offline_and_fails_on_a_warning(tmp_path, monkeypa
     assert "computed <strong>here</strong>" in html
     assert "Show the code" in html
     assert "Toggle hidden content" not in html
+    assert '<meta property="og:title" content="' in html and "og:image" not in html  # it has no address of its own yet
+    assert (site / "_static" / "card.png").stat().st_size > 5000
+    assert "names no page of this book" in (site / "404.html").read_text()
+    assert (site / "_static" / "scripts" / "fontawesome.js").stat().st_size < 200_000
     assert not re.search(r'(src|href)="(https?:)?//', html)
     scripts = re.findall(r'src="([^"?]+)', html)
     assert "_static/mathjax/tex-svg.js" in scripts
