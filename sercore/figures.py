@@ -171,7 +171,8 @@ def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figu
 def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, points") -> Figure:
     """Effects with their intervals (`tables.gains`): columns group, slug, name, effect, low, high, claimed (or NaN)."""
     groups = list(dict.fromkeys(rows["group"]))
-    figure, axis = plt.subplots(figsize=(7.6, 0.8 + 0.33 * (len(rows) + len(groups))), layout="constrained")
+    # narrow enough for a phone, where a figure shrinks to seven tenths at most
+    figure, axis = plt.subplots(figsize=(5.2, 0.8 + 0.33 * (len(rows) + len(groups))), layout="constrained")
     place, ticks = 0.0, []
     for group in groups:
         axis.text(
