@@ -56,6 +56,19 @@ class Link:
         return f'<a href="{escape(self.href)}">{escape(self.text)}</a>'
 
 
+class Chip:
+    """A word in a table with a coloured dot before it; `kind` is good, fair, open, bad or none."""
+
+    def __init__(self, text: str, kind: str) -> None:
+        self.text, self.kind = text, kind
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return f'<span class="sercore-chip sercore-{self.kind}">{escape(self.text)}</span>'
+
+
 def table(
     frame: pd.DataFrame,
     name: str,
@@ -102,16 +115,12 @@ def to_csv(frame: pd.DataFrame) -> str:
 
 def figure(fig: Figure, alt: str, name: str, records: pd.DataFrame | None = None, caption: str = "") -> None:
     """Show a matplotlib figure with its alternative text and its provenance, and close it."""
-    import matplotlib.pyplot as plt
-
-    html = figure_html(fig, alt, name, caption) + provenance(records)
-    plt.close(fig)
-    raw(html, alt)
+    raw(figure_html(fig, alt, name, caption) + provenance(records), alt)
 
 
 def figure_html(fig: Figure, alt: str, name: str, caption: str = "") -> str:
     """The HTML of `figure`: SVG whose ink is the page's own text colour; PNG at twice the size where that is lighter."""
-    import matplotlib
+    import matplotlib.pyplot as plt
     import matplotlib.style
 
     _check_name(name)
@@ -126,6 +135,7 @@ def figure_html(fig: Figure, alt: str, name: str, caption: str = "") -> str:
         else:
             png = _base64(_saved(fig, format="png", dpi=2 * matplotlib.rcParams["figure.dpi"]))
             picture = f'<img src="data:image/png;base64,{png}" alt="{escape(alt)}" style="{width}">'
+    plt.close(fig)
     said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return f'<figure class="sercore-figure" id="{name}">{picture}{said}</figure>'
 
@@ -193,6 +203,11 @@ def commands(records: pd.DataFrame) -> list[str]:
         grid = f"--systems {chosen} --protocols {','.join(sorted(set(part['protocol'])))} --seeds {_ranges(part['seed'])}"
         lines.append(f"sercore sweep --corpus {corpus} {grid} --folds {_ranges(part['fold'])}{exact}")
     return [*lines, "sercore publish"]
+
+
+def beside(*parts: str, plain: str) -> None:
+    """Show parts (HTML) beside one another where the page is wide enough, else one under the other."""
+    raw(f'<div class="sercore-beside">{"".join(f"<div>{part}</div>" for part in parts)}</div>', plain)
 
 
 # ---- parts of the HTML

@@ -8,12 +8,15 @@ import numpy as np
 import pandas as pd
 
 from . import claims, noise, paper, statistics
-from .display import Link
+from .display import Chip, Link
 from .errors import SercoreError
 from .tables import corpus_title, title, with_interval
 
 EVIDENCE = {1: "table-2", 2: "verdicts", 3: "confusion", 4: "model", 5: "table-1", 6: "verdicts"}
 """The page that holds the evidence on each claim."""
+
+
+KINDS = dict(zip(claims.JUDGED, ("good", "fair", "open", "bad"), strict=True))
 
 
 def said(row: pd.Series) -> str:
@@ -27,9 +30,10 @@ def verdict_overview(settled: pd.DataFrame) -> pd.DataFrame:
     settled = settled.sort_values(["corpus", "protocol"], ascending=[True, False], kind="stable")
     rows = []
     for claim in claims.CLAIMS:
-        row = {"Claim": f"{claim.number}. {claim.text}"}
+        row: dict[str, object] = {"Claim": f"{claim.number}. {claim.text}"}
         for place in settled[settled["claim"] == claim.key].itertuples():
-            row[f"{corpus_title(place.corpus)}, {place.protocol}"] = said(pd.Series(place._asdict()))
+            text = said(pd.Series(place._asdict()))
+            row[f"{corpus_title(place.corpus)}, {place.protocol}"] = Chip(text, KINDS.get(str(place.verdict), "none"))
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -58,7 +62,7 @@ def verdicts_with_evidence(settled: pd.DataFrame) -> pd.DataFrame:
     measured = settled["corpus"].isin(settled.loc[settled["effect"].notna(), "corpus"])
     overview = verdict_overview(settled[measured] if measured.any() else settled)
     pages = [EVIDENCE[claim.number] for claim in claims.CLAIMS]
-    return overview.assign(Evidence=[Link(page, f"{page}.html") for page in pages])
+    return overview.assign(Evidence=[Link(page.replace("-", " ").capitalize(), f"{page}.html") for page in pages])
 
 
 def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:

@@ -283,3 +283,9 @@ def test_signed_intervals_are_drawn_to_one_scale_around_zero():
     html = display.table_html(frame, "gains", "Gains")
     assert html.count("sercore-bar") == 2
     assert "--at:75.0%;--low:62.5%;--high:100.0%" in html and "--at:37.5%;--low:25.0%;--high:62.5%" in html
+
+
+def test_a_chip_is_its_word_with_a_kind():
+    frame = pd.DataFrame({"Claim": ["a"], "Verdict": [display.Chip("replicates", "good")]})
+    assert '<span class="sercore-chip sercore-good">replicates</span>' in display.table_html(frame, "claims", "Claims")
+    assert display.to_csv(frame) == "Claim,Verdict\na,replicates\n"

@@ -108,7 +108,7 @@ def test_verdicts_are_provisional_below_five_seeds(published):
     assert len(overview) == len(tables.claims.CLAIMS) and "tones, speaker" in overview.columns
     details = findings.verdict_details(settled).set_index(["Claim", "Protocol"])
     assert details.at[("2-combined", "speaker"), "Verdict"].endswith("(provisional)")
-    assert set(overview["IEMOCAP, speaker"]) <= {"not yet measured", "not testable"}
+    assert set(map(str, overview["IEMOCAP, speaker"])) <= {"not yet measured", "not testable"}
 
 
 def test_systems_table_counts_and_corrects(published):

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const MANY = 8; // rows from which a table can be filtered
+  const MANY = 12; // rows from which a table can be filtered
   const NEXT = { none: "ascending", ascending: "descending", descending: "none" };
 
   function compare(a, b) {
