@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import features
 import measure
 import train_step
 
@@ -20,19 +21,9 @@ def step(frames: int, batch: int) -> Callable[[], Any]:
 
 def extraction(files: int) -> Callable[[], Any]:
     """Features of so many files of two seconds of noise, into an empty cache each time."""
-    import numpy as np
-    import pandas as pd
-    import soundfile
-
     from sercore.features import extract
 
-    folder = Path(tempfile.mkdtemp())
-    random, rows = np.random.default_rng(0), []
-    for index in range(files):
-        path = folder / f"{index:05d}.wav"
-        soundfile.write(path, 0.1 * random.standard_normal(32_000), 16_000)
-        rows.append({"id": path.stem, "path": path, "label": "sad", "speaker": "one"})
-    table = pd.DataFrame(rows)
+    table = features.corpus_of_noise(Path(tempfile.mkdtemp()), files, 2.0)
 
     def work() -> Any:
         with tempfile.TemporaryDirectory() as cache:
