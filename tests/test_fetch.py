@@ -73,6 +73,7 @@ def publisher():
 @pytest.fixture(autouse=True)
 def patient(monkeypatch):
     monkeypatch.setattr(fetch, "PAUSE", 0)
+    corpora.names()  # finds them, before the copy is made
     monkeypatch.setattr(corpora, "_registered", dict(corpora._registered))
     monkeypatch.delenv("SERCORE_DATA", raising=False)
 

@@ -178,8 +178,10 @@ def unpack(archive: Path, folder: Path) -> None:
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as tar:
                 _refuse(archive, [(entry.name, not (entry.isfile() or entry.isdir())) for entry in tar])
-                # Python before 3.11.4 has no filters; what is left is files and folders inside
-                tar.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+                if hasattr(tarfile, "data_filter"):
+                    tar.extractall(folder, filter="data")
+                else:  # Python before 3.11.4; what was not refused is files and folders inside
+                    tar.extractall(folder)
         else:
             archive.unlink()
             raise SercoreError(f"{archive}: neither zip nor tar; removed, fetch it again")
