@@ -230,8 +230,9 @@ def compactness_correlations(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for group, own in table.groupby("group", sort=False):
         for measure, name in COMPACTNESS.items():
+            known = own.dropna(subset=[measure])
             try:
-                found = statistics.correlation_within(own[measure], own["ua"], own["fold"])
+                found = statistics.correlation_within(known[measure], known["ua"], known["fold"])
             except SercoreError:
                 continue
             rows.append({"Where": group, "Measure": name, RHO: found.rho, "p": found.p, "Runs": found.pairs})

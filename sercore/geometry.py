@@ -18,6 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import SercoreError
 
+MEASURES = ("within", "between", "ratio", "silhouette", "purity")
+
 
 def compactness(features: ArrayLike, labels: ArrayLike, neighbours: int = 10) -> dict[str, float]:
     """All measures: `within`, `between` and `ratio` of `within_between`, `silhouette` and `purity`.

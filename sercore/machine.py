@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import SercoreError
+
 if TYPE_CHECKING:
     import torch
 
@@ -49,8 +51,13 @@ def choose_device(name: str = "auto") -> torch.device:
     """`auto` is the GPU where PyTorch sees one, the CPU elsewhere."""
     import torch
 
+    there = torch.cuda.is_available()
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if there else "cpu"
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise SercoreError(f"unknown device {name!r}: choose auto, cpu or cuda")
+    if name.startswith("cuda") and not there:
+        raise SercoreError(f"device {name!r}: this PyTorch sees no GPU; choose auto or cpu")
     return torch.device(name)
 
 

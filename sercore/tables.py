@@ -13,6 +13,7 @@ import pandas as pd
 
 from . import claims, metrics, paper, results, statistics, systems
 from .corpora import LABELS
+from .errors import SercoreError
 from .protocol import FOLDS
 
 TITLES = {
@@ -58,9 +59,10 @@ def all_predictions(folder: str | Path | None = None, protocols: Sequence[str] =
 
 
 def cells(folder: str | Path | None = None) -> list[tuple[str, str]]:
-    """Published (corpus, protocol) pairs under the two honest protocols, speakers kept apart first."""
+    """Published (corpus, protocol) pairs under the two honest protocols with a system on every fold, speakers apart first."""
     there = results.published(folder)
-    return [(corpus, name) for name in ("speaker", "paper") for corpus, found in there if found == name]
+    pairs = [(corpus, name) for name in ("speaker", "paper") for corpus, found in there if found == name]
+    return [pair for pair in pairs if measured_systems(*pair, folder)]
 
 
 def references(corpus: str, folder: str | Path | None = None) -> pd.DataFrame:
@@ -354,7 +356,10 @@ def geometry_of_runs(corpus: str, protocol: str, slugs: Sequence[str], folder: s
     for (slug, run, fold), own in frame.groupby(["system", "run", "fold"]):
         if slug in slugs:
             classes = own["utterance"].map(labels).map(codes).to_numpy()
-            found = geometry.compactness(np.stack(own["features"]), classes)
+            try:
+                found = geometry.compactness(np.stack(own["features"]), classes)
+            except SercoreError:  # too few utterances in this fold
+                found = dict.fromkeys(geometry.MEASURES, np.nan)
             rows.append({"slug": slug, "run": run, "fold": fold, **found, "ua": 100 * accuracy[run]})
     return pd.DataFrame(rows)
 

@@ -69,6 +69,7 @@ def _compactness() -> str:
             table = tables.geometry_table(
                 corpus, protocol, [s for s in systems.CLAIMS if s in tables.measured_systems(corpus, protocol)]
             )
+            table = table.dropna(subset=["silhouette"]) if len(table) else table
             if len(table) > 1:
                 best.append(table.loc[table["silhouette"].idxmax(), "slug"])
     names = {"baseline": "the baseline", "ams": "AMS", "focal": "focal loss", "combined": "combined pooling"}

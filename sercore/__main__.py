@@ -1,0 +1,5 @@
+"""`python -m sercore` is `sercore`."""
+
+from .cli import app
+
+app()
