@@ -8,7 +8,6 @@ kaldi-native-fbank compute the same kind of features with their own defaults for
 
 from __future__ import annotations
 
-import importlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -71,12 +70,10 @@ def over_files(one: Callable[[str], int], paths: Sequence[str]) -> Callable[[], 
 
     pieces = [list(paths[start::CORES]) for start in range(CORES)]
     one(paths[0])  # what is not installed says so here
-    module = importlib.import_module(Path(__file__).stem)  # where the processes find it too
-    each, same = module._each, getattr(module, one.__name__)
 
     def work() -> Any:
         with parallel_config("loky", inner_max_num_threads=1):
-            return Parallel(CORES)(delayed(each)(same, piece) for piece in pieces)
+            return Parallel(CORES)(delayed(_each)(one, piece) for piece in pieces)
 
     return work
 
@@ -179,4 +176,6 @@ def as_published(paths: Sequence[str], folder: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    import features  # worker processes find the functions by this module's name
+
+    features.main()

@@ -1,7 +1,7 @@
 """Audio files in, one channel of 16 kHz samples out.
 
 Every format that libsndfile reads will do (WAV of any width, FLAC, Ogg, MP3, AIFF, ...). Stereo is averaged, other
-sampling rates are resampled by soxr at its high quality, finer than the 16 bits of the files. What cannot be trusted (cut
+sampling rates are resampled by soxr at its very high quality. What cannot be trusted (cut
 short, empty, not audio) is refused by name: a half-read utterance would train a model without anybody's notice. (Ogg alone
 does not tell how long it should be: an Ogg file that was cut short is read as far as it goes.)
 """
@@ -62,7 +62,7 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
     if rate != SAMPLE_RATE:
         import soxr
 
-        mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
+        mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="VHQ")
     return np.clip(mono, -1.0, 1.0, out=mono)
 
 

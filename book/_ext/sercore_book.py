@@ -210,7 +210,9 @@ def draw_card(app: Sphinx, exception: Exception | None) -> None:
         from sercore import figures, findings, results, tables
 
         folder = chapters.records_folder(app.srcdir)
-        said = findings.headline(tables.verdicts(folder), results.runs(folder)).replace("*", "")
+        runs = results.runs(folder)
+        counted = runs[runs["protocol"].isin(["speaker", "paper"])]  # as on the first page
+        said = findings.headline(tables.verdicts(folder), counted).replace("*", "")
         figure = figures.card(said, tables.gains(folder))
         figure.savefig(Path(app.outdir) / CARD)
         plt.close(figure)
