@@ -88,6 +88,8 @@ def fit(
     config, device = model.config, next(model.parameters()).device
     frames = clip_frames(config.clip_seconds)
     model.engine = choose_engine(config, device)
+    if model.engine != "fused":  # whose kernels take weights as they are defined
+        model.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on a CPU
     model.set_normalisation(*data.mels.normalisation(train, frames))
     optimiser = torch.optim.Adam(
         [parameter for parameter in model.parameters() if parameter.requires_grad],
