@@ -149,10 +149,10 @@ def settle(predictions: pd.DataFrame, runs: pd.DataFrame, cells: Iterable[tuple[
     """One row for each claim, corpus and protocol that was measured, or is named in `cells`.
 
     `predictions`: corpus, protocol, system, seed, fold, utterance, speaker, label, prediction (labels by name).
-    `runs`: corpus, protocol, system, parameters. Columns: `claim`, `number`, `corpus`, `protocol`, `systems` (the
-    comparison shown, the weakest of several), `measure`, `claimed`, `effect`, `low`, `high` (points; percent of
-    parameters for claim 4), `p` (the largest of several), `p_holm` (over the claims of one corpus and protocol),
-    `verdict`, `seeds`, `missing`, `detail`. The verdict rests on the interval, not on p.
+    `runs`: corpus, protocol, system, parameters, and `changed` where it is known. Columns: `claim`, `number`, `corpus`,
+    `protocol`, `systems` (the comparison shown, the weakest of several), `measure`, `claimed`, `effect`, `low`, `high`
+    (points; percent of parameters for claim 4), `p` (the largest of several), `p_holm` (over the claims of one corpus and
+    protocol), `verdict`, `seeds`, `missing`, `provisional`, `detail`. The verdict rests on the interval, not on p.
     """
     found = _cells(predictions, runs, cells)
     return _table([[_settle(claim, cell) for claim in CLAIMS] for cell in found])
@@ -187,6 +187,7 @@ class _Cell:
     protocol: str
     tallies: dict[str, Tally]
     parameters: dict[str, int]
+    changed: dict[str, str]  # settings that neither system nor corpus explains
 
     def seeds(self, *systems: str) -> tuple[int, ...]:
         """The whole seeds that all of `systems` have; none where one of them was not measured."""
@@ -203,8 +204,14 @@ class _Cell:
         absent = [system for system in dict.fromkeys(systems) if not self.seeds(system)]
         present = set(systems) - set(absent)
         lacking = MINIMUM_SEEDS - len(self.seeds(*present)) if present else 0
-        few = f"{lacking} of {MINIMUM_SEEDS} seeds" if lacking > 0 else ""
-        return "; ".join(filter(None, [", ".join(absent), few]))
+        few = f"{lacking} more seed{'s' if lacking > 1 else ''}, of {MINIMUM_SEEDS}" if lacking > 0 else ""
+        other = [f"{system} without {self.changed[system]}" for system in sorted(present) if self.changed.get(system)]
+        return "; ".join(filter(None, [", ".join(absent), few, ", ".join(other)]))
+
+    def provisional(self, *systems: str) -> bool:
+        """True where those of `systems` that are there have fewer seeds than asked for, or were trained otherwise."""
+        present = [system for system in systems if self.seeds(system)]
+        return bool(present) and (len(self.seeds(*present)) < MINIMUM_SEEDS or any(map(self.changed.get, present)))
 
 
 def _cells(predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[str, str]]) -> list[_Cell]:
@@ -222,6 +229,7 @@ def _cells(predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[
             key[1],
             _tallies(measured.get(key, predictions[:0])),
             _parameters(counted.get(key, runs[:0])),
+            _changed(counted.get(key, runs[:0])),
         )
         for key in sorted({*measured, *counted, *named})
     ]
@@ -244,17 +252,25 @@ def _parameters(runs: pd.DataFrame) -> dict[str, int]:
     return {str(system): int(found[0]) for system, found in counts.items()}
 
 
+def _changed(runs: pd.DataFrame) -> dict[str, str]:
+    if "changed" not in runs:
+        return {}
+    own = runs[runs["changed"] != ""]
+    return {str(system): " and ".join(sorted(set(found))) for system, found in own.groupby("system", observed=True)["changed"]}
+
+
 def _settle(claim: Claim, cell: _Cell) -> dict[str, Any]:
     place = {"claim": claim.key, "number": claim.number, "corpus": cell.corpus, "protocol": cell.protocol}
     compared = ", ".join(" - ".join(pair) for pair in claim.pairs)
     shown = {"systems": compared, "measure": ", ".join(claim.measures), "claimed": claim.size}
-    nothing = {"verdict": MISSING, "seeds": 0, "missing": "", "detail": ""}
+    nothing = {"verdict": MISSING, "seeds": 0, "missing": "", "provisional": False, "detail": ""}
     rule = {4: _settle_parameters, 5: _settle_prior}.get(claim.number, _settle_pairs)
     return place | shown | _numbers() | nothing | rule(claim, cell)
 
 
 def _settle_pairs(claim: Claim, cell: _Cell) -> dict[str, Any]:
-    missing = cell.missing(*(system for pair in claim.pairs for system in pair))
+    compared = [system for pair in claim.pairs for system in pair]
+    missing = cell.missing(*compared)
     measured = [pair for pair in claim.pairs if cell.seeds(*pair)]
     if not measured:
         return {"missing": missing}
@@ -278,6 +294,7 @@ def _settle_pairs(claim: Claim, cell: _Cell) -> dict[str, Any]:
         "verdict": verdicts[weakest] if whole or fails else MISSING,
         "seeds": min(len(cell.seeds(*pair)) for pair in measured),
         "missing": missing,
+        "provisional": cell.provisional(*compared),
         "detail": counted if len(claim.pairs) > 1 else "",
     }
 
@@ -327,6 +344,7 @@ def _settle_prior(claim: Claim, cell: _Cell) -> dict[str, Any]:
         "verdict": verdict(above, claim.size) if light else REVERSED,
         "seeds": len(cell.seeds("baseline")),
         "missing": cell.missing("baseline"),
+        "provisional": cell.provisional("baseline"),
         "detail": f"{detail}; {here}, with {cell.parameters['baseline']:,} parameters",
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from . import claims, noise, paper, statistics
+from . import claims, corpora, noise, paper, statistics, systems
 from .display import Chip, Link
 from .errors import SercoreError
 from .tables import corpus_title, title, with_interval
@@ -20,9 +20,8 @@ KINDS = dict(zip(claims.JUDGED, ("good", "fair", "open", "bad"), strict=True))
 
 
 def said(row: pd.Series) -> str:
-    """A verdict in words; from fewer seeds than the rules ask for it is provisional."""
-    few = row["verdict"] in claims.JUDGED and "seeds" in str(row["missing"])
-    return f"{row['verdict']} (provisional)" if few else str(row["verdict"])
+    """A verdict in words; it is provisional where the rules ask for more seeds, or for other settings of the training."""
+    return f"{row['verdict']} (provisional)" if row["verdict"] in claims.JUDGED and row["provisional"] else str(row["verdict"])
 
 
 def verdict_overview(settled: pd.DataFrame) -> pd.DataFrame:
@@ -66,16 +65,19 @@ def verdicts_with_evidence(settled: pd.DataFrame) -> pd.DataFrame:
 
 
 def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:
-    """The answer so far in a sentence or two, counted from the verdicts."""
-    judged = settled[settled["verdict"].isin(claims.JUDGED)]
+    """The answer so far in a sentence or two, counted from the verdicts on recorded speech that took a training."""
+    synthetic = [name for name in corpora.names() if corpora.get(name).kind == "synthetic"]
+    judged = settled[settled["verdict"].isin(claims.JUDGED) & (settled["seeds"] > 0) & ~settled["corpus"].isin(synthetic)]
     if judged.empty:
         return "**Nothing has been measured yet**; the table below fills as runs are published."
     counts = judged["verdict"].value_counts()
     said_ = ", ".join(f"{counts[verdict]} *{verdict}*" for verdict in claims.JUDGED if verdict in counts)
     places = " and ".join(dict.fromkeys(corpus_title(name) for name in judged["corpus"]))
-    few = judged["missing"].str.contains("seeds").any()
-    caution = f" Until each system has been run with {claims.MINIMUM_SEEDS} seeds these verdicts are provisional." if few else ""
-    return f"**So far**, from {len(runs):,} runs on {places}: of {len(judged)} verdicts {said_}.{caution}"
+    few = f" Until each system has been run with {claims.MINIMUM_SEEDS} seeds these verdicts are provisional."
+    counted = runs[runs["corpus"].isin(judged["corpus"]) & runs["system"].isin(list(systems.TABLE_2))]
+    measured = f"{len(counted):,} runs of {counted['system'].nunique()} of the paper's {len(systems.TABLE_2)} systems on {places}"
+    settled_ = "1 verdict" if len(judged) == 1 else f"{len(judged)} verdicts"
+    return f"**So far**, from {measured}: of {settled_} on accuracy {said_}.{few if judged['provisional'].any() else ''}"
 
 
 def measured_so_far(runs: pd.DataFrame, slugs: Sequence[str]) -> str:
@@ -159,7 +161,6 @@ def _base_and_others(table_2: pd.DataFrame) -> tuple[float, pd.Series]:
 
 def disagreement_so_far() -> tuple[float, str]:
     """The share of utterances that the baseline and a best system decide differently, and where that was measured."""
-    from . import systems
     from .results import predictions, published
 
     shares = {}
@@ -254,20 +255,38 @@ def compactness_sentence(correlations: pd.DataFrame) -> str:
 
 def readings_table(readings: pd.DataFrame) -> pd.DataFrame:
     """`noise.readings` as a page shows it."""
-    settings = readings["system"].str.partition("@")[2]
-    shown = {"Reading": settings.map(lambda text: SETTINGS.get(text, text)), "Corpus": readings["corpus"].map(corpus_title)}
+    names = [setting_name(row.system, row.against) for row in readings.itertuples()]
+    shown = {"Reading": names, "Corpus": readings["corpus"].map(corpus_title)}
     shown |= {"Protocol": readings["protocol"], "UA": readings["ua"], "Change": readings["difference"]}
     shown |= {"Seeds alone": readings["chance"].map("± {:.1f}".format), "Pairs of runs": readings["pairs"]}
     return pd.DataFrame(shown | {"Beyond seeds?": np.where(readings["beyond"], "yes", "no")})
 
 
+def setting_name(system: str, against: str) -> str:
+    """What `system` changes in `against`: `Batches of 64`; settings that both have stand after a semicolon."""
+    own, common = (systems.overrides(slug) for slug in (system, against))
+    changed = ",".join(f"{key}={own[key]}" for key in own if key not in common)
+    shared = f"; both with {', '.join(f'{key}={value}' for key, value in common.items())}" if common else ""
+    return SETTINGS.get(changed, changed) + shared
+
+
+def agreement_sentence(readings: pd.DataFrame) -> str:
+    """Whether other ways of computing reach the same UA."""
+    text = "".join(
+        f" On {corpus_title(row.corpus)}, protocol {row.protocol}, the two differ by **{row.difference:+.1f} points of UA** over "
+        f"{row.pairs} pairs of runs; seeds alone would move such a mean by up to {row.chance:.1f}."
+        for row in readings[~readings["of_paper"].astype(bool)].itertuples()
+    )
+    return text.strip().replace("**-", "**\u2212") or "It has not been measured with two seeds yet."
+
+
 def readings_sentence(readings: pd.DataFrame) -> str:
     """How many readings move UA by more than seeds do, and which moves it most."""
+    readings = readings[readings["of_paper"].astype(bool)]
     if readings.empty:
         return "No other reading has been measured with two seeds yet."
     beyond, largest = readings[readings["beyond"]], readings.loc[readings["difference"].abs().idxmax()]
-    settings = largest["system"].partition("@")[2]
-    name = SETTINGS.get(settings, settings)
+    name = setting_name(largest["system"], largest["against"])
     text = (
         f"{len(beyond)} of {len(readings)} readings measured so far move UA by more than seeds do. The largest change is "
         f"{largest['difference']:+.1f} points, on {corpus_title(largest['corpus'])}, protocol {largest['protocol']}: {name}."

@@ -15,10 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from . import systems
 from .errors import SercoreError
 
 POWER = 0.8
 LEVEL = 0.95
+COMPUTING = {"engine", "precision"}
+"""Settings that are no reading of the paper."""
 
 
 @dataclass(frozen=True)
@@ -138,20 +141,30 @@ def change(runs: pd.DataFrame, system: str, reference: str) -> Change:
 
 
 def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
-    """Every system that changes settings of `reference` (`baseline@masked=true`) and has two seeds of its own.
+    """Every system that changes settings of `reference` (`baseline@masked=true`) and has two seeds, as its nearest has.
 
-    One row a corpus, protocol and system: `corpus, protocol, system, ua, difference, chance, pairs, beyond`, in points.
+    The nearest is the measured system with most of its settings and no others: `baseline@a=1,b=2` is compared with
+    `baseline@a=1` where that was measured, else with `baseline`. One row a corpus, protocol and system: `corpus, protocol,
+    system, against, ua, difference, chance, pairs, beyond, of_paper`, in points; `of_paper` is False where only the way of
+    computing differs.
     """
     rows = []
     for (corpus, protocol), own in runs.groupby(["corpus", "protocol"]):
-        for system in sorted(name for name in own["system"].unique() if name.startswith(f"{reference}@")):
-            both = own[own["system"].isin([system, reference])]
-            if both.groupby("system")["seed"].nunique().reindex([system, reference], fill_value=0).min() > 1:
-                found = change(both, system, reference)
+        seeds = own.groupby("system")["seed"].nunique()
+        settings = {
+            system: frozenset(systems.overrides(system).items())
+            for system in sorted(seeds.index[seeds > 1])
+            if system.partition("@")[0] == reference
+        }
+        for system, values in settings.items():
+            nearest = max((other for other in settings if settings[other] < values), key=lambda s: len(settings[s]), default=None)
+            if nearest is not None:
+                found = change(own, system, nearest)
                 ua = 100 * own.loc[own["system"] == system, "ua"].mean()
-                values = (ua, found.difference, found.chance, found.pairs, found.beyond_chance)
-                rows.append((corpus, protocol, system, *values))
-    columns = ("corpus", "protocol", "system", "ua", "difference", "chance", "pairs", "beyond")
+                of_paper = not {name for name, _ in values - settings[nearest]} <= COMPUTING
+                measured = (ua, found.difference, found.chance, found.pairs, found.beyond_chance, of_paper)
+                rows.append((corpus, protocol, system, nearest, *measured))
+    columns = ("corpus", "protocol", "system", "against", "ua", "difference", "chance", "pairs", "beyond", "of_paper")
     return pd.DataFrame(rows, columns=list(columns))
 
 

@@ -188,13 +188,38 @@ def _check(table: pd.DataFrame, where: Path) -> None:
 
 
 def runs(results: str | Path | None = None) -> pd.DataFrame:
-    """One row a run (`RUN_COLUMNS` and more); an empty folder gives an empty frame with the columns."""
+    """One row a run (`RUN_COLUMNS` and more); an empty folder gives an empty frame with the columns.
+
+    `changed` names settings of a run that neither its system nor its corpus explains, as `--set` makes them.
+    """
     folder = results_folder(results)
     table = _read(folder / "runs.parquet")
     if table is None:
-        return pd.DataFrame(columns=[*RUN_COLUMNS, *EXTRA_COLUMNS])
+        return pd.DataFrame(columns=[*RUN_COLUMNS, *EXTRA_COLUMNS, "changed"])
     _check(table, folder)
-    return table
+    return table.assign(changed=_changed(table))
+
+
+def _changed(table: pd.DataFrame) -> pd.Series:
+    """The settings (`max_epochs=1`) by which a run differs from what its corpus and system say; "" where none does.
+
+    A corpus of one's own says nothing. How numbers are computed (precision and engine) does not count.
+    """
+    from . import corpora, systems
+    from .config import Config
+
+    def compare(corpus: str, system: str, settings: str) -> str:
+        if corpus not in corpora.names():
+            return ""
+        entry, found = corpora.get(corpus), json.loads(settings)
+        base = Config(max_epochs=entry.max_epochs, patience=entry.patience, precision=found["precision"], engine=found["engine"])
+        expected = json.loads(systems.config(system, base).to_json())
+        expected["clip_seconds"] = entry.clip_seconds or found["clip_seconds"]
+        return ",".join(f"{key}={found[key]}" for key in sorted(found) if found[key] != expected.get(key))
+
+    keys = ["corpus", "system", "config"]
+    texts = {key: compare(*key) for key in set(table[keys].itertuples(index=False, name=None))}
+    return pd.Series([texts[key] for key in table[keys].itertuples(index=False, name=None)], table.index, dtype=object)
 
 
 def history(results: str | Path | None = None) -> pd.DataFrame:

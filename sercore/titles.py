@@ -114,6 +114,7 @@ def _attention() -> str:
 def _readings() -> str:
     runs = results.runs()
     found = noise.readings(runs[runs["protocol"].isin(["speaker", "paper"])])
+    found = found[found["of_paper"].astype(bool)]
     if found.empty:
         return "Does the reading matter?"
     return f"{found['beyond'].sum()} of {len(found)} other readings change the result by more than seeds do"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from sercore import protocol, results, sweep
+from sercore.systems import config as configure
 
 
 def publish(folder: Path, corpus: str, systems: str, protocols: str = "speaker", seeds: str = "0", folds: int = 5) -> None:
@@ -19,6 +20,7 @@ def publish(folder: Path, corpus: str, systems: str, protocols: str = "speaker",
             "system": system,
             "seed": seed,
             "fold": fold,
+            "config": configure(system).to_json(),
         }
         | {"run": f"{corpus}-{name}-{system}-seed{seed}-fold{fold}", "chosen_by": protocol.chooser(name)}
         for name, seed, system, fold in grid

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercore import claims, paper
+from sercore import claims, findings, paper
 from sercore.corpora.base import LABELS
 from sercore.errors import SercoreError
 from sercore.statistics import Interval
@@ -105,7 +105,7 @@ def test_every_system_must_beat_the_baseline():
     found = settle(records(all_better, seeds=range(2))).loc["1-all"]
     assert found["verdict"] == "replicates"
     assert found["detail"] == "13 of 13 measured lie above 0; the claim compares 13"
-    assert found["missing"] == "3 of 5 seeds"
+    assert found["missing"] == "3 more seeds, of 5"
     one_worse = all_better | {"focal-g5-a4": 0.56}
     found = settle(records(one_worse, seeds=range(2))).loc["1-all"]
     assert found["verdict"] == "contradicted"
@@ -201,8 +201,23 @@ def test_only_whole_seeds_count():
     )
     found = settle(frame)
     assert found.loc["2-ams", "effect"] == pytest.approx(8)
-    assert found.loc["2-ams", ["seeds", "missing"]].tolist() == [2, "3 of 5 seeds"]
+    assert found.loc["2-ams", ["seeds", "missing"]].tolist() == [2, "3 more seeds, of 5"]
     assert found.loc["2-combined", ["verdict", "missing"]].tolist() == ["not yet measured", "combined"]
+
+
+def test_verdicts_from_a_changed_training_are_provisional_and_say_so():
+    frame = records({"baseline": 0.6, "ams-s10-m0.4": 0.68, "combined": 0.68})
+    table = runs(frame).assign(changed=lambda t: t["system"].map({"ams-s10-m0.4": "max_epochs=1"}).fillna(""))
+    found = claims.settle(frame, table).set_index("claim")
+    assert found.loc["2-ams", "missing"] == "ams-s10-m0.4 without max_epochs=1"
+    assert found["provisional"][["2-ams", "2-combined", "1-all"]].tolist() == [True, False, True]
+    assert findings.said(found.loc["2-ams"]) == "replicates (provisional)"
+
+
+def test_the_headline_counts_neither_synthetic_speech_nor_parameters():
+    frame = pd.concat([records({"baseline": 0.6, "combined": 0.68}), records({"baseline": 0.6, "combined": 0.68}, corpus="demo")])
+    said = findings.headline(claims.settle(frame, runs(frame)), runs(frame))
+    assert "50 runs of 2 of the paper's 14 systems on nEMO: of 1 verdict on" in said
 
 
 def test_cells_without_records_are_not_yet_measured():

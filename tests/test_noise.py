@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from sercore import SercoreError, noise, paper
+from sercore import SercoreError, findings, noise, paper
 
 
 def test_spread_is_the_pooled_sd_and_its_interval_covers():
@@ -113,3 +113,19 @@ def test_readings_are_the_systems_with_changed_settings_and_two_seeds():
     assert noise.readings(runs[runs["seed"] == 0]).empty
     with pytest.raises(SercoreError, match="no fold and seed in common"):
         noise.change(runs, "combined", "baseline")
+
+
+def test_a_reading_is_compared_with_the_nearest_system_that_was_measured():
+    random = np.random.default_rng(6)
+    runs = paired_runs(8, 2, 1, random)
+    plain = paired_runs(8, 2, 1, random).query("system != 'baseline'")
+    runs = pd.concat([runs, plain.assign(system="baseline@engine=plain,masked=true")], ignore_index=True)
+    found = noise.readings(runs).set_index("system")
+    assert found["against"].to_dict() == {
+        "baseline@masked=true": "baseline",
+        "baseline@engine=plain,masked=true": "baseline@masked=true",
+    }
+    assert found["of_paper"].tolist() == [False, True]
+    shown = findings.readings_table(found.reset_index())["Reading"].tolist()
+    assert shown[0] == "engine=plain; both with masked=true" and shown[1].startswith("Padding left out")
+    assert "over 10 pairs of runs" in findings.agreement_sentence(found.reset_index())

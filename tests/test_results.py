@@ -3,9 +3,11 @@ import hashlib
 import numpy as np
 import pandas as pd
 import pytest
+from published import publish
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from sercore import SercoreError, findings, results, sweep, tables
+from sercore import SercoreError, corpora, findings, results, sweep, tables
+from sercore.systems import config
 
 QUICK = {"max_epochs": "2", "clip_seconds": "0.7", "toolkit": "pytorch"}
 
@@ -84,6 +86,17 @@ def test_runs_on_different_data_do_not_stand_together(published, tmp_path):
     table.assign(data=["other", *table["data"][1:]]).to_parquet(tmp_path / "runs.parquet")
     with pytest.raises(SercoreError, match="tones: runs on 2 different data"):
         results.runs(tmp_path)
+
+
+def test_settings_that_neither_system_nor_corpus_explains_are_named(tmp_path):
+    publish(tmp_path, "emodb", "baseline,baseline@dropout=0.5", folds=1)
+    assert set(results.runs(tmp_path)["changed"]) == {"clip_seconds=7.5,max_epochs=100,patience=10"}
+    table = results.runs(tmp_path)
+    own = corpora.get("emodb")
+    schedule = {"clip_seconds": own.clip_seconds, "max_epochs": own.max_epochs, "patience": own.patience}
+    settings = [config(system).replace(**schedule, engine="plain").to_json() for system in table["system"]]
+    table.assign(config=settings).to_parquet(tmp_path / "runs.parquet")
+    assert set(results.runs(tmp_path)["changed"]) == {""}
 
 
 def test_an_empty_folder_is_an_empty_frame(tmp_path):
