@@ -34,6 +34,10 @@ def build(system: str = "baseline", classes: int = 4, seed: int = 0, **overrides
     return model.build(systems.config(system, Config().replace(**overrides)), classes, seed)
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     # imported when first used: training needs neither audio files nor the command line
     if name in _HOMES:

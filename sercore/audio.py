@@ -99,7 +99,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
     import soundfile
 
     if not Path(path).is_file():
-        raise SercoreError(f"{path}: no such file")
+        raise SercoreError(f"{path}: {'a folder; name the files in it' if os.path.isdir(path) else 'no such file'}")
     if not Path(path).stat().st_size:
         raise SercoreError(f"{path}: empty file (0 bytes)")
     with open(path, "rb") as start:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from . import __version__
@@ -58,10 +59,12 @@ def show(rows: list[dict[str, Any]], as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for name in rows[0] if rows else ():
-        table.add_column(name, overflow="fold")  # a name is broken where it must, never cut
+        table.add_column(name, no_wrap=True)
     for row in rows:
         table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
-    out.print(table)
+    # as wide as it needs: a terminal wraps a line that is too long, a file keeps it
+    wide = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
+    Console(width=wide, highlight=False).print(table)
 
 
 def root_text(data_root: Path | None) -> str | None:
@@ -208,7 +211,7 @@ def sweep(
         missing = wanted.missing(module.records.runs_folder(runs))
         err.print(f"{len(wanted.names) - len(missing)} of {len(wanted.names)} runs are there, {len(missing)} to do", markup=False)
         alone = jobs == 1 and dask is None
-        with tqdm(total=len(missing), unit="run", disable=not missing) as bar, epoch_bar(1, shown=alone) as report:
+        with tqdm(total=len(missing), unit="run", disable=not missing, delay=1) as bar, epoch_bar(1, shown=alone) as report:
 
             def told(name: module.RunName, done: int, total: int) -> None:
                 bar.set_description_str(str(name))
@@ -217,8 +220,9 @@ def sweep(
             changes = overrides(settings, precision)
             root = root_text(data_root)
             outcome = module.sweep(wanted, runs, root, changes, device, jobs, dask, told, report if alone else None)
-    for name, problem in outcome.failed.items():
-        err.print(f"{name}: {problem}", style="red", markup=False)
+    for problem in dict.fromkeys(outcome.failed.values()):
+        runs_of_it = ", ".join(str(name) for name in outcome.failed if outcome.failed[name] == problem)
+        err.print(f"{runs_of_it}: {problem}", style="red", markup=False)
     raise typer.Exit(1 if outcome.failed else 0)
 
 
@@ -308,15 +312,22 @@ def predict(
     model: Annotated[Path | None, typer.Option(help="A run's folder or a model.pt [default: the model of this package]")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Label audio files with class probabilities."""
+    """Label audio files with class probabilities.
+
+    Files that cannot be read are named on the standard error, the others labelled; the exit code is 2 then.
+    """
     from . import prediction
 
+    unread: list[str] = []
     with errors_told():
-        labelled = prediction.predict(files, model)
+        labelled = prediction.predict(files, model, unread)
         _, _, origin = prediction.load(model)
     if not as_json:
         err.print(f"model: {origin.get('run', '?')}; it knows how that corpus sounds, and little else", markup=False)
     show(labelled.to_dict("records"), as_json)
+    for problem in unread:
+        err.print(f"sercore: {problem}", style="red", markup=False)
+    raise typer.Exit(2 if unread else 0)
 
 
 @app.command()
@@ -324,7 +335,10 @@ def export(
     out_file: Annotated[Path, typer.Argument(metavar="FILE", help="The .onnx file to write")],
     model: Annotated[Path | None, typer.Option(help="A run's folder or a model.pt [default: the model of this package]")] = None,
 ) -> None:
-    """Write a model as ONNX, log-Mel energies included: framed samples in, class probabilities and attention out."""
+    """Write a model as ONNX, log-Mel energies included: framed samples in, class probabilities and attention out.
+
+    The file's metadata `sercore` says how to frame the samples.
+    """
     from . import export as module
 
     with errors_told():
@@ -336,7 +350,7 @@ def epoch_bar(position: int = 0, shown: bool = True) -> Iterator[Any]:
     """A progress bar over the epochs of a run, as the `report` of `experiment.run`."""
     from tqdm import tqdm
 
-    bar = tqdm(unit="epoch", leave=False, position=position, file=sys.stderr, disable=not shown)
+    bar = tqdm(unit="epoch", leave=False, position=position, file=sys.stderr, disable=not shown, delay=1)
 
     def report(values: dict[str, float], config: Any) -> None:
         if values["epoch"] < bar.n:

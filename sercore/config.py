@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import SercoreError
+from .errors import SercoreError, nearest
 
 CHOICES = {
     "lstm_merge": ("concat", "sum"),
@@ -75,7 +75,8 @@ class Config:
         fields = {field.name: field for field in dataclasses.fields(self)}
         unknown = sorted(set(overrides) - set(fields))
         if unknown:
-            raise SercoreError(f"unknown settings: {', '.join(unknown)}; there are: {', '.join(fields)}")
+            hint = "".join(nearest(name, fields) for name in unknown)
+            raise SercoreError(f"unknown settings: {', '.join(unknown)}; {hint}There are: {', '.join(fields)}")
         typed = {name: _typed(name, value, getattr(Config, name)) for name, value in overrides.items()}
         return dataclasses.replace(self, **typed)
 

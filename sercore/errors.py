@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -11,3 +12,9 @@ class SercoreError(ValueError):
     def __init__(self, message: str, offenders: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.offenders = tuple(offenders)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`did you mean X or Y? ` for a message about an unknown name; "" where none is close."""
+    close = difflib.get_close_matches(name.lower(), list(known), n=3)
+    return f"did you mean {' or '.join(close)}? " if close else ""

@@ -84,13 +84,15 @@ def run(
     prepared = prepare(corpus, data_root)
     config = configure(prepared, system, overrides)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{name}.lock"):
-        if records.finished(folder, name):
-            check_same(folder / str(name), config, prepared.data.mels.digest)
-            return folder / str(name)
-        path = _train(prepared, config, name, folder, machine.choose_device(device), report)
-    (folder / f"{name}.lock").unlink(missing_ok=True)
-    return path
+    lock = folder / f"{name}.lock"
+    try:
+        with FileLock(lock):
+            if records.finished(folder, name):
+                check_same(folder / str(name), config, prepared)
+                return folder / str(name)
+            return _train(prepared, config, name, folder, machine.choose_device(device), report)
+    finally:
+        lock.unlink(missing_ok=True)
 
 
 def _train(
@@ -158,12 +160,14 @@ def _train(
     return records.write(folder, name, facts, history.epochs, test, model, classes)
 
 
-def check_same(folder: Path, config: Config, data: str) -> None:
+def check_same(folder: Path, config: Config, prepared: Prepared) -> None:
     """Raise `SercoreError` where the finished run in `folder` had other settings or other data; arithmetic may differ."""
     facts = records.read_facts(folder)
     before = Config.from_dict(facts["config"]).to_dict() | {"precision": config.precision, "engine": config.engine}
     differing = [f"{key}: {before[key]!r} then, {value!r} now" for key, value in config.to_dict().items() if before[key] != value]
-    if facts["data"] != data:
+    if facts["source"] != prepared.source:
+        differing.append(f"from {facts['source']} then, from {prepared.source} of the same name now")
+    elif facts["data"] != prepared.data.mels.digest:
         differing.append("the corpus's audio, labels or features have changed")
     if differing:
         raise SercoreError(f"{folder} was made otherwise ({'; '.join(differing)}): remove it, or choose another --runs folder")

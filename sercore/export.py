@@ -16,8 +16,15 @@ from torch import Tensor, nn
 
 from . import prediction, torchaudio_shim
 from .errors import SercoreError
-from .features import FFT, FLOOR, HOP, MELS, PADDING, SAMPLE_RATE, WINDOW, clip_frames
+from .features import EDGE, FFT, FLOOR, HOP, MELS, PADDING, SAMPLE_RATE, WINDOW, clip_frames
 from .model import SERModel
+
+INPUT = (
+    f"One channel of float32 samples at {SAMPLE_RATE} Hz, from -1 to 1, framed: n samples make "
+    f"ceil((n + {(WINDOW - HOP) // 2}) / {HOP}) frames; put {EDGE} zeros before them, and zeros after (or cut) to "
+    f"(frames - 1) * {HOP} + {FFT} samples in all. sercore.features.framed does it in Python."
+)
+"""What the file's input `samples` is, as its metadata tells."""
 
 
 class FromWaveform(nn.Module):
@@ -56,8 +63,8 @@ class FromWaveform(nn.Module):
 def export(path: str | os.PathLike[str], model: str | Path | None = None) -> Path:
     """Write `model` (a `model.pt`, a run's folder, or None for the package's own) to `path` as ONNX, and return the path.
 
-    Input `samples` (n,), outputs `probabilities` (classes,) and `attention` (steps,), as in `FromWaveform`; the file's
-    metadata `sercore` is JSON with the classes, the clip in seconds and the model's origin. Needs `sercore[onnx]`.
+    Input `samples` (n,), as `INPUT` says, outputs `probabilities` (classes,) and `attention` (steps,); the file's
+    metadata `sercore` is JSON with the input, the classes, the clip in seconds and the model's origin. Needs `sercore[onnx]`.
     """
     try:
         import onnx
@@ -83,7 +90,7 @@ def export(path: str | os.PathLike[str], model: str | Path | None = None) -> Pat
         )
     assert program is not None
     proto = program.model_proto
-    about = {"classes": list(classes), "clip_seconds": network.config.clip_seconds, "origin": origin}
+    about = {"samples": INPUT, "classes": list(classes), "clip_seconds": network.config.clip_seconds, "origin": origin}
     onnx.helper.set_model_props(proto, {"sercore": json.dumps(about)})
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.partial")

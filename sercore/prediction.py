@@ -23,18 +23,20 @@ the folds, the fold with the best. Neither choice looked at a test part.
 """
 
 
-def predict(files: str | Path | Iterable[str | Path], model: str | Path | None = None) -> pd.DataFrame:
+def predict(
+    files: str | Path | Iterable[str | Path], model: str | Path | None = None, unread: list[str] | None = None
+) -> pd.DataFrame:
     """Label files: columns file, label, one probability a class (named by it), seconds, windows.
 
     `model` is a `model.pt` or the folder of a run (default: the one that comes with the package). Files longer than the
     model's clip are heard in windows of that length, half overlapping, whose probabilities are averaged. All files that
-    cannot be read are named in one `SercoreError`.
+    cannot be read are named in one `SercoreError`; with `unread`, a list, their messages go there and the others are labelled.
     """
     from . import audio
 
     paths = [files] if isinstance(files, (str, os.PathLike)) else list(files)
     network, classes, _ = load(model)
-    rows, problems = [], []
+    rows, problems = [], [] if unread is None else unread
     for path in paths:
         try:
             waveform = audio.read(path)
@@ -48,7 +50,7 @@ def predict(files: str | Path | Iterable[str | Path], model: str | Path | None =
         rows.append(
             {"file": str(path), "label": classes[int(mean.argmax())], **scores, "seconds": seconds, "windows": len(probabilities)}
         )
-    if problems:
+    if problems and unread is None:
         raise SercoreError("\n".join(problems))
     return pd.DataFrame(rows, columns=["file", "label", *classes, "seconds", "windows"])
 

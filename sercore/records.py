@@ -99,7 +99,7 @@ def load_model(path: Path) -> tuple[SERModel, tuple[str, ...], dict[str, Any]]:
     except FileNotFoundError:
         raise SercoreError(f"{path}: no such model file") from None
     except Exception as error:
-        raise SercoreError(f"{path} is not a model of sercore ({type(error).__name__}: {error})") from error
+        raise SercoreError(f"{path} is not a model of sercore: name a run's folder, or the model.pt in it") from error
     return model.eval(), tuple(saved["classes"]), saved["origin"]
 
 

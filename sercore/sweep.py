@@ -111,7 +111,7 @@ def sweep(
         if records.finished(folder, name):
             try:
                 config = experiment.configure(prepared, name.system, overrides)
-                experiment.check_same(folder / str(name), config, prepared.data.mels.digest)
+                experiment.check_same(folder / str(name), config, prepared)
             except SercoreError as error:
                 different.append(str(error))
     if different:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .config import Config
-from .errors import SercoreError
+from .errors import SercoreError, nearest
 
 TABLE_2: dict[str, dict[str, Any]] = {
     "baseline": {},
@@ -58,8 +58,9 @@ def _part(part: str, slug: str) -> dict[str, Any]:
     if match := _FOCAL.fullmatch(part):
         return {"loss": "focal", "gamma": float(match[1]), "alpha": float(match[2])}
     raise SercoreError(
-        f"unknown system {slug!r}; Table 2 has: {', '.join(TABLE_2)}. Others follow their form (ams-s20-m0.3, focal-g1-a1), "
-        "combine with '+' and change settings after '@' (baseline@masked=true)"
+        f"unknown system {slug!r}: {nearest(part, TABLE_2)}Table 2 has: {', '.join(TABLE_2)}. "
+        "Others follow their form (ams-s20-m0.3, focal-g1-a1), combine with '+' and change settings after '@' "
+        "(baseline@masked=true)"
     )
 
 

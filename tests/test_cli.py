@@ -68,6 +68,7 @@ def test_check_exits_1_where_something_is_wrong(tones, tmp_path):
         (["run", "emodbb", "speaker", "baseline"], "emodb"),
         (["run", "TONES", "random", "baseline"], "unknown protocol"),
         (["run", "TONES", "speaker", "amsoftmax"], "unknown system"),
+        (["run", "TONES", "speaker", "basline"], "did you mean baseline?"),
         (["run", "TONES", "speaker", "baseline", "--set", "epochs=3"], "unknown settings: epochs"),
         (["run", "TONES", "speaker", "baseline", "--set", "epochs"], "write setting=value"),
         (["predict", "absent.wav", "--model", "nowhere.pt"], "nowhere.pt"),
@@ -78,6 +79,20 @@ def test_bad_input_is_told_in_one_line_without_a_traceback(tones, arguments, mes
     command = [sys.executable, "-m", "sercore.cli", *(str(tones) if part == "TONES" else part for part in arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_bad_file_does_not_keep_the_others_from_their_labels(tones, tmp_path):
+    (tmp_path / "bad.wav").write_bytes(b"no audio")
+    good = str(next(tones.parent.glob("*.wav")))
+    done = call("predict", tmp_path / "bad.wav", good, tmp_path)
+    assert done.exit_code == 2 and good in done.output
+    assert "bad.wav: not audio" in done.output and f"{tmp_path}: a folder; name the files in it" in done.output
+
+
+def test_a_sweep_says_once_why_its_runs_failed_and_leaves_no_locks(tones, tmp_path):
+    done = call("sweep", "--corpus", tones, "--systems", "baseline", "--runs", tmp_path, "--device", "tpu")
+    assert done.exit_code == 1 and done.output.count("unknown device") == 1 and "fold0" in done.output and "fold4" in done.output
+    assert not list(tmp_path.iterdir())
 
 
 def test_python_api_of_the_readme(tones, tmp_path):

@@ -10,7 +10,7 @@ def test_every_wrong_setting_is_named_at_once():
 
 
 def test_unknown_settings_are_named_with_those_there_are():
-    with pytest.raises(SercoreError, match="batchsize, momentum; there are: loss"):
+    with pytest.raises(SercoreError, match=r"batchsize, momentum; did you mean batch_size\? There are: loss"):
         Config().replace(batchsize=8, momentum=0.9)
 
 

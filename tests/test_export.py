@@ -23,6 +23,7 @@ def test_it_gives_the_numbers_of_predict(model_file, tmp_path):
     session = onnxruntime.InferenceSession(export.export(tmp_path / "model.onnx", model_file))
     about = json.loads(session.get_modelmeta().custom_metadata_map["sercore"])
     assert about["classes"] == ["angry", "happy", "sad", "neutral"] and about["clip_seconds"] == 1.0
+    assert "put 176 zeros before" in about["samples"]
     network, _, _ = prediction.load(model_file)
     random = np.random.default_rng(0)
     for samples in (700, 9000, 16_000):

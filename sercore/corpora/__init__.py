@@ -5,7 +5,6 @@ A new corpus is one file in this package that calls `register(Corpus(...))`.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import audio, bundle
-from ..errors import SercoreError
+from ..errors import SercoreError, nearest
 from .base import COLUMNS, LABELS, Corpus, clip_rule, complain
 
 __all__ = [
@@ -69,10 +68,8 @@ def get(name: str | os.PathLike[str]) -> Corpus:
         from .files import corpus_at
 
         return corpus_at(path)
-    close = difflib.get_close_matches(str(name).lower(), names(), n=3)
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
     raise SercoreError(
-        f"unknown corpus {str(name)!r}: {hint}There are {', '.join(names())}, "
+        f"unknown corpus {str(name)!r}: {nearest(str(name), names())}There are {', '.join(names())}, "
         "or the path of a folder (one sub-folder a label) or of a .csv or .tsv file (columns path and label)"
     )
 

@@ -27,7 +27,8 @@ def corpus_at(path: Path) -> Corpus:
     adapter = functools.partial(_read_folder if path.is_dir() else _read_table, path)
     found = set(adapter(path).label)
     if len(found) < 2:
-        raise SercoreError(f"{path}: labels {sorted(found)}; two or more are needed")
+        where = "sub-folders with audio files, one a label" if path.is_dir() else "values in its column label"
+        raise SercoreError(f"{path}: two or more {where} are needed; it has {', '.join(sorted(found)) or 'none'}")
     return Corpus(
         name=f"{path.stem}-files" if path.stem in names() else path.stem,
         title=path.name,
