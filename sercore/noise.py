@@ -144,9 +144,9 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
     """Every system that changes settings of `reference` (`baseline@masked=true`) and has two seeds, as its nearest has.
 
     The nearest is the measured system with most of its settings and no others: `baseline@a=1,b=2` is compared with
-    `baseline@a=1` where that was measured, else with `baseline`. One row a corpus, protocol and system: `corpus, protocol,
-    system, against, ua, difference, chance, pairs, beyond, of_paper`, in points; `of_paper` is False where only the way of
-    computing differs.
+    `baseline@a=1` where that was measured, else with `baseline`. One row a corpus, protocol and system:
+    `corpus, protocol, system, against, ua, difference, chance, pairs, beyond, of_paper`, in points; `of_paper` is False
+    where only the way of computing differs.
     """
     rows = []
     for (corpus, protocol), own in runs.groupby(["corpus", "protocol"]):
