@@ -19,9 +19,18 @@ EVIDENCE = {1: "table-2", 2: "verdicts", 3: "confusion", 4: "model", 5: "table-1
 KINDS = dict(zip(claims.JUDGED, ("good", "fair", "open", "bad"), strict=True))
 
 
+PROVISIONAL = "†"
+"""Stands behind a verdict where the rules ask for more seeds, or for the training of its corpus and system."""
+
+
 def said(row: pd.Series) -> str:
-    """A verdict in words; it is provisional where the rules ask for more seeds, or for other settings of the training."""
-    return f"{row['verdict']} (provisional)" if row["verdict"] in claims.JUDGED and row["provisional"] else str(row["verdict"])
+    """A verdict in words, with `PROVISIONAL` where it is."""
+    return f"{row['verdict']}\u202f{PROVISIONAL}" if row["verdict"] in claims.JUDGED and row["provisional"] else str(row["verdict"])
+
+
+def verdict_note(settled: pd.DataFrame) -> str:
+    """What to add to the caption of a table of verdicts: what its mark means, where one bears it."""
+    return f" ({PROVISIONAL} provisional)" if settled["provisional"].any() else ""
 
 
 def verdict_overview(settled: pd.DataFrame) -> pd.DataFrame:
@@ -39,21 +48,26 @@ def verdict_overview(settled: pd.DataFrame) -> pd.DataFrame:
 
 def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
     """One row a claim that was measured: effect with interval, p after Holm's correction, verdict, and what is missing."""
-    measured = settled[settled["effect"].notna()]
+    measured = settled[settled["effect"].notna()].sort_values(["corpus", "protocol"], ascending=[True, False], kind="stable")
     numbers = [with_interval({"x": r.effect, "x_low": r.low, "x_high": r.high}, "x", sign=True) for r in measured.itertuples()]
     return pd.DataFrame(
         {
             "Claim": measured["claim"],
-            "Corpus": measured["corpus"].map(corpus_title),
-            "Protocol": measured["protocol"],
+            "Where": measured["corpus"].map(corpus_title) + ", " + measured["protocol"],
             "Measure": measured["measure"],
             "Claimed": measured["claimed"],
             "Effect": numbers,
             "p, Holm": measured["p_holm"],
             "Verdict": [said(row) for _, row in measured.iterrows()],
-            "Missing": measured["missing"],
+            "Missing": [_shortened(text) for text in measured["missing"]],
         }
     )
+
+
+def _shortened(missing: str) -> str:
+    """`10 systems; 4 more seeds, of 5` for a list of many systems."""
+    first, *rest = missing.split("; ")
+    return "; ".join([f"{first.count(',') + 1} systems" if first.count(",") > 1 else first, *rest])
 
 
 def verdicts_with_evidence(settled: pd.DataFrame) -> pd.DataFrame:
@@ -64,20 +78,25 @@ def verdicts_with_evidence(settled: pd.DataFrame) -> pd.DataFrame:
     return overview.assign(Evidence=[Link(page.replace("-", " ").capitalize(), f"{page}.html") for page in pages])
 
 
-def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:
-    """The answer so far in a sentence or two, counted from the verdicts on recorded speech that took a training."""
+def judged(settled: pd.DataFrame) -> pd.DataFrame:
+    """The verdicts that took a training on recorded speech: neither parameter counts nor synthetic speech."""
     synthetic = [name for name in corpora.names() if corpora.get(name).kind == "synthetic"]
-    judged = settled[settled["verdict"].isin(claims.JUDGED) & (settled["seeds"] > 0) & ~settled["corpus"].isin(synthetic)]
-    if judged.empty:
+    return settled[settled["verdict"].isin(claims.JUDGED) & (settled["seeds"] > 0) & ~settled["corpus"].isin(synthetic)]
+
+
+def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """The answer so far in a sentence or two."""
+    found = judged(settled)
+    if found.empty:
         return "**Nothing has been measured yet**; the table below fills as runs are published."
-    counts = judged["verdict"].value_counts()
+    counts = found["verdict"].value_counts()
     said_ = ", ".join(f"{counts[verdict]} *{verdict}*" for verdict in claims.JUDGED if verdict in counts)
-    places = " and ".join(dict.fromkeys(corpus_title(name) for name in judged["corpus"]))
+    places = " and ".join(dict.fromkeys(corpus_title(name) for name in found["corpus"]))
     few = f" Until each system has been run with {claims.MINIMUM_SEEDS} seeds these verdicts are provisional."
-    counted = runs[runs["corpus"].isin(judged["corpus"]) & runs["system"].isin(list(systems.TABLE_2))]
+    counted = runs[runs["corpus"].isin(found["corpus"]) & runs["system"].isin(list(systems.TABLE_2))]
     measured = f"{len(counted):,} runs of {counted['system'].nunique()} of the paper's {len(systems.TABLE_2)} systems on {places}"
-    settled_ = "1 verdict" if len(judged) == 1 else f"{len(judged)} verdicts"
-    return f"**So far**, from {measured}: of {settled_} on accuracy {said_}.{few if judged['provisional'].any() else ''}"
+    settled_ = "1 verdict" if len(found) == 1 else f"{len(found)} verdicts"
+    return f"**So far**, from {measured}: of {settled_} on accuracy {said_}.{few if found['provisional'].any() else ''}"
 
 
 def measured_so_far(runs: pd.DataFrame, slugs: Sequence[str]) -> str:

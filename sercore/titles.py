@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from . import attention, claims, noise, paper, results, systems, tables
+from . import attention, claims, findings, noise, paper, results, systems, tables
 
 BEST = {"ams": "ams-s10-m0.4", "focal": "focal-g2-a2", "combined": "combined"}
 """The setting of each family that the paper names best."""
@@ -122,11 +122,11 @@ def _readings() -> str:
 
 def _verdicts() -> str:
     settled = tables.verdicts()
-    judged = settled[settled["verdict"].isin(claims.JUDGED)]
+    judged = findings.judged(settled)
     if judged.empty:
         return "Verdicts"
     holds = (judged["verdict"] == claims.JUDGED[0]).sum()
-    return f"Verdicts: “{claims.JUDGED[0]}” {holds} times of {len(judged)}"
+    return f"Verdicts: {holds} replication{'' if holds == 1 else 's'} in {len(judged)}"
 
 
 TITLES: dict[str, Callable[[], str]] = {

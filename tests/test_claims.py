@@ -211,7 +211,7 @@ def test_verdicts_from_a_changed_training_are_provisional_and_say_so():
     found = claims.settle(frame, table).set_index("claim")
     assert found.loc["2-ams", "missing"] == "ams-s10-m0.4 without max_epochs=1"
     assert found["provisional"][["2-ams", "2-combined", "1-all"]].tolist() == [True, False, True]
-    assert findings.said(found.loc["2-ams"]) == "replicates (provisional)"
+    assert findings.said(found.loc["2-ams"]) == "replicates\u202f†"
 
 
 def test_the_headline_counts_neither_synthetic_speech_nor_parameters():

@@ -119,8 +119,9 @@ def test_verdicts_are_provisional_below_five_seeds(published):
     assert {"iemocap", "tones"} == set(settled["corpus"])
     overview = findings.verdict_overview(settled)
     assert len(overview) == len(tables.claims.CLAIMS) and "tones, speaker" in overview.columns
-    details = findings.verdict_details(settled).set_index(["Claim", "Protocol"])
-    assert details.at[("2-combined", "speaker"), "Verdict"].endswith("(provisional)")
+    details = findings.verdict_details(settled).set_index(["Claim", "Where"])
+    assert details.at[("2-combined", "tones, speaker"), "Verdict"].endswith(findings.PROVISIONAL)
+    assert findings.verdict_note(settled) and "4 more seeds, of 5" in details.at[("1-all", "tones, speaker"), "Missing"]
     assert set(map(str, overview["IEMOCAP, speaker"])) <= {"not yet measured", "not testable"}
 
 
