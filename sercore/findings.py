@@ -25,7 +25,8 @@ PROVISIONAL = "†"
 
 def said(row: pd.Series) -> str:
     """A verdict in words, with `PROVISIONAL` where it is."""
-    return f"{row['verdict']}\u202f{PROVISIONAL}" if row["verdict"] in claims.JUDGED and row["provisional"] else str(row["verdict"])
+    mark = f"\u202f{PROVISIONAL}" if row["verdict"] in claims.JUDGED and row["provisional"] else ""
+    return f"{row['verdict']}{mark}"
 
 
 def verdict_note(settled: pd.DataFrame) -> str:
