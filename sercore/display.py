@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 STYLE = "sercore.book"
 MAX_SVG = 800_000
 """Bytes from which a figure is embedded as PNG: one drawn of thousands of points loads faster so."""
-LONG = 40
-"""Letters from which a text makes its column a wide one."""
+SHORT, LONG = 20, 40
+"""Letters up to which the texts of a column are not broken, and from which they make it a wide one."""
 
 MAKE_AGAIN = "Make again"
 NOTEBOOK = "sercore:notebook"
@@ -238,7 +238,8 @@ def _column(values: pd.Series, digits: int, form: str | None, tag: str) -> list[
     """The cell of every value; those of a numeric column carry the number that they sort by."""
     shown = [None if _empty(value) else value for value in values]
     numeric = None not in [_number(value) for value in shown if value is not None]
-    kind = "number" if numeric else "long" if max(len(str(value)) for value in shown) > LONG else ""
+    length = max((len(str(value)) for value in shown), default=0)
+    kind = "number" if numeric else "long" if length > LONG else "short" if length <= SHORT else ""
     reach = max((abs(end) for value in shown for end in _interval(value) or ()), default=0.0)
     cells = []
     for value in shown:

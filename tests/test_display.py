@@ -95,7 +95,7 @@ def test_texts_that_are_numbers(text, number):
 
 @pytest.mark.parametrize("text", ["1. Every setting", "1-all", "2 of 5", "three", "ams-s10-m0.4"])
 def test_texts_that_are_none(text):
-    assert f"<td>{text}</td>" in display.table_html(pd.DataFrame({"a": ["x"], "b": [text]}), "t", "Caption")
+    assert f'<td class="short">{text}</td>' in display.table_html(pd.DataFrame({"a": ["x"], "b": [text]}), "t", "Caption")
 
 
 def test_a_column_of_long_texts_is_wide():
@@ -111,7 +111,7 @@ def test_every_header_is_a_button_and_every_row_has_a_head(frame):
     html = display.table_html(frame, "t", "Caption")
     headers = re.findall(r'<th scope="col" aria-sort="none"><button type="button">(.*?)</button></th>', html)
     assert headers == list(frame.columns)
-    assert html.count('<th scope="row">') == 3
+    assert html.count('<th scope="row" class="short">') == 3
 
 
 @pytest.mark.parametrize("only", [("", "System"), ("System", "")])
