@@ -32,6 +32,7 @@ def network(wave: str, model: str) -> Callable[[], Any]:
     from sercore import audio, features, prediction
 
     loaded, mels = prediction.load(model)[0], features.log_mel(audio.read(wave))
+    prediction.fold(loaded)
     return lambda: prediction.window_probabilities(loaded, mels)
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from . import records
 from .errors import SercoreError
 from .features import MELS, PADDING, clip_frames, log_mel
-from .model import SERModel
+from .model import Block, SERModel
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "emodb.pt"
 """The model that comes with the package: trained on EmoDB, acted German speech of ten speakers.
@@ -36,6 +39,7 @@ def predict(
 
     paths = [files] if isinstance(files, (str, os.PathLike)) else list(files)
     network, classes, _ = load(model)
+    fold(network)
     rows, problems = [], [] if unread is None else unread
     for path in paths:
         try:
@@ -68,6 +72,21 @@ def load(model: str | Path | None = None) -> tuple[SERModel, tuple[str, ...], di
     network, classes, origin = records.load_model(path)
     network.config = network.config.replace(precision="float32")
     return network, classes, origin
+
+
+def fold(network: SERModel) -> None:
+    """Put batch norm's statistics into the convolutions before it, for labelling alone: the same answers in less time."""
+    for block in cast("Iterable[Block]", network.blocks):
+        block.conv = fuse_conv_bn_eval(block.conv, block.norm)
+        block.norm = _Normalised()  # type: ignore[assignment]
+    network.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+class _Normalised(nn.Identity):
+    """What stands for a batch norm that is in the convolution already."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return x
 
 
 @torch.inference_mode()

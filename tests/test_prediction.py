@@ -8,7 +8,7 @@ import torch
 import sercore
 from sercore import records, results
 from sercore.features import log_mel
-from sercore.prediction import load, window_probabilities
+from sercore.prediction import fold, load, window_probabilities
 
 CLASSES = ("angry", "happy", "sad", "neutral")
 
@@ -54,6 +54,15 @@ def test_any_format_and_every_bad_file_named(model_file, tmp_path):
     (tmp_path / "c.wav").write_bytes(b"")
     with pytest.raises(sercore.SercoreError, match=r"(?s)c\.wav.*d\.wav"):
         sercore.predict([tmp_path / "a.flac", tmp_path / "c.wav", tmp_path / "d.wav"], model_file)
+
+
+def test_a_folded_network_gives_the_same_answers():
+    model, _, _ = load()
+    folded, _, _ = load()
+    fold(folded)
+    x, lengths = torch.randn(3, 320, 40), torch.tensor([320, 100, 40])
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(x, lengths), model(x, lengths), atol=1e-5, rtol=1e-5)
 
 
 def test_very_short_and_silent_files_are_labelled(model_file, tmp_path):
