@@ -86,9 +86,9 @@ def table_html(frame: pd.DataFrame, name: str, caption: str, digits: int = 1, fo
     """The HTML of `table`, without provenance.
 
     The index is not shown; the first column heads the rows. Columns of two levels become two header rows. `digits` are
-    those of floats, `formats` has another format (as in ".3f") for a column. The CSV holds the full values. A column is
-    numeric where every value is a number or a text that begins with one ("71.2 [66.0, 75.8]"); signed values with an
-    interval have it drawn under them, all of a column to one scale with zero in the middle.
+    those of floats, `formats` has another format (as in ".3f", or "p" for p values) for a column. The CSV holds the full
+    values. A column is numeric where every value is a number or a text that begins with one ("71.2 [66.0, 75.8]"); signed
+    values with an interval have it drawn under them, all of a column to one scale with zero in the middle.
     """
     _check_name(name)
     _check_said(caption, f"table {name}", "caption")
@@ -273,6 +273,8 @@ def _cell(value: Any, digits: int, form: str | None) -> str:
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, numbers.Real):
+        if form == "p":
+            return "&lt;0.001" if value < 0.0005 else f"{value:.3f}"
         spec = form or ("d" if isinstance(value, numbers.Integral) else f".{digits}f")
         return escape(format(value, spec)).replace("-", "−")
     return escape(str(value))

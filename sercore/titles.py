@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from . import attention, claims, findings, noise, paper, results, systems, tables
+from . import attention, claims, findings, geometry, noise, paper, results, systems, tables
 
 BEST = {"ams": "ams-s10-m0.4", "focal": "focal-g2-a2", "combined": "combined"}
 """The setting of each family that the paper names best."""
@@ -62,20 +62,21 @@ def _confusion() -> str:
 
 
 def _compactness() -> str:
-    """The system whose features are most compact, by silhouette, where the corpora agree."""
-    best = []
+    """The system whose features are most compact, where the measures and the corpora agree."""
+    best: list[str] = []
     for corpus, protocol in tables.cells():
         if protocol == "speaker":
             table = tables.geometry_table(
                 corpus, protocol, [s for s in systems.CLAIMS if s in tables.measured_systems(corpus, protocol)]
             )
-            table = table.dropna(subset=["silhouette"]) if len(table) else table
+            table = table.dropna(subset=list(geometry.MEASURES)) if len(table) else table
             if len(table) > 1:
-                best.append(table.loc[table["silhouette"].idxmax(), "slug"])
+                own = table.set_index("slug")
+                best += [own["ratio"].idxmin(), own["silhouette"].idxmax(), own["purity"].idxmax()]
     names = {"baseline": "the baseline", "ams": "AMS", "focal": "focal loss", "combined": "combined pooling"}
     if best and len(set(best)) == 1:
-        return f"Of four features that of {names[systems.family(best[0])]} is most compact"
-    return "No system has the most compact feature everywhere" if best else "Are the features more compact?"
+        return f"The feature of {names[systems.family(best[0])]} is the most compact"
+    return "Which feature is most compact depends on the measure" if best else "Are the features more compact?"
 
 
 def _protocols() -> str:

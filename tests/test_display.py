@@ -98,6 +98,11 @@ def test_texts_that_are_none(text):
     assert f'<td class="short">{text}</td>' in display.table_html(pd.DataFrame({"a": ["x"], "b": [text]}), "t", "Caption")
 
 
+def test_a_p_value_is_never_nought():
+    html = display.table_html(pd.DataFrame({"a": ["x", "y"], "p": [0.0002, 0.0312]}), "t", "Caption", formats={"p": "p"})
+    assert ">&lt;0.001<" in html and ">0.031<" in html
+
+
 def test_a_column_of_long_texts_is_wide():
     html = display.table_html(pd.DataFrame({"a": ["x", "y"], "b": ["z" * 50, "z"]}), "t", "Caption")
     assert html.count('<td class="long">') == 2
