@@ -30,8 +30,20 @@ def test_nothing_goes_wrong_on_opening(visit, name, width, scheme):
     assert not opened.messages
     away = [url for url in opened.requests if not url.startswith(("file:", "data:", "blob:"))]
     assert not away, f"requests that leave the site: {away}"
-    wide = page.evaluate("() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth")
-    assert wide <= 0, f"the page scrolls {wide} pixels sideways"
+    assert sideways(page) <= 0
+
+
+def sideways(page):
+    """Pixels that the page can be scrolled to the side."""
+    return page.evaluate("() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth")
+
+
+@every_page
+def test_nothing_leaves_the_page_at_any_width(visit, name):
+    page = visit(name).settled()
+    for width in (320, 600, 800, 1000, 1100, 1200, 1300, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert sideways(page) <= 0, f"at {width} pixels"
 
 
 @every_page
