@@ -277,7 +277,7 @@ def _cell(value: Any, digits: int, form: str | None) -> str:
             return "&lt;0.001" if value < 0.0005 else f"{value:.3f}"
         spec = form or ("d" if isinstance(value, numbers.Integral) else f".{digits}f")
         return escape(format(value, spec)).replace("-", "−")
-    return escape(str(value))
+    return escape(str(value)).replace(" = ", "&nbsp;=&nbsp;")  # "α = 2" stays together
 
 
 def _empty(value: Any) -> bool:

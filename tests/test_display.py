@@ -98,6 +98,11 @@ def test_texts_that_are_none(text):
     assert f'<td class="short">{text}</td>' in display.table_html(pd.DataFrame({"a": ["x"], "b": [text]}), "t", "Caption")
 
 
+def test_a_setting_stays_on_one_line_and_is_plain_in_the_csv():
+    frame = pd.DataFrame({"a": ["AMS, m = 0.4"]})
+    assert "AMS, m&nbsp;=&nbsp;0.4" in display.table_html(frame, "t", "Caption") and "m = 0.4" in display.to_csv(frame)
+
+
 def test_a_p_value_is_never_nought():
     html = display.table_html(pd.DataFrame({"a": ["x", "y"], "p": [0.0002, 0.0312]}), "t", "Caption", formats={"p": "p"})
     assert ">&lt;0.001<" in html and ">0.031<" in html
