@@ -17,6 +17,7 @@ import pandas as pd
 
 from . import systems
 from .errors import SercoreError
+from .statistics import Interval
 
 POWER = 0.8
 LEVEL = 0.95
@@ -138,6 +139,24 @@ def change(runs: pd.DataFrame, system: str, reference: str) -> Change:
     error = found.sd * np.sqrt(2 / len(both))
     difference = float((both[system] - both[reference]).mean())
     return Change(difference, float(error * t.ppf((1 + LEVEL) / 2, found.freedom)), len(both))
+
+
+def validation_change(history: pd.DataFrame, system: str, reference: str) -> Interval:
+    """`system` less `reference` in validation accuracy (WA, points), averaged over the later half of each run's epochs.
+
+    A mean over many epochs scatters far less than the test result of the one that is kept. `history` is that of one corpus
+    and protocol (`results.history`); the interval is Student's t over the folds and seeds that both have.
+    """
+    from scipy.stats import ttest_1samp
+
+    later = history[history["epoch"] > history.groupby("run")["epoch"].transform("max") / 2]
+    means = 100 * later.pivot_table(index=["fold", "seed"], columns="system", values="chooser_wa")
+    both = means.reindex(columns=[system, reference]).dropna()
+    if len(both) < 2:
+        raise SercoreError(f"{system} and {reference} have fewer than two folds and seeds in common")
+    found = ttest_1samp(both[system] - both[reference], 0)
+    low, high = found.confidence_interval(LEVEL)
+    return Interval(float((both[system] - both[reference]).mean()), float(low), float(high), float(found.pvalue))
 
 
 def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
