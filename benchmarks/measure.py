@@ -72,6 +72,8 @@ def _work(pipe: Any, build: Build, arguments: tuple) -> None:
         for _ in range(times):
             call()
         pipe.send(("seconds", time.perf_counter() - started))
+    if loky := sys.modules.get("joblib.externals.loky"):
+        loky.get_reusable_executor().shutdown()  # its idle workers would keep this process for minutes
 
 
 def compare(
