@@ -68,7 +68,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         # x: (batch, inputs, frames, mels); lengths: (batch,) frames that count, or None for all
-        x = F.relu(self.norm(self.conv(x), None if lengths is None else time_mask(lengths, x.shape[2])))
+        x = F.relu_(self.norm(self.conv(x), None if lengths is None else time_mask(lengths, x.shape[2])))
         if self.pool:
             x = F.avg_pool2d(x, kernel_size=2)  # (batch, outputs, frames // 2, mels // 2)
             lengths = None if lengths is None else lengths // 2
