@@ -70,7 +70,7 @@ def test_streamed_wav_without_a_true_length_is_read(tmp_path):
 def test_missing_folder_and_headers_alone(tmp_path):
     with pytest.raises(SercoreError, match="no such file"):
         audio.read(tmp_path / "none.wav")
-    with pytest.raises(SercoreError, match="no such file"):
+    with pytest.raises(SercoreError, match="a folder; name the files in it"):
         audio.read(tmp_path)
     with pytest.raises(SercoreError, match="no samples"):
         audio.read(write(tmp_path / "a.wav", np.zeros(0, "float32")))
