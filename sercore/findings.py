@@ -291,10 +291,10 @@ def setting_name(system: str, against: str) -> str:
     return SETTINGS.get(changed, changed) + shared
 
 
-def agreement_sentence(readings: pd.DataFrame, history: pd.DataFrame) -> str:
+def agreement_sentence(checks: pd.DataFrame, history: pd.DataFrame) -> str:
     """Whether other ways of computing reach the same accuracy, on the test parts and, with less noise, in validation."""
     parts = []
-    for row in readings[~readings["of_paper"].astype(bool)].itertuples():
+    for row in checks.itertuples():
         own = history[(history["corpus"] == row.corpus) & (history["protocol"] == row.protocol)]
         found = noise.validation_change(own, row.system, row.against)
         parts.append(
@@ -303,7 +303,7 @@ def agreement_sentence(readings: pd.DataFrame, history: pd.DataFrame) -> str:
             f"{row.chance:.1f}. In validation accuracy, averaged over the later half of the epochs, which scatters less, it is "
             f"{found.estimate:+.1f} points [{found.low:+.1f}, {found.high:+.1f}]."
         )
-    return re.sub(r"(?<=[ *\[])-(?=\d)", "\u2212", "\n\n".join(parts)) or "It has not been measured with two seeds yet."
+    return re.sub(r"(?<=[ *\[])-(?=\d)", "\u2212", "\n\n".join(parts))
 
 
 def readings_sentence(readings: pd.DataFrame) -> str:

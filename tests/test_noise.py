@@ -130,7 +130,7 @@ def test_a_reading_is_compared_with_the_nearest_system_that_was_measured():
     assert shown[0] == "engine=plain; both with masked=true" and shown[1].startswith("Padding left out")
     history = runs.assign(run=runs.groupby(["system", "seed", "fold"]).ngroup().astype(str))
     history = pd.concat([history.assign(epoch=epoch, chooser_wa=history["ua"] + epoch / 100) for epoch in (1, 2, 3, 4)])
-    said = findings.agreement_sentence(found.reset_index(), history)
+    said = findings.agreement_sentence(found[~found["of_paper"].astype(bool)].reset_index(), history)
     assert "over 10 pairs of runs" in said
     change = noise.validation_change(history, "baseline@masked=true", "baseline")
     assert change.estimate == pytest.approx(8, abs=1.5) and change.low > 0
