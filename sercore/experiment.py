@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import functools
@@ -85,14 +86,15 @@ def run(
     config = configure(prepared, system, overrides)
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / f"{name}.lock"
-    try:
-        with FileLock(lock):
+    with FileLock(lock):
+        try:
             if records.finished(folder, name):
                 check_same(folder / str(name), config, prepared)
                 return folder / str(name)
             return _train(prepared, config, name, folder, machine.choose_device(device), report)
-    finally:
-        lock.unlink(missing_ok=True)
+        finally:
+            with contextlib.suppress(PermissionError):  # Windows keeps what is open
+                lock.unlink(missing_ok=True)
 
 
 def _train(
