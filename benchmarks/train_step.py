@@ -29,7 +29,8 @@ EVALUATION = "ours bfloat16, evaluation"
 
 def gflop(frames: int = FRAMES) -> float:
     """Operations of the convolutions and the BLSTM in one step, in 1e9 an utterance; backward costs twice the forward."""
-    from sercore.model import FILTERS, MELS, POOLED
+    from sercore.config import POOLED
+    from sercore.model import FILTERS, MELS
 
     total, mels, inputs = 0.0, MELS, 1
     for index, outputs in enumerate(FILTERS):
@@ -101,7 +102,8 @@ def keras(batch: int, frames: int, precision: str) -> Callable[[], Any]:
     import numpy as np
     from keras import layers
 
-    from sercore.model import FILTERS, POOLED
+    from sercore.config import POOLED
+    from sercore.model import FILTERS
 
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     x = entry = keras.Input((frames, 40, 1))

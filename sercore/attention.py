@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from . import results
+from .config import STEP_SECONDS
 from .figures import family_colour
-from .model import STEP_SECONDS
 from .tables import corpus_title, title
 
 PARTS = 10

@@ -1,12 +1,14 @@
 """The book's chapters: notebooks in `book/notebooks`, executed by papermill into `book/` where they are out of date.
 
-A chapter is out of date when its source, its parameters, this package, the published records or a package that it
-computes with has changed. The front matter of a source may say `sercore: {each: corpus}`: a template, which becomes one
-chapter for every experiment on every published corpus; or `sercore: {first: true}`: slow, and so begun before the others.
+A chapter is out of date when its source, its parameters, this package, a package that it computes with or a file of the
+published records that it read has changed. `sercore.results` notes what is read: chapters read records through it alone.
+The front matter of a source may say `sercore: {each: corpus}`: a template, which becomes one chapter for every experiment
+on every published corpus; or `sercore: {first: true}`: slow, and so begun before the others.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -22,9 +24,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from . import notebooks
 from .errors import SercoreError
 from .missing import ensure_records, train_and_publish, whole_grid
-from .results import files
+from .results import READS
 from .results import runs as published_runs
 from .systems import TABLE_2, family
 from .tables import corpus_title
@@ -124,13 +127,14 @@ def execute(
         raise SercoreError(f"no chapter {', '.join(unknown)}; there are {', '.join(sorted(known))}")
     _check_parameters(chapters)
     for output in folder.glob("*.ipynb"):
-        if output.stem not in known and _key_of(output):
+        if output.stem not in known and _made_from(output):
             output.unlink()
-    surroundings = _surroundings(published)
+    surroundings = _surroundings()
+    checksum = functools.cache(functools.partial(_checksum, published))
     due = []
     for chapter in chapters:
         key = _key(chapter, surroundings)
-        if (only is None or chapter.name in only) and (force or _key_of(folder / f"{chapter.name}.ipynb") != key):
+        if (only is None or chapter.name in only) and (force or not _up_to_date(folder / f"{chapter.name}.ipynb", key, checksum)):
             due.append((chapter, key))
     due.sort(key=lambda pair: not pair[0].first)
     failed = []
@@ -152,7 +156,7 @@ def _run_all(due: list[tuple[Chapter, str]], folder: Path, jobs: int) -> Iterato
         yield from (_execute(chapter, key, folder) for chapter, key in due)
         return
     # processes, because papermill changes the working directory of the one that it runs in
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=notebooks.warm) as pool:
         futures = [pool.submit(_execute, chapter, key, folder) for chapter, key in due]
         yield from (future.result() for future in as_completed(futures))
 
@@ -166,60 +170,53 @@ def _execute(chapter: Chapter, key: str, folder: Path) -> tuple[str, str, float]
 
 def _output(chapter: Chapter, key: str, folder: Path) -> str:
     """Make a chapter's output; the problem in words, or ""."""
-    import nbformat
-
     try:
-        done = _papermill(chapter, folder.parent)
+        with _noting(records_folder(folder)) as reads:
+            done = _papermill(chapter, folder.parent)
         check_outputs(done, chapter.name)
     except SercoreError as error:
         return str(error)
     except Exception as error:
         return f"chapter {chapter.name} ({chapter.source.name}): {_last_words(error)}"
     _tidy(done)
-    done.metadata["sercore"] = {"key": key, "source": chapter.source.name}
-    target = folder / f"{chapter.name}.ipynb"
-    partial = target.with_suffix(".partial")
-    nbformat.write(done, partial)
-    partial.replace(target)
+    done.metadata["sercore"] = {"key": key, "source": chapter.source.name, "records": reads}
+    _write(done, folder / f"{chapter.name}.ipynb")
     return ""
 
 
+def _write(notebook: NotebookNode, target: Path) -> None:
+    """Whole or not at all; a chapter whose cells came out the same keeps its time, and Sphinx its page."""
+    import nbformat
+
+    time_ns = target.stat().st_mtime_ns if target.exists() and nbformat.read(target, 4).cells == notebook.cells else None
+    partial = target.with_suffix(".partial")
+    nbformat.write(notebook, partial)
+    if time_ns is not None:
+        os.utime(partial, ns=(time_ns, time_ns))
+    partial.replace(target)
+
+
 def _tidy(notebook: NotebookNode) -> None:
-    """Leave out what only this execution knew (times, paths) and the defaults that its own parameters replaced."""
+    """Leave out what only this execution knew (times, paths, names) and the defaults that its own parameters replaced."""
     tags = [cell.metadata.setdefault("tags", []) for cell in notebook.cells]
     given = any("injected-parameters" in own for own in tags)
     notebook.cells = [cell for cell in notebook.cells if not (given and "parameters" in cell.metadata.tags)]
     for part in (notebook, *notebook.cells):
         part.metadata.pop("papermill", None)
+    for number, cell in enumerate(notebook.cells, 1):
+        cell.metadata.pop("execution", None)
+        cell.id = f"cell-{number}"
     for own in tags:
         if "injected-parameters" in own:
             own.append("hide-input")
 
 
 def _papermill(chapter: Chapter, cwd: Path) -> NotebookNode:
-    """The executed notebook; a kernel that dies at its start is given a second chance, by ports instead of sockets."""
     import papermill
-    from nbclient.exceptions import DeadKernelError
-    from traitlets.config import Config
 
-    def attempt(transport: str) -> NotebookNode:
-        with TemporaryDirectory(prefix="sercore-") as folder:  # of its own: kernels in one folder share their sockets
-            manager = {"transport": transport, "connection_file": f"{folder}/kernel.json"}
-            return papermill.execute_notebook(
-                _titled(chapter),
-                None,
-                chapter.parameters,
-                kernel_name=KERNEL,
-                cwd=cwd,
-                progress_bar=False,
-                config=Config(KernelManager=manager),
-                extra_arguments=["--log-level=CRITICAL"],  # a kernel that is shut down calls it an error
-            )
-
-    try:
-        return attempt("ipc" if os.name == "posix" else "tcp")
-    except (DeadKernelError, RuntimeError, OSError):
-        return attempt("tcp")
+    return papermill.execute_notebook(
+        _titled(chapter), None, chapter.parameters, notebooks.ENGINE, kernel_name=KERNEL, cwd=cwd, progress_bar=False
+    )
 
 
 def _titled(chapter: Chapter) -> NotebookNode:
@@ -268,14 +265,12 @@ def _check_parameters(chapters: Iterable[Chapter]) -> None:
 # ---- what is out of date
 
 
-def _surroundings(published: Path) -> str:
-    """One checksum of all that every chapter depends on: this package, the records, and the versions of other packages."""
-    code = sorted(path for path in PACKAGE.rglob("*") if path.suffix in CODE)
+def _surroundings() -> str:
+    """One checksum of what every chapter depends on: this package, and the versions of other packages."""
     digest = hashlib.sha256()
-    for root, paths in ((PACKAGE, code), (published, files(published))):
-        for path in paths:
-            digest.update(f"{path.relative_to(root).as_posix()} {path.stat().st_size}\n".encode())
-            digest.update(path.read_bytes())
+    for path in sorted(path for path in PACKAGE.rglob("*") if path.suffix in CODE):
+        digest.update(f"{path.relative_to(PACKAGE).as_posix()} {path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
     versions = {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()}
     digest.update(json.dumps(versions, sort_keys=True).encode())
     return digest.hexdigest()
@@ -286,12 +281,40 @@ def _key(chapter: Chapter, surroundings: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _key_of(output: Path) -> str | None:
-    """The key that an executed chapter was made under; None where there is none, or the file is not ours."""
+def _made_from(output: Path) -> dict[str, Any]:
+    """The key and the records that an executed chapter was made from; empty where there is none, or the file is not ours."""
     try:
-        return json.loads(output.read_text(encoding="utf-8"))["metadata"]["sercore"]["key"]
+        return dict(json.loads(output.read_text(encoding="utf-8"))["metadata"]["sercore"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return {}
+
+
+def _up_to_date(output: Path, key: str, checksum: Callable[[str], str]) -> bool:
+    made = _made_from(output)
+    return made.get("key") == key and all(checksum(name) == then for name, then in made.get("records", {}).items())
+
+
+def _checksum(published: Path, name: str) -> str:
+    """Of one file of the records as it is now; "" where it is not there."""
+    path = published / name
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+@contextmanager
+def _noting(published: Path) -> Iterator[dict[str, str]]:
+    """Gives a dictionary that holds, at the end, the files of the records that were read meanwhile and their checksums."""
+    reads: dict[str, str] = {}
+    with TemporaryDirectory(prefix="sercore-") as folder:
+        log = Path(folder) / "reads"
+        log.touch()
+        os.environ[READS] = str(log)
+        try:
+            yield reads
+        finally:
+            del os.environ[READS]
+        for path in sorted(set(log.read_text(encoding="utf-8").splitlines())):
+            name = Path(os.path.relpath(path, published)).as_posix()
+            reads[name] = _checksum(published, name)
 
 
 def _version(package: str) -> str:

@@ -13,6 +13,12 @@ from typing import Any
 
 from .errors import SercoreError, nearest
 
+POOLED = 5
+"""Sub-modules of the CNN that end in 2 x 2 pooling, whatever the settings: all but the last."""
+
+STEP_SECONDS = 2**POOLED / 100
+"""Time that a step after the CNN stands for."""
+
 CHOICES = {
     "lstm_merge": ("concat", "sum"),
     "score": ("dot", "general"),

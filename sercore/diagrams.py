@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from . import features, pooling
 from .claims import GAIN
+from .config import POOLED
 from .corpora.base import LABELS
 from .figures import CLASS_COLOURS, family_colour
-from .model import FILTERS, POOLED, SERModel
+from .model import FILTERS, SERModel
 from .tables import title
 
 WARM, COOL, MUTED = "#d1495b", "#3a7ca5", "#7d8597"

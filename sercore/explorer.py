@@ -20,9 +20,8 @@ import numpy as np
 import pandas as pd
 
 from . import audio, corpora, results
+from .config import STEP_SECONDS
 from .errors import SercoreError
-from .features import log_mel
-from .model import STEP_SECONDS
 from .tables import corpus_title, label_order, measured_systems, title
 
 FOLDER = "explorer"
@@ -170,6 +169,8 @@ def _sound(path: str) -> tuple[bytes, bytes]:
     import matplotlib
     import soundfile
     from PIL import Image
+
+    from .features import log_mel
 
     waveform = audio.read(path)
     sound, picture = io.BytesIO(), io.BytesIO()

@@ -15,19 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from .config import Config
+from .config import POOLED, Config
 from .errors import SercoreError
 from .losses import LOSSES, AdditiveMargin, Softmax
 from .pooling import POOLINGS
 
 MELS = 40
 FILTERS = (128, 128, 64, 64, 64, 64)
-POOLED = 5
-"""Sub-modules that end in 2 x 2 pooling: all but the last."""
-
-STEP_SECONDS = 2**POOLED / 100
-"""Time that a step after the CNN stands for."""
-
 MIN_FRAMES = 2**POOLED
 """Shorter inputs would leave no step after the CNN (0.32 s)."""
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,9 @@ NAME = ["corpus", "protocol", "system", "seed", "fold"]
 MAP_COLUMNS = ["utterance", "x", "y", "trustworthiness"]
 FEATURE_SEED = 0
 """Deep features are published for this seed alone: they are most of the bytes."""
+
+READS = "SERCORE_READS"
+"""Names a file to which every reader adds the path that it asks for, there or not: what a chapter of the book depends on."""
 
 
 def results_folder(folder: str | Path | None = None) -> Path:
@@ -164,7 +166,14 @@ def _write(path: Path, frame: pd.DataFrame) -> None:
 
 
 def _read(path: Path) -> pd.DataFrame | None:
-    return pd.read_parquet(path) if path.exists() else None
+    return pd.read_parquet(path) if _noted(path).exists() else None
+
+
+def _noted(path: Path) -> Path:
+    if log := os.environ.get(READS):
+        with open(log, "a", encoding="utf-8") as file:
+            file.write(f"{path.resolve()}\n")
+    return path
 
 
 def _check(table: pd.DataFrame, where: Path) -> None:
@@ -248,7 +257,7 @@ def maps(corpus: str, protocol_name: str, results: str | Path | None = None) -> 
     empty where the folds have too few utterances for a map.
     """
     path = results_folder(results) / "maps" / f"{corpus}-{protocol_name}.parquet"
-    return _joined(path, runs(results)) if path.exists() else pd.DataFrame(columns=["run", *NAME, *MAP_COLUMNS])
+    return _joined(path, runs(results)) if _noted(path).exists() else pd.DataFrame(columns=["run", *NAME, *MAP_COLUMNS])
 
 
 def utterances(corpus: str, results: str | Path | None = None) -> pd.DataFrame:
@@ -260,11 +269,6 @@ def published(results: str | Path | None = None) -> list[tuple[str, str]]:
     """The (corpus, protocol) pairs that have runs, sorted."""
     table = runs(results)
     return sorted(set(zip(table["corpus"], table["protocol"], strict=True)))
-
-
-def files(results: str | Path | None = None) -> Iterable[Path]:
-    """Every file of the published records, sorted."""
-    return sorted(path for path in results_folder(results).rglob("*") if path.suffix in (".parquet", ".csv"))
 
 
 def _halves(row: bytes) -> np.ndarray:
@@ -280,6 +284,6 @@ def _joined(path: Path, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _present(path: Path) -> Path:
-    if not path.exists():
+    if not _noted(path).exists():
         raise SercoreError(f"{path} is not there: `sercore publish` writes it from finished runs")
     return path

@@ -1,7 +1,7 @@
 """Many runs: what is wanted, what is there, and the rest, on this machine's cores or a Dask cluster.
 
 A sweep can be killed at any moment and started again: finished runs are kept, an unfinished one goes on from its last
-epoch, and the records are those of an unbroken sweep.
+epoch, and the records are those of an unbroken sweep. PyTorch is imported where training begins: planning needs none.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from . import corpora, experiment, protocol, records, systems
+from . import corpora, protocol, records, systems
 from .errors import SercoreError
 from .records import RunName
 
@@ -104,6 +102,8 @@ def sweep(
     `jobs` runs go at once, each with its share of the cores; `dask` is the address of a scheduler instead. `on_run` is
     told name, done and total after each run; `on_epoch` goes to `experiment.run` where one process does it all.
     """
+    from . import experiment
+
     folder = records.runs_folder(runs)
     prepared = experiment.prepare(wanted.corpus, data_root, progress=on_epoch is not None)
     different = []
@@ -144,6 +144,8 @@ def sweep(
 
 def _begin_worker(threads: int, parent: int) -> None:
     """In each process of a sweep: its share of the cores, and an end with the sweep, however that was killed."""
+    import torch
+
     torch.set_num_threads(threads)
 
     def follow() -> None:

@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from . import audio, corpora, export, prediction, records
+from . import audio, corpora
 from .corpora import demo
 from .errors import SercoreError
 
@@ -53,6 +53,8 @@ def html() -> str:
 
 
 def _model() -> dict:
+    from . import export, prediction, records
+
     _, classes, origin = prediction.load()
     network, _, _ = records.load_model(prediction.PRETRAINED)
     with tempfile.TemporaryDirectory() as temporary:

@@ -179,20 +179,12 @@ def test_all_failing_chapters_are_named_and_the_others_kept(book):
     assert execute(book) == ["baseline-emodb", "missing"]
 
 
-def test_a_kernel_that_dies_at_its_start_is_tried_once_more(book, monkeypatch):
-    import papermill
-
-    tries = []
-
-    def dying(*arguments, config, **how):
-        tries.append(config.KernelManager.transport)
-        raise RuntimeError("Kernel died before replying to kernel_info")
-
-    monkeypatch.setattr(papermill, "execute_notebook", dying)
-    with pytest.raises(SercoreError, match=r"chapter intro \(intro.md\): RuntimeError: Kernel died"):
+def test_a_chapter_whose_process_dies_is_named(book):
+    write(book, "intro", "import os\nos._exit(3)")
+    with pytest.raises(
+        SercoreError, match=r"chapter intro \(intro.md\): .*its process ended \(exit code 3\) in the cell\nimport os"
+    ):
         execute(book)
-    assert len(tries) == 2
-    assert tries[1] == "tcp"
 
 
 # ---- out of date
@@ -233,14 +225,30 @@ def test_changed_code_is_a_reason(book, pretended, tmp_path, name):
     assert execute(book) == ["intro"]
 
 
-def test_changed_records_are_a_reason(book, pretended):
-    execute(book)
+def test_changed_records_are_a_reason_for_the_chapters_that_read_them(book):
+    write(book, "counting", "from sercore import results\nprint(len(results.runs()))")
+    write(book, "asking", "from sercore import results\nprint(len(results.maps('emodb', 'speaker')))")
+    assert execute(book) == ["asking", "counting", "intro"]
+    assert execute(book) == []
     publish(book.parent / "results", "emodb", "baseline")
-    assert execute(book) == ["intro"]
-    splits = book.parent / "results" / "splits"
-    splits.mkdir()
-    (splits / "emodb-speaker.csv").write_text("id,fold,part\n")
-    assert execute(book) == ["intro"]
+    assert execute(book) == ["counting"]
+    made = [nbformat.read(book / f"{name}.ipynb", 4).metadata["sercore"]["records"] for name in ("asking", "counting", "intro")]
+    assert [list(records) for records in made] == [["maps/emodb-speaker.parquet"], ["runs.parquet"], []]
+    (book.parent / "results" / "maps").mkdir()
+    (book.parent / "results" / "maps" / "emodb-speaker.parquet").write_bytes(b"what was not there")
+    with pytest.raises(SercoreError, match="chapter asking"):
+        execute(book)
+
+
+def test_a_chapter_that_comes_out_the_same_is_the_same_file(book):
+    execute(book)
+    made = book / "intro.ipynb"
+    before = made.read_bytes(), made.stat().st_mtime_ns
+    assert execute(book, force=True) == ["intro"]
+    assert (made.read_bytes(), made.stat().st_mtime_ns) == before
+    write(book, "intro", "print(3)")
+    execute(book)
+    assert made.stat().st_mtime_ns > before[1]
 
 
 def test_another_version_of_a_package_is_a_reason(book, pretended, monkeypatch):

@@ -58,9 +58,9 @@ def test_split_files_carry_the_checksum_of_their_runs(published):
 
 def test_publishing_again_changes_nothing_and_keeps_what_came_from_elsewhere(published, tones, tmp_path):
     runs, target = published
-    before = {path: path.read_bytes() for path in results.files(target)}
+    before = {path: path.read_bytes() for path in sorted(target.rglob("*.*"))}
     results.publish(runs, target)
-    assert {path: path.read_bytes() for path in results.files(target)} == before
+    assert {path: path.read_bytes() for path in sorted(target.rglob("*.*"))} == before
     sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "3"), tmp_path, overrides=QUICK)
     assert results.publish(tmp_path, target) == 25
     assert set(results.predictions("tones", "speaker", target)["seed"]) == {0, 3}
