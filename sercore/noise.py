@@ -169,7 +169,8 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
     """Every system that changes settings of `reference` (`baseline@masked=true`) and has two seeds, as its nearest has.
 
     The nearest is the measured system with most of its settings and no others: `baseline@a=1,b=2` is compared with
-    `baseline@a=1` where that was measured, else with `baseline`. One row a corpus, protocol and system:
+    `baseline@a=1` where that was measured, else with `baseline`; but one that is only computed otherwise, with the same system
+    computed as usual. One row a corpus, protocol and system:
     `corpus, protocol, system, against, ua, difference, chance, pairs, beyond, of_paper`, in points; `of_paper` is False
     where only the way of computing differs.
     """
@@ -182,7 +183,9 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
             if system.partition("@")[0] == reference
         }
         for system, values in settings.items():
-            nearest = max((other for other in settings if settings[other] < values), key=lambda s: len(settings[s]), default=None)
+            usual = frozenset((name, value) for name, value in values if name not in COMPUTING)
+            fewer = [other for other in settings if settings[other] < values]
+            nearest = max(fewer, key=lambda s: (settings[s] == usual, len(settings[s])), default=None)
             if nearest is not None:
                 found = change(own, system, nearest)
                 ua = 100 * own.loc[own["system"] == system, "ua"].mean()

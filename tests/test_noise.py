@@ -119,15 +119,16 @@ def test_a_reading_is_compared_with_the_nearest_system_that_was_measured():
     random = np.random.default_rng(6)
     runs = paired_runs(8, 2, 1, random)
     plain = paired_runs(8, 2, 1, random).query("system != 'baseline'")
-    runs = pd.concat([runs, plain.assign(system="baseline@engine=plain,masked=true")], ignore_index=True)
+    names = ["baseline@engine=plain,masked=true", "baseline@engine=plain,masked=true,precision=float32"]
+    runs = pd.concat([runs, *(plain.assign(system=name) for name in names)], ignore_index=True)
     found = noise.readings(runs).set_index("system")
     assert found["against"].to_dict() == {
         "baseline@masked=true": "baseline",
-        "baseline@engine=plain,masked=true": "baseline@masked=true",
+        **dict.fromkeys(names, "baseline@masked=true"),  # not with one another
     }
-    assert found["of_paper"].tolist() == [False, True]
+    assert found["of_paper"].tolist() == [False, False, True]
     shown = findings.readings_table(found.reset_index())["Reading"].tolist()
-    assert shown[0] == "engine=plain; both with masked=true" and shown[1].startswith("Padding left out")
+    assert shown[0] == "engine=plain; both with masked=true" and shown[2].startswith("Padding left out")
     history = runs.assign(run=runs.groupby(["system", "seed", "fold"]).ngroup().astype(str))
     history = pd.concat([history.assign(epoch=epoch, chooser_wa=history["ua"] + epoch / 100) for epoch in (1, 2, 3, 4)])
     said = findings.agreement_sentence(found[~found["of_paper"].astype(bool)].reset_index(), history)
