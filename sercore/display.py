@@ -168,6 +168,7 @@ def provenance(records: pd.DataFrame | None) -> str:
     """
     from . import machine
     from .results import RUN_COLUMNS
+    from .tables import corpus_title
 
     if records is None:
         return _details("Computed as this page was built; no runs behind it", {"Code": _commits([machine.commit()])})
@@ -187,7 +188,7 @@ def provenance(records: pd.DataFrame | None) -> str:
         "Splits": [f"results/splits/{corpus}-{protocol}.csv: {_short(part['split'])}" for (corpus, protocol), part in places],
         MAKE_AGAIN: commands(records),
     }
-    corpora = ", ".join(sorted(set(records["corpus"])))
+    corpora = ", ".join(corpus_title(corpus) for corpus in sorted(set(records["corpus"])))
     return _details(f"From {_count(records['run'], 'run')} on {corpora}", facts)
 
 

@@ -370,7 +370,7 @@ def protocol_sentence(gaps: pd.DataFrame) -> str:
     for group, own in gaps.groupby("group", sort=False):
         effects, above = own["effect"], (own["low"] > 0).sum()
         spans = f"{effects.min():+.1f} to {effects.max():+.1f}, {above} of {len(own)} intervals above 0"
-        parts.append(f"on {group} {effects.mean():+.1f} points of UA on average ({spans})")
+        parts.append(f"on {group} by {effects.mean():+.1f} points on average ({spans})")
     base, others = _base_and_others(paper.table_2())
-    text = f"Sharing speakers between training and test changes the result {'; '.join(parts)}."
+    text = f"Sharing speakers between training and test changes UA: {'; '.join(parts)}."
     return f"{text} The paper's largest gain is {others.max() - base:.1f} points.".replace("-", "\u2212")

@@ -83,7 +83,8 @@ def _protocols() -> str:
     gaps = tables.protocol_gaps()
     if gaps.empty:
         return "What the protocol adds"
-    return f"Sharing speakers changes UA by {gaps['effect'].mean():+.0f} points".replace("-", "\u2212")
+    points = round(gaps["effect"].mean())
+    return f"Sharing speakers {'adds' if points >= 0 else 'costs'} {abs(points)} points of UA"
 
 
 def _noise() -> str:

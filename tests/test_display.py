@@ -210,7 +210,7 @@ def test_what_is_shown_has_its_provenance_and_a_figure_is_closed(shown, frame, r
     display.figure(figure, alt="A line", name="f", records=runs)
     display.table(frame, "t", "Caption", runs)
     assert not plt.fignum_exists(figure.number)
-    assert all("From 60 runs on emodb" in html for html in shown)
+    assert all("From 60 runs on EmoDB" in html for html in shown)
     assert 'aria-label="A line"' in shown[0]
     assert "Download CSV" in shown[1]
 
@@ -238,7 +238,7 @@ def test_other_text_is_shown(markdown):
 
 def test_provenance_names_runs_code_machine_data_and_command(runs):
     html = display.provenance(runs)
-    assert "From 60 runs on emodb" in html
+    assert "From 60 runs on EmoDB" in html
     assert "emodb, paper: 30 runs, 2 systems, seeds 0-1,4, folds 0-4" in html
     assert "0123456789ab-dirty<" in html
     assert "A processor &lt;1&gt;, python 3.12.1, torch 2.8.0" in html
