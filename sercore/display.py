@@ -137,7 +137,7 @@ def figure_html(fig: Figure, alt: str, name: str, caption: str = "") -> str:
             picture = f'<img src="data:image/png;base64,{png}" alt="{escape(alt)}" style="{width}">'
     plt.close(fig)
     said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f'<figure class="sercore-figure" id="{name}">{picture}{said}</figure>'
+    return f'<figure class="sercore-figure" id="{name}"><div class="sercore-pan">{picture}</div>{said}</figure>'
 
 
 def audio(samples: np.ndarray, rate: int, label: str = "") -> None:

@@ -159,6 +159,10 @@ def _merge(old: pd.DataFrame | None, new: pd.DataFrame, key: list[str]) -> pd.Da
 
 
 def _write(path: Path, frame: pd.DataFrame) -> None:
+    """Whole or not at all; a file that holds the same already stays as it is: equal frames may have other bytes."""
+    old = _read(path)
+    if old is not None and old.equals(frame):
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     frame.to_parquet(partial, index=False, compression="zstd")

@@ -56,16 +56,19 @@
     }
   }
 
-  // a box that can be scrolled further says so at its right edge
+  // a box that can be scrolled further says so at its right edge, and one that can be scrolled at all takes the focus
   function hint(box) {
-    const look = () => box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+    const look = () => {
+      box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+      if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
+    };
     box.addEventListener("scroll", look, { passive: true });
     new ResizeObserver(look).observe(box);
   }
 
   function start() {
     document.querySelectorAll(".sercore-table table").forEach(prepare);
-    document.querySelectorAll(".sercore-scroll").forEach(hint);
+    document.querySelectorAll(".sercore-scroll, .sercore-pan").forEach(hint);
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);

@@ -260,7 +260,7 @@
       const radius = shown.length > 1500 ? 2.2 : shown.length > 400 ? 3.2 : 4.5;
       groups.forEach(([, colour], code) => {
         pen.fillStyle = colour;
-        pen.globalAlpha = 0.82;
+        pen.globalAlpha = 0.92;
         pen.beginPath();
         for (const i of shown) if (explorer.groupOf(this, i) === code) trace(pen, MARKS[code % MARKS.length], ...this.at(i), radius);
         pen.fill();
