@@ -64,8 +64,10 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         padding = [1 - heard(row.attention, row.duration) for row in own.itertuples()]
         moved = [distance(row.attention, base[row.utterance]) for row in own.itertuples() if row.utterance in base.index]
         row = {"slug": slug, "padding": 100 * np.mean(padding), "span": np.mean([span(row) for row in own["attention"]])}
+        lengths = own["attention"].map(len) * STEP_SECONDS
+        row["padded"] = 100 * float((1 - (own["duration"] / lengths).clip(upper=1)).mean())
         rows.append(row | {"moved": 100 * np.mean(moved) if moved else np.nan})
-    return pd.DataFrame(rows, columns=["slug", "padding", "span", "moved"])
+    return pd.DataFrame(rows, columns=["slug", "padding", "padded", "span", "moved"])
 
 
 def shown_summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -80,7 +82,8 @@ def sentence(tables: dict[str, pd.DataFrame]) -> str:
     for corpus, table in tables.items():
         most, least = table.loc[table["padding"].idxmax()], table.loc[table["span"].idxmin()]
         parts.append(
-            f"On {corpus_title(corpus)} {title(most['slug'])} puts most attention on padding, {most['padding']:.0f} % of it, and "
+            f"On {corpus_title(corpus)} {table['padded'].mean():.0f} % of a clip is padding on average, and so much of an even "
+            f"attention would lie there. {title(most['slug'])} puts most on it, {most['padding']:.0f} %; "
             f"{title(least['slug'])} is the most pointed, spread over {least['span']:.1f} s"
         )
     return ". ".join(parts) + "." if parts else "Nothing has been measured yet."

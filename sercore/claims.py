@@ -5,7 +5,7 @@ percentage points with an interval over speakers (`sercore.statistics`); the int
 
 | verdict | the interval |
 | --- | --- |
-| replicates | lies above 0 and reaches the claimed size |
+| replicates | lies above 0, and its upper end reaches the claimed size |
 | same direction | lies above 0, and wholly below the claimed size |
 | not supported | contains 0 |
 | contradicted | lies below 0 |
@@ -109,7 +109,7 @@ CLAIMS = (
     Claim(
         key="3-most",
         number=3,
-        text="Focal loss helps happy more than it helps the other classes on average.",
+        text="Focal loss helps happy more than it helps the other classes on average (our reading of “helps most”).",
         measures=("recall of happy over the mean of the others",),
         size=0.0,
         pairs=_against_baseline(BEST["focal"]),

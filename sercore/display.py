@@ -206,6 +206,11 @@ def commands(records: pd.DataFrame) -> list[str]:
     return [*lines, "sercore publish"]
 
 
+def folded(summary: str, html: str) -> None:
+    """Show HTML under a line that opens it."""
+    raw(f'<details class="sercore-fold"><summary>{escape(summary)}</summary>{html}</details>', summary)
+
+
 def beside(*parts: str, plain: str) -> None:
     """Show parts (HTML) beside one another where the page is wide enough, else one under the other."""
     raw(f'<div class="sercore-beside">{"".join(f"<div>{part}</div>" for part in parts)}</div>', plain)

@@ -213,6 +213,11 @@ def runs(results: str | Path | None = None) -> pd.DataFrame:
     return table.assign(changed=_changed(table))
 
 
+def counted(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of `runs` those that claims and Table 2 count: clean protocols, systems as the paper or a combination of it sets them."""
+    return runs[runs["protocol"].isin(["speaker", "paper"]) & ~runs["system"].astype(str).str.contains("@")]
+
+
 def _changed(table: pd.DataFrame) -> pd.Series:
     """The settings (`max_epochs=1`) by which a run differs from what its corpus and system say; "" where none does.
 

@@ -203,7 +203,7 @@ def shown_systems(table: pd.DataFrame) -> pd.DataFrame:
             shown[f"{measure.upper()}, mean ± SD of folds"] = None if np.isnan(mean) else f"{mean:.1f} ± {deviation:.1f}"
         shown |= {
             "Gain in UA": with_interval(row, "gain", sign=True),
-            "p, Holm": row.get("p_holm", np.nan),
+            "p, Holm over the systems": row.get("p_holm", np.nan),
             "ECE": row.get("ece", np.nan),
         }
         shown |= {
@@ -438,8 +438,8 @@ def shown_geometry(table: pd.DataFrame) -> pd.DataFrame:
         "silhouette": "Silhouette",
         "purity": "Neighbour purity",
     }
-    shown = table.assign(System=table["slug"].map(title), UA=table["ua"])
-    return shown.rename(columns=names)[["System", *names.values(), "UA"]]
+    shown = table.assign(**{"System": table["slug"].map(title), "UA, mean of folds": table["ua"]})
+    return shown.rename(columns=names)[["System", *names.values(), "UA, mean of folds"]]
 
 
 def projections(

@@ -32,18 +32,21 @@ def _family(name: str, slug: str) -> str:
     if places.empty:
         return name
     if helps:
-        return f"{name} helps on {_joined(helps)}" + (f", not on {_joined(hurts + unclear)}" if hurts + unclear else "")
-    if hurts:
-        return f"{name} hurts on {_joined(hurts)}" + (f", and shows no clear gain on {_joined(unclear)}" if unclear else "")
-    return f"{name}: no clear gain on {_joined(unclear)}"
+        text = f"{name} helps on {_joined(helps)}" + (f", not on {_joined(hurts + unclear)}" if hurts + unclear else "")
+    elif hurts:
+        text = f"{name} hurts on {_joined(hurts)}" + (f", and shows no clear gain on {_joined(unclear)}" if unclear else "")
+    else:
+        text = f"{name}: no clear gain on {_joined(unclear)}"
+    runs = results.runs()
+    runs = runs[(runs["system"] == slug) & (runs["protocol"] == "speaker")]
+    return text + (", so far" if runs.groupby("corpus")["seed"].nunique().min() < claims.MINIMUM_SEEDS else "")
 
 
 def _table_2() -> str:
     gains = tables.gains()
-    own = gains[gains["group"].astype(str).str.endswith(", speaker")]
-    if own.empty:
+    if gains.empty:
         return "Table 2: every system"
-    return f"Table 2: {(own['low'] > 0).sum()} of {len(own)} gains are clear of zero"
+    return f"Table 2: of {len(gains)} gains, {(gains['low'] > 0).sum()} above zero, {(gains['high'] < 0).sum()} below"
 
 
 def _confusion() -> str:
@@ -58,7 +61,7 @@ def _confusion() -> str:
     if not mistakes:
         return "What is taken for what"
     true, said = max(mistakes, key=mistakes.count)
-    return f"{true.capitalize()} is taken for {said} most often"
+    return f"{true.capitalize()} is taken for {said} most often in new voices"
 
 
 def _compactness() -> str:
@@ -83,13 +86,16 @@ def _protocols() -> str:
     gaps = tables.protocol_gaps()
     if gaps.empty:
         return "What the protocol adds"
-    points = round(gaps["effect"].mean())
-    return f"Sharing speakers {'adds' if points >= 0 else 'costs'} {abs(points)} points of UA"
+    points, places = round(gaps["effect"].mean()), list(dict.fromkeys(gaps["group"].astype(str)))
+    where = f" on {places[0]}" if len(places) == 1 else ""
+    return f"Sharing speakers {'adds' if points >= 0 else 'costs'} {abs(points)} points of UA{where}"
 
 
 def _noise() -> str:
-    spread = noise.paper_spread(paper.table_2())
-    return f"Table 2 by chance: gains under {noise.chance_range(spread, 2):.1f} points say nothing"
+    reported = paper.table_2()
+    ua, limit = reported.set_index("slug")["ua"], noise.chance_range(noise.paper_spread(reported), 2)
+    gains = ua.drop("baseline") - ua["baseline"]
+    return f"Table 2 by chance: {(gains > limit).sum()} of {len(gains)} gains exceed its own noise"
 
 
 def _per_speaker() -> str:
@@ -110,7 +116,7 @@ def _attention() -> str:
         for corpus, protocol in tables.cells()
         if protocol == "speaker" and "baseline" in tables.measured_systems(corpus, protocol)
     ]
-    return f"{max(shares):.0f} % of the baseline's attention falls on silence" if shares else "What the attention hears"
+    return f"{max(shares):.0f} % of the baseline's attention falls on padding" if shares else "What the attention hears"
 
 
 def _readings() -> str:
@@ -128,7 +134,9 @@ def _verdicts() -> str:
     if judged.empty:
         return "Verdicts"
     holds = (judged["verdict"] == claims.JUDGED[0]).sum()
-    return f"Verdicts: {holds} replication{'' if holds == 1 else 's'} in {len(judged)}"
+    return f"Verdicts: {holds} of {len(judged)} on accuracy {'replicates' if holds == 1 else 'replicate'}" + (
+        ", so far" if judged["provisional"].any() else ""
+    )
 
 
 TITLES: dict[str, Callable[[], str]] = {

@@ -27,31 +27,47 @@
       return sign * compare(x, y);
     });
     table.tBodies[0].append(...sorted);
+    tell(table, order === "none" ? "in the first order" : `sorted by ${header.querySelector("button").getAttribute("aria-label")}, ${order}`);
   }
 
-  // rows that hold every word of the text stay; how many is told to those who do not see it
+  // a line for those who do not see what happens to the rows
+  function tell(table, text) {
+    const figure = table.closest("figure");
+    figure.querySelector("[role=status]").textContent = text;
+  }
+
+  // rows that hold every word of the text stay
   function filter(table, rows) {
-    const told = document.createElement("span"), box = document.createElement("label"), input = document.createElement("input");
-    told.setAttribute("role", "status");
+    const input = document.createElement("input");
     input.type = "search";
     input.placeholder = "Filter rows";
-    input.setAttribute("aria-label", `Filter the rows of: ${table.closest("figure").querySelector("figcaption").textContent}`);
+    input.setAttribute("aria-label", "Filter rows");
     input.addEventListener("input", () => {
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
       for (const row of rows) row.hidden = !words.every(word => row.textContent.toLowerCase().includes(word));
-      told.textContent = words.length ? `${rows.filter(row => !row.hidden).length} of ${rows.length} rows` : "";
+      tell(table, words.length ? `${rows.filter(row => !row.hidden).length} of ${rows.length} rows` : "");
     });
-    box.className = "sercore-filter";
-    box.append(input, told);
-    table.closest(".sercore-scroll").before(box);
+    return input;
+  }
+
+  // what stands over a header: of two columns called UA, whose
+  function source(table, header) {
+    const first = table.tHead.rows[0];
+    if (first === header.parentElement) return "";
+    const over = [...first.cells].flatMap(cell => Array(cell.colSpan).fill(cell.textContent.trim()));
+    return over[header.cellIndex] ?? "";
   }
 
   function prepare(table) {
-    const rows = [...table.tBodies[0].rows];
-    if (rows.length >= MANY) filter(table, rows);
+    const rows = [...table.tBodies[0].rows], told = document.createElement("span"), above = document.createElement("div");
+    told.setAttribute("role", "status");
+    above.className = rows.length >= MANY ? "sercore-filter" : "sercore-unseen";
+    above.append(...(rows.length >= MANY ? [filter(table, rows)] : []), told);
+    table.closest(".sercore-scroll").before(above);
     for (const button of table.tHead.querySelectorAll("button")) {
       const header = button.closest("th");
       if (rows[0]?.cells[header.cellIndex].classList.contains("number")) header.classList.add("number");
+      button.setAttribute("aria-label", [button.textContent, source(table, header)].filter(Boolean).join(", "));
       button.addEventListener("click", () => sort(table, header, rows));
     }
   }
@@ -66,7 +82,36 @@
     new ResizeObserver(look).observe(box);
   }
 
+  // the theme takes the focus from the buttons that it hears, and names them for those who see them
+  const NAMES = { ".theme-switch-button": "Colours", ".primary-toggle": "Menu", ".secondary-toggle": "On this page" };
+  function mendButtons() {
+    const told = document.createElement("span"), root = document.documentElement;
+    told.setAttribute("role", "status");
+    told.className = "sercore-unseen";
+    document.body.append(told);
+    for (const [kind, name] of Object.entries(NAMES)) {
+      for (const button of document.querySelectorAll(kind)) button.setAttribute("aria-label", name);
+    }
+    let last = null; // the button that was pressed last
+    const back = () => document.activeElement === document.body && last?.offsetParent && last.focus();
+    document.addEventListener("click", event => {
+      last = event.target.closest(`${Object.keys(NAMES)}, .search-button`) ?? last;
+      if (event.detail === 0) setTimeout(back, 50); // by a key
+      if (event.target.closest(".theme-switch-button")) {
+        setTimeout(() => { told.textContent = `Colours: ${root.dataset.mode === "auto" ? "as the system has them" : root.dataset.mode}`; }, 50);
+      }
+    }, true);
+    for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("close", () => setTimeout(back, 50));
+    // the way past the menu leads past the buttons over the text too
+    const article = document.querySelector(".bd-article"), skip = document.querySelector("#pst-skip-link a");
+    if (!article || !skip) return;
+    article.id ||= "text";
+    article.tabIndex = -1;
+    skip.hash = article.id;
+  }
+
   function start() {
+    mendButtons();
     document.querySelectorAll(".sercore-table table").forEach(prepare);
     document.querySelectorAll(".sercore-scroll, .sercore-pan").forEach(hint);
   }

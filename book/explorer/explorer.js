@@ -7,6 +7,7 @@
   const OTHERS = ["#6a5acd", "#2a8c82", "#c8553d", "#4f8a3c", "#a05195", "#b0703c", "#0f7c9e", "#8a7400", "#b5487f", "#52606d"];
   const MARKS = ["circle", "square", "triangle", "diamond", "cross"];
   const REACH = 18; // pixels within which the pointer finds a point
+  const PAGES = { PageDown: 1, PageUp: -1 };
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   const COLOURINGS = { label: "true class", predicted: "predicted class", right: "right or wrong", speaker: "speaker", gender: "women and men" };
 
@@ -97,12 +98,13 @@
       this.foldChoice = choice("Test fold", [], () => this.choose(-1));
       this.colourChoice = choice("Colour", Object.entries(COLOURINGS), value => { this.colouring = value; this.draw(); });
       this.list = choice("Utterance", [], value => this.choose(Number(value)));
-      this.wrong = make("button", { type: "button", onclick: () => this.nextWrong() }, "Next mistake");
-      this.details = make("div", { class: "explorer-details", "aria-live": "polite" });
+      this.wrong = make("button", { type: "button", onclick: () => this.nextWrong() }, "Next mistake of the left map");
+      this.said = make("p", { class: "explorer-said", role: "status" });
+      this.details = make("div", { class: "explorer-details" });
       this.legend = make("ul", { class: "explorer-legend", "aria-label": "Colours" });
       this.maps = make("div", { class: "explorer-maps" });
       const controls = [this.cellChoice, this.foldChoice, this.colourChoice, this.list].map(each => each.box);
-      this.root.append(make("div", { class: "explorer-controls" }, ...controls, this.wrong), this.maps, this.legend, this.details);
+      this.root.append(make("div", { class: "explorer-controls" }, ...controls, this.wrong), this.maps, this.said, this.legend, this.details);
       new MutationObserver(() => this.draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
       await this.show(cells[0].name);
     }
@@ -182,11 +184,17 @@
 
     tell() {
       const i = this.chosen, { cell } = this;
+      this.said.classList.toggle("sercore-unseen", i < 0);
       if (i < 0) {
-        this.details.replaceChildren(make("p", { class: "explorer-hint" },
-          "Choose a point: by pointer, or with the arrow keys once a map has the focus. Space plays it where there is sound."));
+        // what a map now shows is told to those who cannot see it change, and not as the page opens
+        this.said.textContent = this.told ? this.panels.map(panel => `${panel.title}: ${panel.about.textContent}`).join(". ") : "";
+        this.told = true;
+        this.details.replaceChildren(make("p", { class: "explorer-hint" }, "Choose a point: by pointer, or with the arrow keys once a map has the "
+          + "focus. Page Down and Page Up go through them in order, Space plays one where there is sound, Escape lets it go."));
         return;
       }
+      const { shown } = this, answers = this.panels.map(panel => `${panel.title}: ${panel.verdict(i)}`);
+      this.said.textContent = `${cell.ids[i]}, ${cell.labels[cell.label[i]]}. ${answers.join(". ")}. ${shown.indexOf(i) + 1} of ${shown.length}`;
       const facts = [
         ["Utterance", cell.ids[i]], ["True class", cell.labels[cell.label[i]]], ["Speaker", `${this.fact("speaker", i)} ${this.fact("gender", i)}`],
         ["Sentence", this.fact("sentence", i)], ["Length", `${cell.seconds[i].toFixed(1)} s`],
@@ -276,7 +284,7 @@
       const fold = String(explorer.fold), right = shown.filter(i => this.predicted(i) === explorer.cell.label[i]).length;
       const trust = fold in system.trust ? `, trustworthiness ${system.trust[fold].toFixed(2)}` : "";
       this.about.textContent = `UA of this fold ${system.ua[fold].toFixed(1)} %, ${right} of ${shown.length} right${trust}`;
-      this.canvas.setAttribute("aria-label", `${this.title}: map of ${shown.length} test utterances. Arrow keys move from point to point, space plays.`);
+      this.canvas.setAttribute("aria-label", `${this.title}: map of ${shown.length} test utterances. Arrow keys move to the next point that way, Page Down and Page Up in order, space plays, Escape lets go.`);
     }
 
     // ---- pointer and keyboard
@@ -306,6 +314,7 @@
       if (event.key === " ") explorer.play();
       else if (event.key === "Escape") explorer.choose(-1);
       else if (event.key === "Home") explorer.choose(explorer.shown[0]);
+      else if (event.key in PAGES) explorer.choose(explorer.shown.at((explorer.shown.indexOf(explorer.chosen) + PAGES[event.key]) % explorer.shown.length));
       else if (event.key in ARROWS) explorer.choose(this.towards(...ARROWS[event.key]));
       else return;
       event.preventDefault();
@@ -326,15 +335,20 @@
 
     // ---- what this system says of an utterance
 
+    verdict(i) {
+      const { cell } = this.explorer, said = this.predicted(i);
+      return `heard ${cell.labels[said]}, ${said === cell.label[i] ? "right" : "wrong"}`;
+    }
+
     tell(i, sound) {
       const { cell } = this.explorer, groups = cell.labels.map(label => COLOURS[label] ?? OTHERS[cell.labels.indexOf(label) % OTHERS.length]);
-      const chances = this.chances(i), said = this.predicted(i), right = said === cell.label[i];
+      const chances = this.chances(i);
       const bars = make("ul", { class: "explorer-bars" }, ...cell.labels.map((label, code) => {
         const share = Math.round(chances[code] / 2.55);
         const bar = make("span", { class: "explorer-bar", style: `--share:${share}%;--colour:${groups[code]}` });
         return make("li", {}, make("span", {}, label), bar, make("span", { class: "explorer-share" }, `${share} %`));
       }));
-      const verdict = make("p", {}, make("strong", {}, this.title), ` heard ${cell.labels[said]}: ${right ? "right" : "wrong"}`);
+      const verdict = make("p", {}, make("strong", {}, this.title), ` ${this.verdict(i)}`);
       return make("div", {}, verdict, bars, this.attention(i, sound));
     }
 

@@ -123,7 +123,7 @@
   const status = make("p", { class: "voice-status", role: "status" });
   const result = make("div", { class: "voice-result" });
   const recordButton = make("button", { type: "button", onclick: () => record().catch(error => say(`No recording: ${error.message}`)) }, "Record");
-  const input = make("input", { type: "file", accept: "audio/*,.flac,.wav,.ogg,.mp3,.m4a,.opus", id: "voice-file", onchange: () => input.files[0] && hear(input.files[0], input.files[0].name) });
+  const input = make("input", { type: "file", accept: "audio/*,.flac,.wav,.ogg,.mp3,.m4a,.opus", id: "voice-file", "aria-label": "Audio file", onchange: () => input.files[0] && hear(input.files[0], input.files[0].name) });
   const samples = make("select", { id: "voice-sample", onchange: () => choose(samples.value) }, make("option", { value: "" }, "load the list …"));
   const drop = make("div", { class: "voice-drop" },
     make("div", {}, recordButton),
@@ -171,7 +171,9 @@
       if (own !== turn) return;
       const took = (performance.now() - began) / 1000;
       const view = show(name, blob, heard, found);
-      say(`${name}: ${(heard.length / RATE).toFixed(1)} s, answered in ${took.toFixed(1)} s by this browser.`);
+      const order = found.mean.map((chance, i) => [chance, loaded.model.classes[i]]).sort((a, b) => b[0] - a[0]);
+      const shares = order.map(([chance, label]) => `${label} ${Math.round(100 * chance)} %`).join(", ");
+      say(`${name}: ${(heard.length / RATE).toFixed(1)} s, answered in ${took.toFixed(1)} s by this browser: ${shares}.`);
       await follow(run, heard, view, () => own === turn);
     } catch (error) {
       if (own === turn) say(error.message);

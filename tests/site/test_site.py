@@ -164,6 +164,30 @@ def test_a_table_is_filtered(visit):
     assert rows.first.is_visible()
 
 
+def test_sorting_is_told_by_the_name_of_its_column(visit):
+    page = visit("table-2").settled()
+    page.get_by_role("button", name="UA, Paper on IEMOCAP", exact=True).first.press("Enter")
+    assert "sorted by UA, Paper on IEMOCAP, ascending" in page.locator(".sercore-filter [role=status]").first.inner_text()
+
+
+@pytest.mark.parametrize("button", [".theme-switch-button", ".primary-toggle"])
+def test_a_button_keeps_the_focus_when_a_key_presses_it(visit, button):
+    page = visit("verdicts").settled()
+    page.locator(button).first.focus()
+    for _ in range(2):
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(200)
+        assert page.evaluate("button => document.activeElement.matches(button)", button)
+
+
+def test_a_closed_menu_gives_the_focus_back(visit):
+    page = visit("verdicts", width=WIDTHS["phone"]).settled()
+    page.locator(".primary-toggle").first.press("Enter")
+    page.wait_for_function("document.activeElement.closest('dialog')")
+    page.keyboard.press("Escape")
+    page.wait_for_function("document.activeElement.matches('.primary-toggle')")
+
+
 def test_provenance_leads_to_the_executed_notebook(visit):
     page = visit("table-2").settled()
     page.locator(".sercore-provenance summary").first.click()
@@ -211,6 +235,15 @@ def test_explorer_by_keyboard(visit, width):
         page.keyboard.press(key)
         seen.append(utterance.inner_text())
     assert len(set(seen)) >= 5
+    said = page.locator(".explorer-said")
+    page.keyboard.press("Home")
+    first = said.inner_text()
+    assert first.count(" heard ") == 2 and ". 1 of " in first
+    page.keyboard.press("PageDown")
+    assert ". 2 of " in said.inner_text()
+    page.keyboard.press("PageUp")
+    assert said.inner_text() == first
+    assert said.bounding_box()["y"] + said.bounding_box()["height"] <= page.viewport_size["height"]  # in sight
     page.keyboard.press("Escape")
     assert page.locator(".explorer-details dl").count() == 0
 
@@ -285,6 +318,8 @@ def test_voice_by_keyboard_on_a_synthetic_recording(visit):
     page.keyboard.press("ArrowDown")
     page.wait_for_selector(".voice-result[data-done]", timeout=120_000)
     assert "Heard as" in page.locator(".voice-answer").inner_text()
+    answer = page.locator(".voice-answer strong").inner_text()
+    assert re.search(rf"by this browser: {answer} \d+ %", page.locator(".voice-status").inner_text())
 
 
 def test_voice_refuses_what_is_no_sound(visit, tmp_path):
