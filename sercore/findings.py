@@ -180,6 +180,16 @@ def confusion_summary(matrices: dict[str, pd.DataFrame]) -> str:
     return "; ".join(parts) + "."
 
 
+def recall_order(label: str, matrices: dict[str, dict[str, pd.DataFrame]]) -> str:
+    """The systems of each place in the order of their recall of one class."""
+    parts = []
+    for place, systems_ in matrices.items():
+        shares = {name: 100 * counts.at[label, label] / counts.loc[label].sum() for name, counts in systems_.items()}
+        ranked = sorted(shares, key=lambda name: -shares[name])
+        parts.append(f"on {place} " + ", ".join(f"{name} {shares[name]:.0f} %" for name in ranked))
+    return f"Recall of {label}, highest first: " + "; ".join(parts) + "." if parts else ""
+
+
 def confusion_counts(matrices: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """The matrices under one another: one row a system and true class, one column a predicted class."""
     parts = [counts.rename_axis("True class").reset_index().assign(System=name) for name, counts in matrices.items()]

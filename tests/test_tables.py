@@ -8,7 +8,7 @@ import pytest
 from published import publish
 from sklearn.metrics import recall_score
 
-from sercore import figures, findings, results, tables
+from sercore import claims, figures, findings, results, tables
 from sercore.corpora import LABELS
 
 SPEAKERS = ("f1", "f2", "f3", "m1", "m2", "m3")
@@ -119,3 +119,37 @@ def test_titles_and_intervals():
     assert tables.title("ams-s10-m0.4+combined") == "AMS, s = 10, m = 0.4 + Combined attentive pooling"
     assert tables.with_interval({"x": -1.0, "x_low": -2.0, "x_high": 0.5}, "x", sign=True) == "\u22121.0 [\u22122.0, +0.5]"
     assert tables.with_interval({"x": math.nan}, "x") is None
+
+
+def test_confusion_counts_and_the_order_of_recalls(folder):
+    matrices = {tables.title(slug): tables.confusion("mine", "speaker", slug, folder) for slug in ("baseline", "ams-s10-m0.4")}
+    counts = findings.confusion_counts(matrices)
+    assert list(counts.columns) == ["System", "True class", *LABELS] and len(counts) == 2 * len(LABELS)
+    assert counts[list(LABELS)].sum().sum() == 2 * len(SPEAKERS) * len(LABELS) * EACH
+    said = findings.recall_order("happy", {"mine, speaker": matrices})
+    assert said.index("AMS") < said.index("Baseline") and findings.recall_order("happy", {}) == ""
+
+
+def test_seeds_are_named_beside_provisional_verdicts(folder):
+    runs = results.runs(folder).assign(parameters=1000)
+    settled = claims.settle(tables.all_predictions(folder), runs)
+    assert findings.seed_noise(runs, settled) == "The intervals resample speakers, not seeds."
+    changed = runs[(runs["system"] == "baseline") & (runs["protocol"] == "speaker")].assign(system="baseline@masked=true")
+    seeds = [changed.assign(seed=seed, ua=changed["ua"] + seed / 100) for seed in (0, 1, 2)]
+    said = findings.seed_noise(pd.concat([runs, *seeds], ignore_index=True), settled)
+    assert "in another training of the baseline" in said and "deviation of 1.0 points" in said
+    usual = [each.assign(system="baseline") for each in seeds]
+    assert "in another" not in findings.seed_noise(pd.concat([runs, *seeds, *usual], ignore_index=True), settled)
+    assert findings.seed_noise(runs, settled.assign(provisional=False)) == ""
+
+
+def test_only_clean_runs_of_unchanged_systems_are_counted(folder):
+    runs = results.runs(folder)
+    others = [runs.assign(system="baseline@masked=true"), runs.assign(protocol="leaky")]
+    assert len(results.counted(pd.concat([runs, *others]))) == len(runs)
+    assert results.counted(runs[:0]).empty
+
+
+def test_a_summary_of_gains_names_those_clear_of_zero(folder):
+    said = findings.gain_summary(tables.gains(folder))
+    assert "intervals lie above 0" in said and "Above: AMS, s = 10, m = 0.4 on mine, speaker" in said
