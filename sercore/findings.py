@@ -186,7 +186,7 @@ def recall_order(label: str, matrices: dict[str, dict[str, pd.DataFrame]]) -> st
     for place, systems_ in matrices.items():
         shares = {name: 100 * counts.at[label, label] / counts.loc[label].sum() for name, counts in systems_.items()}
         ranked = sorted(shares, key=lambda name: -shares[name])
-        parts.append(f"on {place} " + ", ".join(f"{name} {shares[name]:.0f} %" for name in ranked))
+        parts.append(f"on {place}: " + ", ".join(f"{name} ({shares[name]:.0f} %)" for name in ranked))
     return f"Recall of {label}, highest first: " + "; ".join(parts) + "." if parts else ""
 
 

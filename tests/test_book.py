@@ -191,8 +191,10 @@ def test_a_small_book_is_built_offline_and_fails_on_a_warning(tmp_path, monkeypa
         shutil.copytree(BOOK / name, tmp_path / "book" / name)
     shutil.copy(BOOK / "references.bib", tmp_path / "book")
     shutil.copy(TOP / "_config.yml", tmp_path)
-    (tmp_path / "book" / "_toc.yml").write_text("format: jb-book\nroot: intro\n")
-    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: intro\n")
+    for contents in (tmp_path / "book" / "_toc.yml", tmp_path / "_toc.yml"):
+        contents.write_text("format: jb-book\nroot: intro\nchapters:\n- file: other\n")
+    other = tmp_path / "book" / "notebooks" / "other.md"
+    other.write_text(PAGE.format(text="Text."))
     cell = ":tags: [hide-input]\nfrom sercore import display\ndisplay.text('computed **here**')"
     text = f"A formula, $a^2$.\n\n```{{code-cell}} ipython3\n{cell}\n```"
     page = tmp_path / "book" / "notebooks" / "intro.md"
@@ -213,6 +215,10 @@ def test_a_small_book_is_built_offline_and_fails_on_a_warning(tmp_path, monkeypa
     scripts = re.findall(r'src="([^"?]+)', html)
     assert "_static/mathjax/tex-svg.js" in scripts
     assert all((site / script).exists() for script in scripts)
+
+    other.write_text(PAGE.format(text="Text.").replace("# A page", "# Another title"))
+    assert build(tmp_path).returncode == 0
+    assert "Another title" in (site / "intro.html").read_text()  # in its contents: every page names all pages
 
     page.write_text(PAGE.format(text="A link to [nowhere](nowhere.md)."))
     for _ in range(2):  # the second time too

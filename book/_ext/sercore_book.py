@@ -21,6 +21,7 @@ import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
@@ -40,6 +41,7 @@ logger = logging.getLogger(__name__)
 def setup(app: Sphinx) -> dict[str, Any]:
     # before the table of contents (900), so that Sphinx finds the chapters that its patterns mean
     app.connect("config-inited", prepare, priority=100)
+    app.connect("env-updated", write_all_when_a_title_changed)
     app.connect("autodoc-process-docstring", docstring_to_rst)
     app.connect("doctree-resolved", explain_terms)
     app.connect("html-page-context", mend_for_screen_readers, priority=900)  # after the theme's own
@@ -68,6 +70,14 @@ def prepare(app: Sphinx, config: Config) -> None:
     except SercoreError as error:
         raise ExtensionError(str(error)) from None
     logger.info(f"chapters: {len(done)} executed, the others are up to date")
+
+
+def write_all_when_a_title_changed(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """The pages to write besides those that changed: the contents beside every page name them all."""
+    titles = {name: title.astext() for name, title in env.titles.items()}
+    before = getattr(env, "sercore_titles", titles)
+    env.sercore_titles = titles  # type: ignore[attr-defined]
+    return sorted(env.found_docs) if before != titles else []
 
 
 # ---- settings
