@@ -7,6 +7,9 @@
   const OTHERS = ["#6a5acd", "#2a8c82", "#c8553d", "#4f8a3c", "#a05195", "#b0703c", "#0f7c9e", "#8a7400", "#b5487f", "#52606d"];
   const MARKS = ["circle", "square", "triangle", "diamond", "cross"];
   const REACH = 18; // pixels within which the pointer finds a point
+  const HINT = "Choose a point: by pointer, or with the arrow keys once a map has the focus. Page Down and Page Up go through them in order, "
+    + "Space plays one where there is sound, Escape lets it go.";
+  const ORDER = new Intl.Collator();
   const PAGES = { PageDown: 1, PageUp: -1 };
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   const COLOURINGS = { label: "true class", predicted: "predicted class", right: "right or wrong", speaker: "speaker", gender: "women and men" };
@@ -79,6 +82,7 @@
       const inline = root.querySelector("script[type='application/json']");
       this.inline = inline ? JSON.parse(inline.textContent) : null;
       this.chosen = -1;
+      this.shown = [];
       this.colouring = "label";
       this.panels = [];
       this.begin().catch(error => root.append(make("p", { role: "alert" }, error.message)));
@@ -95,7 +99,7 @@
         return;
       }
       this.cellChoice = choice("Corpus and protocol", cells.map(cell => [cell.name, cell.title]), name => this.show(name));
-      this.foldChoice = choice("Test fold", [], () => this.choose(-1));
+      this.foldChoice = choice("Test fold", [], () => this.refresh());
       this.colourChoice = choice("Colour", Object.entries(COLOURINGS), value => { this.colouring = value; this.draw(); });
       this.list = choice("Utterance", [], value => this.choose(Number(value)));
       this.wrong = make("button", { type: "button", onclick: () => this.nextWrong() }, "Next mistake of the left map");
@@ -104,12 +108,13 @@
       this.legend = make("ul", { class: "explorer-legend", "aria-label": "Colours" });
       this.maps = make("div", { class: "explorer-maps" });
       const controls = [this.cellChoice, this.foldChoice, this.colourChoice, this.list].map(each => each.box);
-      this.root.append(make("div", { class: "explorer-controls" }, ...controls, this.wrong), this.maps, this.said, this.legend, this.details);
+      this.root.append(make("div", { class: "explorer-controls" }, ...controls, this.wrong), this.said, this.maps, this.legend, this.details);
       new MutationObserver(() => this.draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
       await this.show(cells[0].name);
     }
 
     async show(name) {
+      this.shown = []; // nothing is drawn until all of it is there
       this.cell = await this.load(this.inline ? "cell" : name);
       const { cell } = this;
       const speakers = fold => [...new Set(cell.fold.flatMap((each, i) => (each === fold ? [this.fact("speaker", i)] : [])))].sort();
@@ -124,7 +129,7 @@
         this.maps.replaceChildren(...this.panels.map(panel => panel.box));
       }
       await Promise.all(this.panels.map((panel, i) => panel.offer(cell.systems, i)));
-      this.choose(-1);
+      this.refresh();
     }
 
     fact(name, i) {
@@ -135,16 +140,19 @@
       return Number(this.foldChoice.select.value);
     }
 
-    get shown() {
-      return this.cell.ids.flatMap((_, i) => (this.cell.fold[i] === this.fold ? [i] : []));
+    // another corpus, fold or system: other points
+    refresh(chosen = -1) {
+      this.shown = this.cell.ids.flatMap((_, i) => (this.cell.fold[i] === this.fold ? [i] : []));
+      const named = this.shown.map(i => [i, `${this.cell.ids[i]}, ${this.cell.labels[this.cell.label[i]]}`]);
+      fill(this.list.select, [[-1, "none"], ...named.sort((a, b) => ORDER.compare(a[1], b[1]))]);
+      this.draw();
+      this.choose(chosen);
     }
 
     choose(i) {
       this.chosen = i;
-      const named = this.shown.map(each => [each, `${this.cell.ids[each]}, ${this.cell.labels[this.cell.label[each]]}`]);
-      fill(this.list.select, [[-1, "none"], ...named.sort((a, b) => a[1].localeCompare(b[1]))]);
       this.list.select.value = String(i);
-      this.draw();
+      for (const panel of this.panels) panel.show();
       this.tell();
     }
 
@@ -184,13 +192,10 @@
 
     tell() {
       const i = this.chosen, { cell } = this;
-      this.said.classList.toggle("sercore-unseen", i < 0);
       if (i < 0) {
-        // what a map now shows is told to those who cannot see it change, and not as the page opens
-        this.said.textContent = this.told ? this.panels.map(panel => `${panel.title}: ${panel.about.textContent}`).join(". ") : "";
+        this.said.textContent = this.told ? this.panels.map(panel => `${panel.title}: ${panel.about.textContent}`).join(". ") : HINT;
         this.told = true;
-        this.details.replaceChildren(make("p", { class: "explorer-hint" }, "Choose a point: by pointer, or with the arrow keys once a map has the "
-          + "focus. Page Down and Page Up go through them in order, Space plays one where there is sound, Escape lets it go."));
+        this.details.replaceChildren();
         return;
       }
       const { shown } = this, answers = this.panels.map(panel => `${panel.title}: ${panel.verdict(i)}`);
@@ -214,7 +219,7 @@
   class Panel {
     constructor(explorer, number) {
       this.explorer = explorer;
-      this.choice = choice(["Left map", "Right map"][number], [], slug => this.take(slug).then(() => explorer.choose(explorer.chosen)));
+      this.choice = choice(["Left map", "Right map"][number], [], slug => this.take(slug).then(() => explorer.refresh(explorer.chosen)));
       this.about = make("p", { class: "explorer-about" });
       this.canvas = make("canvas", {
         tabindex: "0", role: "application", "aria-roledescription": "map of utterances",
@@ -241,8 +246,10 @@
     }
 
     predicted(i) {
-      const own = this.chances(i);
-      return own.indexOf(Math.max(...own));
+      const { chances } = this.system, count = this.explorer.cell.labels.length;
+      let best = 0;
+      for (let code = 1; code < count; code++) if (chances[i * count + code] > chances[i * count + best]) best = code;
+      return best;
     }
 
     chances(i) {
@@ -260,31 +267,38 @@
     draw() {
       const { explorer, system } = this, scale = window.devicePixelRatio || 1;
       this.size = this.canvas.clientWidth;
-      if (!this.size) return;
-      this.canvas.width = this.canvas.height = Math.round(this.size * scale);
-      const pen = this.canvas.getContext("2d"), groups = explorer.groups(), shown = explorer.shown;
+      if (!this.size || !explorer.shown.length) return;
+      const { shown } = explorer;
+      this.radius = shown.length > 1500 ? 2.2 : shown.length > 400 ? 3.2 : 4.5;
+      this.points = make("canvas", { width: Math.round(this.size * scale), height: Math.round(this.size * scale) });
+      const pen = this.points.getContext("2d"), half = 1.4 * this.radius + 1;
+      const stamps = explorer.groups().map(([, colour], code) => mark(code, colour, this.radius, half, scale));
       pen.setTransform(scale, 0, 0, scale, 0, 0);
-      pen.clearRect(0, 0, this.size, this.size);
-      const radius = shown.length > 1500 ? 2.2 : shown.length > 400 ? 3.2 : 4.5;
-      groups.forEach(([, colour], code) => {
-        pen.fillStyle = colour;
-        pen.globalAlpha = 0.92;
-        pen.beginPath();
-        for (const i of shown) if (explorer.groupOf(this, i) === code) trace(pen, MARKS[code % MARKS.length], ...this.at(i), radius);
-        pen.fill();
-      });
-      pen.globalAlpha = 1;
-      if (explorer.chosen >= 0) {
-        pen.strokeStyle = getComputedStyle(this.canvas).color;
-        pen.lineWidth = 2;
-        pen.beginPath();
-        pen.arc(...this.at(explorer.chosen), radius + 5, 0, 7);
-        pen.stroke();
+      pen.globalAlpha = 0.92;
+      for (const i of shown) {
+        const [x, y] = this.at(i);
+        pen.drawImage(stamps[explorer.groupOf(this, i)], x - half, y - half, 2 * half, 2 * half);
       }
+      this.show();
       const fold = String(explorer.fold), right = shown.filter(i => this.predicted(i) === explorer.cell.label[i]).length;
       const trust = fold in system.trust ? `, trustworthiness ${system.trust[fold].toFixed(2)}` : "";
       this.about.textContent = `UA of this fold ${system.ua[fold].toFixed(1)} %, ${right} of ${shown.length} right${trust}`;
       this.canvas.setAttribute("aria-label", `${this.title}: map of ${shown.length} test utterances. Arrow keys move to the next point that way, Page Down and Page Up in order, space plays, Escape lets go.`);
+    }
+
+    // the points as they were drawn, and a ring about the chosen one
+    show() {
+      if (!this.points) return;
+      this.canvas.width = this.canvas.height = this.points.width; // which clears it
+      const pen = this.canvas.getContext("2d"), scale = this.points.width / this.size, { chosen } = this.explorer;
+      pen.drawImage(this.points, 0, 0);
+      if (chosen < 0) return;
+      pen.setTransform(scale, 0, 0, scale, 0, 0);
+      pen.strokeStyle = getComputedStyle(this.canvas).color;
+      pen.lineWidth = 2;
+      pen.beginPath();
+      pen.arc(...this.at(chosen), this.radius + 5, 0, 7);
+      pen.stroke();
     }
 
     // ---- pointer and keyboard
@@ -393,11 +407,14 @@
     pen.closePath();
   }
 
-  function mark(code, colour) {
-    const canvas = make("canvas", { width: 24, height: 24, class: "explorer-mark", "aria-hidden": "true" }), pen = canvas.getContext("2d");
+  // a group's mark of this radius in a square of twice `half`, at so many pixels a unit
+  function mark(code, colour, radius = 8, half = 12, scale = 1) {
+    const size = Math.ceil(2 * half * scale);
+    const canvas = make("canvas", { width: size, height: size, class: "explorer-mark", "aria-hidden": "true" }), pen = canvas.getContext("2d");
+    pen.scale(size / (2 * half), size / (2 * half));
     pen.fillStyle = colour;
     pen.beginPath();
-    trace(pen, MARKS[code % MARKS.length], 12, 12, 8);
+    trace(pen, MARKS[code % MARKS.length], half, half, radius);
     pen.fill();
     return canvas;
   }
