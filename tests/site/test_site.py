@@ -244,7 +244,7 @@ def test_explorer_by_keyboard(visit, width):
     page.keyboard.press("PageUp")
     assert said.inner_text() == first
     box = said.bounding_box()
-    assert 0 <= box["y"] and box["y"] + box["height"] <= page.viewport_size["height"]  # in sight
+    assert box["y"] >= 0 and box["y"] + box["height"] <= page.viewport_size["height"]  # in sight
     page.keyboard.press("Escape")
     assert page.locator(".explorer-details dl").count() == 0
 
