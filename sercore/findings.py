@@ -40,8 +40,11 @@ def verdict_note(settled: pd.DataFrame) -> str:
 
 
 def verdict_overview(settled: pd.DataFrame) -> pd.DataFrame:
-    """One row a claim in our words, one column a corpus and protocol (speakers kept apart first), verdicts inside."""
-    settled = settled.sort_values(["corpus", "protocol"], ascending=[True, False], kind="stable")
+    """One row a claim in our words, one column a corpus and protocol (what was measured and speakers kept apart first)."""
+    waiting = settled["effect"].isna().groupby(settled["corpus"]).transform("all")
+    settled = settled.assign(waiting=waiting).sort_values(
+        ["waiting", "corpus", "protocol"], ascending=[True, True, False], kind="stable"
+    )
     rows = []
     for claim in claims.CLAIMS:
         row: dict[str, object] = {"Claim": f"{claim.number}. {claim.text}"}
@@ -86,7 +89,8 @@ def verdicts_with_evidence(settled: pd.DataFrame) -> pd.DataFrame:
     measured = settled["corpus"].isin(settled.loc[settled["effect"].notna(), "corpus"])
     overview = verdict_overview(settled[measured] if measured.any() else settled)
     pages = [EVIDENCE[claim.number] for claim in claims.CLAIMS]
-    return overview.assign(Evidence=[Link(page.replace("-", " ").capitalize(), f"{page}.html") for page in pages])
+    overview.insert(1, "Evidence", [Link(page.replace("-", " ").capitalize(), f"{page}.html") for page in pages])
+    return overview
 
 
 def judged(settled: pd.DataFrame) -> pd.DataFrame:
