@@ -57,16 +57,22 @@ class Link:
 
 
 class Chip:
-    """A word in a table with a coloured dot before it; `kind` is good, fair, open, bad or none."""
+    """A word in a table with a coloured sign before it; `kind` is good, fair, open, bad or none.
 
-    def __init__(self, text: str, kind: str) -> None:
-        self.text, self.kind = text, kind
+    Where `brief`, the sign stands for the word, which is left to the pointer, the screen reader and the download.
+    """
+
+    def __init__(self, text: str, kind: str, mark: str = "", brief: bool = False) -> None:
+        self.text, self.kind, self.mark, self.brief = text, kind, mark, brief
 
     def __str__(self) -> str:
-        return self.text
+        return f"{self.text}\u202f{self.mark}" if self.mark else self.text
 
     def _repr_html_(self) -> str:
-        return f'<span class="sercore-chip sercore-{self.kind}">{escape(self.text)}</span>'
+        if not self.brief:
+            return f'<span class="sercore-chip sercore-{self.kind}">{escape(str(self))}</span>'
+        word = f'<span class="sercore-unseen">{escape(self.text)}</span>{escape(self.mark)}'
+        return f'<span class="sercore-chip sercore-{self.kind} sercore-brief" title="{escape(self.text)}">{word}</span>'
 
 
 def table(
@@ -82,8 +88,15 @@ def table(
     raw(html, f"{caption}\n{frame.to_string(index=False)}")
 
 
-def table_html(frame: pd.DataFrame, name: str, caption: str, digits: int = 1, formats: Mapping[Any, str] | None = None) -> str:
-    """The HTML of `table`, without provenance.
+def table_html(
+    frame: pd.DataFrame,
+    name: str,
+    caption: str,
+    digits: int = 1,
+    formats: Mapping[Any, str] | None = None,
+    legend: Iterable[Chip] = (),
+) -> str:
+    """The HTML of `table`, without provenance; `legend` says what the signs of brief chips mean.
 
     The index is not shown; the first column heads the rows. Columns of two levels become two header rows. `digits` are
     those of floats, `formats` has another format (as in ".3f", or "p" for p values) for a column. The CSV holds the full
@@ -99,8 +112,11 @@ def table_html(frame: pd.DataFrame, name: str, caption: str, digits: int = 1, fo
     rows = (f"<tr>{''.join(cells)}</tr>" for cells in zip(*columns, strict=True))
     body = f"<thead>{_header(frame)}</thead><tbody>{''.join(rows)}</tbody>"
     csv = _base64(to_csv(frame).encode())
+    signs = "".join(f"<li>{chip._repr_html_()}</li>" for chip in legend)
+    legend_list = f'<ul class="sercore-legend" aria-label="Signs">{signs}</ul>' if signs else ""
     return (
         f'<figure class="sercore-table" id="{name}"><figcaption id="{name}-caption">{escape(caption)}</figcaption>'
+        f"{legend_list}"
         f'<div class="sercore-scroll" role="region" aria-labelledby="{name}-caption" tabindex="0">'
         f'<table aria-labelledby="{name}-caption">{body}</table></div>'
         f'<a class="sercore-csv" download="{name}.csv" href="data:text/csv;charset=utf-8;base64,{csv}">Download CSV</a></figure>'

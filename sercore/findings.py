@@ -30,8 +30,12 @@ PROVISIONAL = "†"
 
 def said(row: pd.Series) -> str:
     """A verdict in words, with `PROVISIONAL` where it is."""
-    mark = f"\u202f{PROVISIONAL}" if row["verdict"] in claims.JUDGED and row["provisional"] else ""
-    return f"{row['verdict']}{mark}"
+    return str(_chip(row))
+
+
+def _chip(row: pd.Series, brief: bool = False) -> Chip:
+    mark = PROVISIONAL if row["verdict"] in claims.JUDGED and row["provisional"] else ""
+    return Chip(row["verdict"], KINDS.get(row["verdict"], "none"), mark, brief)
 
 
 def verdict_note(settled: pd.DataFrame) -> str:
@@ -41,18 +45,35 @@ def verdict_note(settled: pd.DataFrame) -> str:
 
 def verdict_overview(settled: pd.DataFrame) -> pd.DataFrame:
     """One row a claim in our words, one column a corpus and protocol (what was measured and speakers kept apart first)."""
+    rows = []
+    for claim, places in _places(settled):
+        verdicts = {f"{corpus_title(row['corpus'])}, {row['protocol']}": _chip(row) for row in places}
+        rows.append({"Claim": f"{claim.number}. {claim.text}"} | verdicts)
+    return pd.DataFrame(rows)
+
+
+def verdict_matrix(settled: pd.DataFrame) -> pd.DataFrame:
+    """`verdict_overview` of the corpora that were measured, in signs; each claim leads to the page of its evidence."""
+    measured = settled["corpus"].isin(settled.loc[settled["effect"].notna(), "corpus"])
+    rows = []
+    for claim, places in _places(settled[measured] if measured.any() else settled):
+        link = Link(f"{claim.number}. {claim.text}", f"{EVIDENCE[claim.number]}.html")
+        verdicts = {(corpus_title(row["corpus"]), row["protocol"]): _chip(row, brief=True) for row in places}
+        rows.append({("Claim", ""): link} | verdicts)
+    return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(rows[0]))
+
+
+SIGNS = [*(Chip(verdict, kind) for verdict, kind in KINDS.items()), Chip("not measured or not testable", "none")]
+"""What the signs of `verdict_matrix` mean."""
+
+
+def _places(settled: pd.DataFrame) -> list[tuple[claims.Claim, list[pd.Series]]]:
+    """For each claim its rows of `settled`, in the order of the columns that show them."""
     waiting = settled["effect"].isna().groupby(settled["corpus"]).transform("all")
     settled = settled.assign(waiting=waiting).sort_values(
         ["waiting", "corpus", "protocol"], ascending=[True, True, False], kind="stable"
     )
-    rows = []
-    for claim in claims.CLAIMS:
-        row: dict[str, object] = {"Claim": f"{claim.number}. {claim.text}"}
-        for place in settled[settled["claim"] == claim.key].itertuples():
-            text = said(pd.Series(place._asdict()))
-            row[f"{corpus_title(place.corpus)}, {place.protocol}"] = Chip(text, KINDS.get(str(place.verdict), "none"))
-        rows.append(row)
-    return pd.DataFrame(rows)
+    return [(claim, [row for _, row in settled[settled["claim"] == claim.key].iterrows()]) for claim in claims.CLAIMS]
 
 
 def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
@@ -82,15 +103,6 @@ def _shortened(missing: str) -> str:
     """`10 systems; 4 more seeds, of 5` for a list of many systems."""
     first, *rest = missing.split("; ")
     return "; ".join([f"{first.count(',') + 1} systems" if first.count(",") > 1 else first, *rest])
-
-
-def verdicts_with_evidence(settled: pd.DataFrame) -> pd.DataFrame:
-    """`verdict_overview` of the corpora that were measured, with a link from each claim to the page of its evidence."""
-    measured = settled["corpus"].isin(settled.loc[settled["effect"].notna(), "corpus"])
-    overview = verdict_overview(settled[measured] if measured.any() else settled)
-    pages = [EVIDENCE[claim.number] for claim in claims.CLAIMS]
-    overview.insert(1, "Evidence", [Link(page.replace("-", " ").capitalize(), f"{page}.html") for page in pages])
-    return overview
 
 
 def judged(settled: pd.DataFrame) -> pd.DataFrame:

@@ -110,7 +110,7 @@ def systems_table(
 def table_1(folder: str | Path | None = None) -> pd.DataFrame:
     """Table 1: the paper's prior art and baseline in UA on IEMOCAP, and our baseline on every published corpus.
 
-    Columns: Method, Reported by, Corpus, Protocol, UA (%), 95 % low, 95 % high, Parameters.
+    Columns: Method, Reported by, Corpus, Protocol, UA (%; ours with its 95 % interval), Parameters.
     """
     reported = paper.table_1()
     rows = [
@@ -126,7 +126,7 @@ def table_1(folder: str | Path | None = None) -> pd.DataFrame:
     published = results.published(folder)
     for protocol in ("speaker", "paper"):
         if ("iemocap", protocol) not in published:
-            rows.append({"Method": "Our baseline", "Reported by": "not yet measured", "Corpus": "IEMOCAP", "Protocol": protocol})
+            rows.append({"Method": "Our baseline", "Reported by": "nobody yet", "Corpus": "IEMOCAP", "Protocol": protocol})
     for corpus, protocol in cells(folder):
         frame = results.predictions(corpus, protocol, folder)
         own = frame[frame["system"] == "baseline"]
@@ -140,7 +140,8 @@ def table_1(folder: str | Path | None = None) -> pd.DataFrame:
             "Corpus": corpus_title(corpus),
             "Protocol": protocol,
         }
-        row |= {"UA (%)": 100 * measured.estimate, "95 % low": 100 * measured.low, "95 % high": 100 * measured.high}
+        points = {"ua": 100 * measured.estimate, "ua_low": 100 * measured.low, "ua_high": 100 * measured.high}
+        row |= {"UA (%)": with_interval(points, "ua")}
         rows.append(row | {"Parameters": parameters})
         for reference in references(corpus, folder).itertuples():
             row = {
@@ -150,7 +151,7 @@ def table_1(folder: str | Path | None = None) -> pd.DataFrame:
                 "Protocol": protocol,
             }
             rows.append(row | {"UA (%)": reference.ua})
-    columns = ["Method", "Reported by", "Corpus", "Protocol", "UA (%)", "95 % low", "95 % high", "Parameters"]
+    columns = ["Method", "Reported by", "Corpus", "Protocol", "UA (%)", "Parameters"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -386,7 +387,7 @@ def measured_systems(corpus: str, protocol: str, folder: str | Path | None = Non
 
 
 def _protocol_of(group: str) -> str:
-    return "paper" if group == "baseline" else "as its authors chose"
+    return "paper" if group == "baseline" else "its authors' own"
 
 
 def source_name(corpus: str, folder: str | Path | None = None) -> str:

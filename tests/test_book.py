@@ -220,6 +220,11 @@ def test_a_small_book_is_built_offline_and_fails_on_a_warning(tmp_path, monkeypa
     assert build(tmp_path).returncode == 0
     assert "Another title" in (site / "intro.html").read_text()  # in its contents: every page names all pages
 
+    style = tmp_path / "book" / "_static" / "sercore.css"
+    style.write_text(style.read_text() + "/* another style */")
+    assert build(tmp_path).returncode == 0
+    assert (site / "_static" / "sercore.css").read_text() == style.read_text()
+
     page.write_text(PAGE.format(text="A link to [nowhere](nowhere.md)."))
     for _ in range(2):  # the second time too
         failed = build(tmp_path)

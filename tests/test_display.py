@@ -299,3 +299,11 @@ def test_a_chip_is_its_word_with_a_kind():
     frame = pd.DataFrame({"Claim": ["a"], "Verdict": [display.Chip("replicates", "good")]})
     assert '<span class="sercore-chip sercore-good">replicates</span>' in display.table_html(frame, "claims", "Claims")
     assert display.to_csv(frame) == "Claim,Verdict\na,replicates\n"
+
+
+def test_a_brief_chip_keeps_its_word_for_those_who_listen_and_download():
+    frame = pd.DataFrame({"Claim": ["a"], "Verdict": [display.Chip("replicates", "good", mark="†", brief=True)]})
+    html = display.table_html(frame, "claims", "Claims", legend=[display.Chip("holds", "good")])
+    assert '<li><span class="sercore-chip sercore-good">holds</span></li>' in html
+    assert 'title="replicates"' in html and '<span class="sercore-unseen">replicates</span>†' in html
+    assert display.to_csv(frame) == "Claim,Verdict\na,replicates\u202f†\n"

@@ -123,6 +123,10 @@ def test_verdicts_are_provisional_below_five_seeds(published):
     assert details.at[("2-combined", "tones, speaker"), "Verdict"].endswith(findings.PROVISIONAL)
     assert findings.verdict_note(settled) and "4 more seeds, of 5" in details.at[("1-all", "tones, speaker"), "Missing"]
     assert set(map(str, overview["IEMOCAP, speaker"])) <= {"not yet measured", "not testable"}
+    matrix = findings.verdict_matrix(settled)
+    assert ("tones", "speaker") in matrix.columns and "IEMOCAP" not in matrix.columns.get_level_values(0)
+    assert list(map(str, matrix["tones", "speaker"])) == list(map(str, overview["tones, speaker"]))
+    assert {sign.kind for sign in matrix["tones", "speaker"]} <= {sign.kind for sign in findings.SIGNS}
 
 
 def test_systems_table_counts_and_corrects(published):
@@ -136,7 +140,7 @@ def test_table_1_names_who_reports_what(published):
     table = tables.table_1(published[1])
     ours = table[table["Reported by"] == "this code"]
     assert set(ours["Corpus"]) == {"tones"} and set(ours["Protocol"]) == {"paper", "speaker"}
-    assert (table["Reported by"] == "the paper").sum() == 8 and (table["Reported by"] == "not yet measured").sum() == 2
+    assert (table["Reported by"] == "the paper").sum() == 8 and (table["Reported by"] == "nobody yet").sum() == 2
 
 
 def test_other_tables(published):

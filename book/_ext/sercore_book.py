@@ -6,6 +6,7 @@ that cannot be executed, an unknown or doubled key of `_config.yml`, a page with
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -41,7 +42,7 @@ logger = logging.getLogger(__name__)
 def setup(app: Sphinx) -> dict[str, Any]:
     # before the table of contents (900), so that Sphinx finds the chapters that its patterns mean
     app.connect("config-inited", prepare, priority=100)
-    app.connect("env-updated", write_all_when_a_title_changed)
+    app.connect("env-updated", write_all_when_what_they_share_changed)
     app.connect("autodoc-process-docstring", docstring_to_rst)
     app.connect("doctree-resolved", explain_terms)
     app.connect("html-page-context", mend_for_screen_readers, priority=900)  # after the theme's own
@@ -72,12 +73,15 @@ def prepare(app: Sphinx, config: Config) -> None:
     logger.info(f"chapters: {len(done)} executed, the others are up to date")
 
 
-def write_all_when_a_title_changed(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    """The pages to write besides those that changed: the contents beside every page name them all."""
+def write_all_when_what_they_share_changed(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """The pages to write besides those that changed: all of them share the contents, the style and the templates."""
+    folders = [*app.config.html_static_path, *app.config.templates_path]
+    files = sorted(path for folder in folders for path in Path(app.srcdir, folder).rglob("*") if path.is_file())
     titles = {name: title.astext() for name, title in env.titles.items()}
-    before = getattr(env, "sercore_titles", titles)
-    env.sercore_titles = titles  # type: ignore[attr-defined]
-    return sorted(env.found_docs) if before != titles else []
+    shared = titles, {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    before = getattr(env, "sercore_shared", None)
+    env.sercore_shared = shared  # type: ignore[attr-defined]
+    return sorted(env.found_docs) if before != shared else []
 
 
 # ---- settings

@@ -123,8 +123,11 @@
   const status = make("p", { class: "voice-status", role: "status" });
   const result = make("div", { class: "voice-result" });
   const recordButton = make("button", { type: "button", onclick: () => record().catch(error => say(`No recording: ${error.message}`)) }, "Record");
+  // arrow keys pass through a closed list: only the voice that they stop at is heard
+  let pending;
+  const settle = then => { clearTimeout(pending); pending = setTimeout(then, 400); };
   const input = make("input", { type: "file", accept: "audio/*,.flac,.wav,.ogg,.mp3,.m4a,.opus", id: "voice-file", "aria-label": "Audio file", onchange: () => input.files[0] && hear(input.files[0], input.files[0].name) });
-  const samples = make("select", { id: "voice-sample", onchange: () => choose(samples.value) }, make("option", { value: "" }, "load the list …"));
+  const samples = make("select", { id: "voice-sample", onchange: () => settle(() => choose(samples.value)) }, make("option", { value: "" }, "load the list …"));
   const drop = make("div", { class: "voice-drop" },
     make("div", {}, recordButton),
     make("div", {}, make("label", { for: "voice-file" }, "or choose a file, or drop it here"), input),
