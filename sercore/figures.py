@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from . import systems
@@ -188,11 +190,7 @@ def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, point
         )
         place += 1
         for row in rows[rows["group"] == group].itertuples():
-            colour = family_colour(row.slug)
-            axis.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
-            axis.plot(row.effect, place, "o", color=colour, markersize=6)
-            if not np.isnan(row.claimed):
-                axis.plot(row.claimed, place, "d", color=colour, markerfacecolor="none", markersize=7)
+            _effect(axis, place, row)
             ticks.append((place, row.name))
             place += 1
         place += 0.4
@@ -202,6 +200,33 @@ def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, point
     axis.grid(False, axis="y")
     axis.set_xlabel(label)
     return figure
+
+
+def forest_grid(rows: pd.DataFrame, label: str = "gain in UA over the baseline, points") -> Figure:
+    """`forest` with a panel for each group, side by side over one scale, and a line for each system."""
+    groups, slugs = list(dict.fromkeys(rows["group"])), list(dict.fromkeys(rows["slug"]))
+    order = [slug for slug in systems.TABLE_2 if slug in slugs]
+    order += [slug for slug in slugs if slug not in order]
+    size = (2.4 + 1.9 * len(groups), 1.0 + 0.3 * len(order))
+    figure, axes = plt.subplots(1, len(groups), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained")
+    for axis, group in zip(axes[0], groups, strict=True):
+        for row in rows[rows["group"] == group].itertuples():
+            _effect(axis, order.index(row.slug), row)
+        axis.axvline(0, color="#7d8597", linewidth=1)
+        axis.set_title(group, fontsize="medium")
+    axes[0][0].set_yticks(range(len(order)), [title(slug) for slug in order])
+    axes[0][0].set_ylim(len(order) - 0.4, -0.6)
+    figure.supxlabel(label, fontsize="medium")
+    return figure
+
+
+def _effect(axis: Axes, place: float, row: Any) -> None:
+    """One effect with its interval, and the claimed one where there is any."""
+    colour = family_colour(row.slug)
+    axis.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
+    axis.plot(row.effect, place, "o", color=colour, markersize=6)
+    if not np.isnan(row.claimed):
+        axis.plot(row.claimed, place, "d", color=colour, markerfacecolor="none", markersize=7)
 
 
 def card(headline: str, gains: pd.DataFrame) -> Figure:

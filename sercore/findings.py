@@ -118,10 +118,11 @@ def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:
         return "**Nothing has been measured yet**; the table below fills as runs are published."
     counts = found["verdict"].value_counts()
     said_ = ", ".join(f"{counts[verdict]} *{verdict}*" for verdict in claims.JUDGED if verdict in counts)
-    places = " and ".join(dict.fromkeys(corpus_title(name) for name in found["corpus"]))
+    places = listed(list(dict.fromkeys(corpus_title(name) for name in found["corpus"])))
     few = f" Until each system has been run with {claims.MINIMUM_SEEDS} seeds these verdicts are provisional."
     counted = runs[runs["corpus"].isin(found["corpus"]) & runs["system"].isin(list(systems.TABLE_2))]
-    measured = f"{len(counted):,} runs of {counted['system'].nunique()} of the paper's {len(systems.TABLE_2)} systems on {places}"
+    there, of_all = counted["system"].nunique(), f"the paper's {len(systems.TABLE_2)} systems"
+    measured = f"{len(counted):,} runs of {of_all if there == len(systems.TABLE_2) else f'{there} of {of_all}'} on {places}"
     settled_ = "1 verdict" if len(found) == 1 else f"{len(found)} verdicts"
     return f"**So far**, from {measured}: of {settled_} on accuracy {said_}.{few if found['provisional'].any() else ''}"
 
@@ -135,23 +136,35 @@ def seed_noise(runs: pd.DataFrame, settled: pd.DataFrame) -> str:
     found = found[found["provisional"] & (found["measure"] == "UA")]
     if found.empty:
         return ""
-    parts = []
-    for (corpus, protocol), own in runs[runs["corpus"].isin(found["corpus"])].groupby(["corpus", "protocol"]):
+    parts, limits = [], []
+    runs = runs[runs["corpus"].isin(found["corpus"]) & runs["protocol"].isin(found["protocol"])]
+    for (corpus, protocol), own in runs.groupby(["corpus", "protocol"]):
         means = own.groupby(["system", "seed"])["ua"].mean().mul(100).reset_index()
         several = means[means.groupby("system")["seed"].transform("size") > 1]
         usual = several[several["system"].isin(list(systems.TABLE_2))]
         if len(several):
             used = usual if len(usual) else several
             spread = noise.spread([group["ua"].tolist() for _, group in used.groupby("system")])
-            limit = noise.chance_range(spread, 2)
-            where = "" if len(usual) else " in another training of the baseline"
+            limits.append(noise.chance_range(spread, 2))
+            where = "" if len(usual) else " (in another training of the baseline)"
             parts.append(
-                f"On {corpus_title(corpus)}, protocol {protocol},{where} the UA of one system had a standard deviation of "
-                f"{spread.sd:.1f} points between seeds (95 % interval {spread.low:.1f} to {spread.high:.1f}): by chance alone "
-                f"two single runs lie up to **{limit:.0f} points** apart. Of {len(found)} provisional effects on UA, "
-                f"{(found['effect'].abs() > limit).sum()} are larger."
+                f"{spread.sd:.1f} points on {corpus_title(corpus)}, protocol {protocol}{where} "
+                f"[{spread.low:.1f}, {spread.high:.1f}]"
             )
-    return " ".join(["The intervals resample speakers, not seeds.", *parts])
+    text = "The intervals resample speakers, not seeds."
+    if parts:
+        limit = max(limits)
+        text += (
+            f" Between seeds the UA of one system had a standard deviation of {listed(parts)}: by chance alone two single runs "
+            f"lie up to **{limit:.0f} points** apart. Of {len(found)} provisional effects on UA, "
+            f"{(found['effect'].abs() > limit).sum()} are larger."
+        )
+    return text
+
+
+def listed(names: Sequence[str]) -> str:
+    """`EmoDB, nEMO and RAVDESS`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def measured_so_far(runs: pd.DataFrame, slugs: Sequence[str]) -> str:
@@ -159,7 +172,7 @@ def measured_so_far(runs: pd.DataFrame, slugs: Sequence[str]) -> str:
     if runs.empty:
         return "None of these systems has been measured yet."
     there = [slug for slug in slugs if (runs["system"] == slug).any()]
-    places = " and ".join(dict.fromkeys(corpus_title(name) for name in runs["corpus"]))
+    places = listed(list(dict.fromkeys(corpus_title(name) for name in runs["corpus"])))
     return f"So far {len(there)} of {len(slugs)} systems have been run, {len(runs):,} runs on {places}."
 
 
@@ -272,7 +285,7 @@ def disagreement_so_far() -> tuple[float, str]:
                 shares[corpus, protocol] = np.mean([noise.disagreement(frame, slug, "baseline") for slug in rivals])
     if not shares:
         return 0.25, "assumed: nothing has been measured yet"
-    places = ", ".join(f"{corpus_title(corpus)}, {protocol}" for corpus, protocol in shares)
+    places = listed(list(dict.fromkeys(corpus_title(corpus) for corpus, _ in shares)))
     return float(np.mean(list(shares.values()))), f"measured on {places}"
 
 
@@ -297,6 +310,46 @@ def best_of_sentence(spread: noise.Spread) -> str:
         f"With the noise of the paper's own rows the best of six lies **{lift * spread.sd:.2f} points** above their mean on "
         f"average ({lift:.2f} standard deviations; {lift * spread.low:.2f} to {lift * spread.high:.2f} points over the interval "
         "of the noise)."
+    )
+
+
+def selection_sentence(found: pd.DataFrame) -> str:
+    """By how much choosing a family's setting on the test folds raised its gain in our own runs (`noise.selection`)."""
+    if found.empty:
+        return "No family has been run with all of its settings yet."
+    same = (found["chosen"] == found["best"]).sum()
+    return (
+        f"In our own runs the setting that validation chooses is the best on test in {same} of {len(found)} cases; choosing on "
+        f"test instead adds **{found['optimism'].mean():.1f} points** to the gain on average, at most "
+        f"{found['optimism'].max():.1f}."
+    )
+
+
+def selection_table(found: pd.DataFrame) -> pd.DataFrame:
+    """`noise.selection` as a page shows it."""
+    names = {"chosen_gain": "Its gain", "best_gain": "Its gain on test", "optimism": "Optimism"}
+    shown = found.assign(
+        Corpus=found["corpus"].map(corpus_title),
+        Protocol=found["protocol"],
+        **{"Chosen on validation": found["chosen"].map(title), "Best on test": found["best"].map(title)},
+    )
+    order = ["Corpus", "Protocol", "Chosen on validation", "Its gain", "Best on test", "Its gain on test", "Optimism"]
+    return shown.rename(columns=names)[order]
+
+
+def combination_sentence(found: pd.DataFrame) -> str:
+    """How many combinations beat each of their parts (`tables.combinations`)."""
+    if found.empty:
+        return (
+            "No combination has been measured yet. `sercore sweep --corpus emodb --systems "
+            "ams-s10-m0.4+combined,focal-g2-a2+combined` does it."
+        )
+    parts = found[found["other"] != "baseline"].groupby(["corpus", "protocol", "slug"])
+    better, worse = (parts["effect_low"].min() > 0), (parts["effect_high"].min() < 0)
+    base = found[found["other"] == "baseline"]
+    return (
+        f"Of {len(better)} combinations of schemes, corpus and protocol, {better.sum()} lie above each of their parts, and "
+        f"{worse.sum()} below one of them; above the baseline lie {(base['effect_low'] > 0).sum()} of {len(base)}."
     )
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 
 from . import systems
 from .errors import SercoreError
+from .protocol import FOLDS
 from .statistics import Interval
 
 POWER = 0.8
@@ -194,6 +195,32 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
                 rows.append((corpus, protocol, system, nearest, *measured))
     columns = ("corpus", "protocol", "system", "against", "ua", "difference", "chance", "pairs", "beyond", "of_paper")
     return pd.DataFrame(rows, columns=list(columns))
+
+
+def selection(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """What choosing a family's setting on the test folds adds to its gain over choosing it on validation, in our runs.
+
+    One row a corpus, protocol and family of which every setting was run on all folds: `corpus, protocol, family, chosen,
+    chosen_gain, best, best_gain, optimism`; gains in points of UA (mean over folds and the seeds that all have) over the
+    baseline. Validation chooses by its accuracy (WA) at the epochs that were kept.
+    """
+    validation = history.groupby("run")["chooser_wa"].max()
+    scored = runs.assign(validation=runs["run"].map(validation))
+    families = {name: [slug for slug in systems.TABLE_2 if systems.family(slug) == name] for name in ("ams", "focal")}
+    rows = []
+    for (corpus, protocol), own in scored.groupby(["corpus", "protocol"]):
+        for family, slugs in families.items():
+            wanted = ["baseline", *slugs]
+            tables = own.pivot_table(index=["seed", "fold"], columns="system", values=["ua", "validation"])
+            tables = tables.reindex(columns=pd.MultiIndex.from_product([["ua", "validation"], wanted])).dropna()
+            if tables.empty or set(tables.index.get_level_values("fold")) != set(range(FOLDS)):
+                continue
+            means = tables.mean()
+            gains = 100 * (means["ua"] - means["ua", "baseline"])[slugs]
+            chosen, best = means["validation"][slugs].idxmax(), gains.idxmax()
+            rows.append((corpus, protocol, family, chosen, gains[chosen], best, gains[best], gains[best] - gains[chosen]))
+    columns = ["corpus", "protocol", "family", "chosen", "chosen_gain", "best", "best_gain", "optimism"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def alpha_and_seed_spread(runs: pd.DataFrame) -> pd.DataFrame:

@@ -22,21 +22,31 @@ TITLES = {
     "chance": "Chance",
     "majority": "Always the most frequent class",
 }
+IN_COMBINATIONS = {"ams-s10-m0.4": "AMS", "focal-g2-a2": "focal loss", "combined": "combined pooling"}
+"""What the schemes are called where several meet, each in the setting that the paper names best."""
 RESAMPLES = claims.RESAMPLES
+ENDS = ("", "_low", "_high")
 
 
 def title(slug: str) -> str:
-    """A system's name as a reader meets it: `ams-s10-m0.4` -> `AMS, s = 10, m = 0.4`."""
+    """A system's name as a reader meets it: `ams-s10-m0.4` -> `AMS, s = 10, m = 0.4`; `ams-s10-m0.4+combined` -> `AMS +
+    combined pooling`."""
     if slug in TITLES:
         return TITLES[slug]
     name, _, settings = slug.partition("@")
-    parts = []
-    for part in name.split("+"):
-        family, *values = part.split("-")
-        symbols = {"s": "s", "m": "m", "g": "γ", "a": "α"}
-        numbers = ", ".join(f"{symbols[value[0]]} = {value[1:]}" for value in values)
-        parts.append(f"{ {'ams': 'AMS', 'focal': 'Focal loss'}[family] }, {numbers}" if values else TITLES[part])
-    return " + ".join(parts) + (f" ({settings})" if settings else "")
+    if "+" in name:
+        text = " + ".join(IN_COMBINATIONS.get(part) or _scheme(part) for part in name.split("+"))
+        text = text[0].upper() + text[1:]
+    else:
+        text = _scheme(name)
+    return text + (f" ({settings})" if settings else "")
+
+
+def _scheme(slug: str) -> str:
+    family, *values = slug.split("-")
+    symbols = {"s": "s", "m": "m", "g": "γ", "a": "α"}
+    numbers = ", ".join(f"{symbols[value[0]]} = {value[1:]}" for value in values)
+    return f"{ {'ams': 'AMS', 'focal': 'Focal loss'}[family] }, {numbers}" if values else TITLES[slug]
 
 
 def label_order(labels: Sequence[str]) -> list[str]:
@@ -158,9 +168,9 @@ def table_1(folder: str | Path | None = None) -> pd.DataFrame:
 def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
     """Table 2 under one protocol: the paper's UA and WA on IEMOCAP beside ours on every published corpus.
 
-    One row a system of Table 2, then combinations that were measured, then chance and majority. Columns of two levels:
-    the source, then `UA`, `WA` and `gain`, the paired difference in UA to the baseline, each of ours with its 95 %
-    interval over speakers. IEMOCAP's own columns are empty until somebody runs on it.
+    One row a system of Table 2, then chance and majority. Columns of two levels: the source, then `UA`, `WA` and `gain`,
+    the paired difference in UA to the baseline over the seeds that both have; ours of UA with 95 % intervals over speakers.
+    IEMOCAP's own columns are empty until somebody runs on it.
     """
     reported = paper.table_2().set_index("slug")
     corpora = [corpus for corpus, name in results.published(folder) if name == protocol]
@@ -169,16 +179,14 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
         corpus: systems_table(corpus, protocol, measured_systems(corpus, protocol, folder), folder=folder).set_index("slug")
         for corpus in corpora
     }
-    slugs = list(systems.TABLE_2)
-    slugs += sorted({slug for table in measured.values() for slug in table.index} - {*slugs, "chance", "majority"})
     rows = []
-    for slug in [*slugs, "chance", "majority"]:
+    for slug in [*systems.TABLE_2, "chance", "majority"]:
         row: dict[tuple[str, str], object] = {("System", ""): title(slug)}
         row |= {("Paper on IEMOCAP", measure.upper()): reported[measure].get(slug, np.nan) for measure in ("ua", "wa")}
         for corpus in order:
             own = measured[corpus].loc[slug] if corpus in measured and slug in measured[corpus].index else {}
             source = f"{corpus_title(corpus)}, ours"
-            row |= {(source, measure.upper()): with_interval(own, measure) for measure in ("ua", "wa")}
+            row |= {(source, "UA"): with_interval(own, "ua"), (source, "WA"): own.get("wa", np.nan)}
             row[source, "gain"] = with_interval(own, "gain", sign=True)
         rows.append(row)
     return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(rows[0]))
@@ -186,7 +194,7 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
 
 def with_interval(row: pd.Series | dict, measure: str, sign: bool = False) -> str | None:
     """`71.2 [66.0, 75.8]` from `<measure>`, `<measure>_low` and `<measure>_high`; None where it was not measured."""
-    value, low, high = (row.get(f"{measure}{end}", np.nan) for end in ("", "_low", "_high"))
+    value, low, high = (row.get(f"{measure}{end}", np.nan) for end in ENDS)
     if np.isnan(value):
         return None
     plus = "+" if sign else ""
@@ -219,7 +227,8 @@ def shown_systems(table: pd.DataFrame) -> pd.DataFrame:
 def verdicts(folder: str | Path | None = None, protocols: Sequence[str] = ("speaker", "paper")) -> pd.DataFrame:
     """Every claim settled on every published corpus under every protocol (`sercore.claims.settle`), and on IEMOCAP as open."""
     open_cells = [("iemocap", protocol) for protocol in protocols]
-    return claims.settle(all_predictions(folder, protocols), results.runs(folder), open_cells)
+    runs = results.runs(folder)
+    return claims.settle(all_predictions(folder, protocols), runs[runs["protocol"].isin(protocols)], open_cells)
 
 
 def _tallies(frame: pd.DataFrame, slugs: Sequence[str]) -> dict[str, statistics.Tally]:
@@ -278,11 +287,11 @@ def gender_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str |
     return pd.DataFrame(rows, columns=["System", "Women", "Men", "Difference", "p"])
 
 
-def combination_table(corpus: str, protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
+def combinations(corpus: str, protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
     """Systems that combine schemes (`a+b`): UA, and the paired difference to the baseline and to each scheme alone.
 
-    One row a combination and comparison: System, UA, Compared with, Difference, p, p_holm over the rows. Parts that were
-    not measured alone are left out.
+    One row a combination and comparison, in points: corpus, protocol, slug, other, `ua` and `effect` with
+    their `_low` and `_high`, p, p_holm over the rows. Parts that were not measured alone are left out.
     """
     frame = coded(results.predictions(corpus, protocol, folder))
     there = measured_systems(corpus, protocol, folder)
@@ -294,13 +303,21 @@ def combination_table(corpus: str, protocol: str, folder: str | Path | None = No
                 continue
             own = statistics.bootstrap_speakers(tallies[slug].select(seeds), "ua", RESAMPLES).percent()
             gap = statistics.paired_difference(tallies[slug], tallies[other], "ua", RESAMPLES).percent()
-            row: dict[str, object] = {"System": title(slug)}
-            row["UA"] = with_interval({"x": own.estimate, "x_low": own.low, "x_high": own.high}, "x")
-            row["Compared with"] = title(other)
-            row["Difference"] = with_interval({"x": gap.estimate, "x_low": gap.low, "x_high": gap.high}, "x", sign=True)
-            rows.append(row | {"p": gap.p})
-    table = pd.DataFrame(rows, columns=["System", "UA", "Compared with", "Difference", "p"])
+            row: dict[str, object] = {"corpus": corpus, "protocol": protocol, "slug": slug, "other": other}
+            row |= {"ua": own.estimate, "ua_low": own.low, "ua_high": own.high}
+            rows.append(row | {"effect": gap.estimate, "effect_low": gap.low, "effect_high": gap.high, "p": gap.p})
+    columns = ["corpus", "protocol", "slug", "other", *(f"{name}{end}" for name in ("ua", "effect") for end in ENDS), "p"]
+    table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_holm=statistics.holm(table["p"].to_numpy(float)) if len(table) else [])
+
+
+def shown_combinations(table: pd.DataFrame) -> pd.DataFrame:
+    """`combinations` as a page shows it."""
+    records = table.to_dict("records")
+    shown = {"System": table["slug"].map(title), "UA": [with_interval(row, "ua") for row in records]}
+    shown |= {"Compared with": table["other"].map(title)}
+    shown |= {"Difference": [with_interval(row, "effect", sign=True) for row in records], "p, Holm": table["p_holm"]}
+    return pd.DataFrame(shown)
 
 
 def protocol_gaps(base: str = "speaker", other: str = "paper", folder: str | Path | None = None) -> pd.DataFrame:
@@ -417,12 +434,14 @@ def across_corpora(slugs: Sequence[str], folder: str | Path | None = None) -> pd
     return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(rows[0]))
 
 
-def gains(folder: str | Path | None = None) -> pd.DataFrame:
-    """Rows for `figures.forest`: every measured system's paired gain in UA, by corpus and protocol, and the paper's own."""
+def gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None) -> pd.DataFrame:
+    """Rows for `figures.forest`: the paired gain in UA of those of `slugs` that were measured, by corpus and protocol, and
+    the paper's own."""
     reported = paper.table_2().set_index("slug")["ua"]
     rows = []
     for corpus, protocol in cells(folder):
-        table = systems_table(corpus, protocol, measured_systems(corpus, protocol, folder), folder=folder)
+        there = [slug for slug in measured_systems(corpus, protocol, folder) if slug in {"baseline", *slugs}]
+        table = systems_table(corpus, protocol, there, folder=folder)
         for row in table[table.get("gain", pd.Series(np.nan, table.index)).notna()].itertuples():
             claimed = reported.get(row.slug, np.nan) - reported["baseline"]
             place = {"group": f"{corpus_title(corpus)}, {protocol}", "slug": row.slug, "name": title(row.slug)}

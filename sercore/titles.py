@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 
 from . import attention, claims, findings, geometry, noise, paper, results, systems, tables
-
-BEST = {"ams": "ams-s10-m0.4", "focal": "focal-g2-a2", "combined": "combined"}
-"""The setting of each family that the paper names best."""
+from .findings import listed
 
 
 def of(page: str) -> str:
@@ -18,13 +16,9 @@ def of(page: str) -> str:
     return TITLES[page]()
 
 
-def _joined(names: list[str]) -> str:
-    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1] if names else ""
-
-
 def _family(name: str, slug: str) -> str:
     """`A margin helps on EmoDB, not on nEMO`: by the intervals of its gain, speakers kept apart."""
-    gains = tables.gains()
+    gains = tables.gains([slug])
     own = gains[(gains["slug"] == slug) & gains["group"].astype(str).str.endswith(", speaker")]
     places = own.assign(corpus=own["group"].astype(str).str.removesuffix(", speaker"))
     helps, hurts = places.loc[places["low"] > 0, "corpus"].tolist(), places.loc[places["high"] < 0, "corpus"].tolist()
@@ -32,11 +26,11 @@ def _family(name: str, slug: str) -> str:
     if places.empty:
         return name
     if helps:
-        text = f"{name} helps on {_joined(helps)}" + (f", not on {_joined(hurts + unclear)}" if hurts + unclear else "")
+        text = f"{name} helps on {listed(helps)}" + (f", not on {listed(hurts + unclear)}" if hurts + unclear else "")
     elif hurts:
-        text = f"{name} hurts on {_joined(hurts)}" + (f", and shows no clear gain on {_joined(unclear)}" if unclear else "")
+        text = f"{name} hurts on {listed(hurts)}" + (f", and shows no clear gain on {listed(unclear)}" if unclear else "")
     else:
-        text = f"{name}: no clear gain on {_joined(unclear)}"
+        text = f"{name}: no clear gain on {listed(unclear)}"
     runs = results.runs()
     runs = runs[(runs["system"] == slug) & (runs["protocol"] == "speaker")]
     return text + (", so far" if runs.groupby("corpus")["seed"].nunique().min() < claims.MINIMUM_SEEDS else "")
@@ -119,6 +113,15 @@ def _attention() -> str:
     return f"{max(shares):.0f} % of the baseline's attention falls on padding" if shares else "What the attention hears"
 
 
+def _combinations() -> str:
+    found = [tables.combinations(corpus, protocol) for corpus, protocol in tables.cells()]
+    if not any(map(len, found)):
+        return "Two schemes at once"
+    table = pd.concat([part for part in found if len(part)], ignore_index=True)
+    parts = table[table["other"] != "baseline"].groupby(["corpus", "protocol", "slug"])["effect_low"].min()
+    return f"Two schemes at once: {(parts > 0).sum()} of {len(parts)} combinations beat each of their parts"
+
+
 def _readings() -> str:
     runs = results.runs()
     found = noise.readings(runs[runs["protocol"].isin(["speaker", "paper"])])
@@ -140,9 +143,9 @@ def _verdicts() -> str:
 
 
 TITLES: dict[str, Callable[[], str]] = {
-    "ams": lambda: _family("AMS", BEST["ams"]),
-    "focal": lambda: _family("Focal loss", BEST["focal"]),
-    "combined": lambda: _family("Combined pooling", BEST["combined"]),
+    "ams": lambda: _family("AMS", claims.BEST["ams"]),
+    "focal": lambda: _family("Focal loss", claims.BEST["focal"]),
+    "combined": lambda: _family("Combined pooling", claims.BEST["combined"]),
     "table-2": _table_2,
     "confusion": _confusion,
     "compactness": _compactness,
@@ -150,6 +153,7 @@ TITLES: dict[str, Callable[[], str]] = {
     "noise": _noise,
     "per-speaker": _per_speaker,
     "attention": _attention,
+    "combinations": _combinations,
     "readings": _readings,
     "verdicts": _verdicts,
 }

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from sercore import SercoreError, findings, noise, paper
+from sercore import SercoreError, findings, noise, paper, systems
 
 
 def test_spread_is_the_pooled_sd_and_its_interval_covers():
@@ -75,6 +75,26 @@ def test_alphas_and_seeds_of_our_records():
     assert found.loc[0, "alphas"] == pytest.approx(np.sqrt(2)) and found.loc[0, "seeds"] == pytest.approx(2 * np.sqrt(2))
     nothing = noise.alpha_and_seed_spread(pd.DataFrame(rows[:2]))
     assert nothing.empty and "seeds_high" in nothing
+
+
+def test_choosing_on_test_flatters_a_family():
+    slugs = ["baseline", *(slug for slug in systems.TABLE_2 if slug.startswith("ams"))]
+    rows = [
+        {"run": f"{slug}-{fold}", "corpus": "a", "protocol": "speaker", "system": slug, "seed": 0, "fold": fold}
+        | {"ua": 0.5 + 0.01 * place, "best": 0.9 - 0.1 * (slug != "ams-s10-m0.2")}
+        for place, slug in enumerate(slugs)
+        for fold in range(5)
+    ]
+    runs = pd.DataFrame(rows)
+    history = pd.concat([runs.assign(epoch=1, chooser_wa=0.2), runs.assign(epoch=2, chooser_wa=runs["best"])])
+    found = noise.selection(runs, history)
+    assert found["family"].tolist() == ["ams"]  # the other family was not measured
+    row = found.iloc[0]
+    assert (row["chosen"], row["best"]) == ("ams-s10-m0.2", "ams-s30-m0.4")
+    assert [row["chosen_gain"], row["best_gain"], row["optimism"]] == pytest.approx([2, 6, 4])
+    assert "in 0 of 1 cases" in findings.selection_sentence(found)
+    assert findings.selection_table(found).loc[0, "Best on test"] == "AMS, s = 30, m = 0.4"
+    assert noise.selection(runs[runs["fold"] > 0], history).empty and "No family" in findings.selection_sentence(found[:0])
 
 
 def test_range_of_runs_of_one_system():

@@ -59,9 +59,9 @@ def test_systems_table_has_the_known_accuracies_and_gain(folder):
 
 def test_table_2_shows_every_system_and_leaves_open_what_nobody_measured(folder):
     table = tables.table_2("speaker", folder)
-    assert len(table) == 14 + 1 + 2
+    assert len(table) == 14 + 2  # combinations are not in it
     ours = table["mine, ours", "UA"]
-    assert ours.notna().sum() == 5 and table["IEMOCAP, ours", "UA"].isna().all()
+    assert ours.notna().sum() == 4 and table["IEMOCAP, ours", "UA"].isna().all()
     assert table["Paper on IEMOCAP", "UA"].iloc[0] == 62.3
 
 
@@ -108,15 +108,17 @@ def test_what_a_protocol_adds(folder):
 
 
 def test_combinations_are_compared_with_each_part_that_was_measured(folder):
-    table = tables.combination_table("mine", "speaker", folder)
-    assert table["Compared with"].tolist() == [tables.title("baseline"), tables.title("ams-s10-m0.4")]
-    assert table["Difference"].str.startswith("+").all() and (table["p_holm"] >= table["p"]).all()
-    nothing = tables.combination_table("mine", "paper", folder)
-    assert nothing.empty and "p_holm" in nothing
+    table = tables.combinations("mine", "speaker", folder)
+    assert table["other"].tolist() == ["baseline", "ams-s10-m0.4"] and (table["p_holm"] >= table["p"]).all()
+    assert tables.shown_combinations(table)["Difference"].str.startswith("+").all()
+    assert "Of 1 combinations" in findings.combination_sentence(table)
+    nothing = tables.combinations("mine", "paper", folder)
+    assert nothing.empty and "p_holm" in nothing and "does it" in findings.combination_sentence(nothing)
 
 
 def test_titles_and_intervals():
-    assert tables.title("ams-s10-m0.4+combined") == "AMS, s = 10, m = 0.4 + Combined attentive pooling"
+    assert tables.title("ams-s10-m0.4+combined") == "AMS + combined pooling"
+    assert tables.title("focal-g5-a1+combined@masked=true") == "Focal loss, γ = 5, α = 1 + combined pooling (masked=true)"
     assert tables.with_interval({"x": -1.0, "x_low": -2.0, "x_high": 0.5}, "x", sign=True) == "\u22121.0 [\u22122.0, +0.5]"
     assert tables.with_interval({"x": math.nan}, "x") is None
 
@@ -151,5 +153,5 @@ def test_only_clean_runs_of_unchanged_systems_are_counted(folder):
 
 
 def test_a_summary_of_gains_names_those_clear_of_zero(folder):
-    said = findings.gain_summary(tables.gains(folder))
+    said = findings.gain_summary(tables.gains(folder=folder))
     assert "intervals lie above 0" in said and "Above: AMS, s = 10, m = 0.4 on mine, speaker" in said

@@ -40,5 +40,5 @@ def test_a_family_is_titled_by_its_intervals(low, high, title, monkeypatch):
     groups = ["EmoDB, speaker", "nEMO, speaker"][: len(low)]
     frame = pd.DataFrame({"group": groups, "slug": "ams-s10-m0.4", "low": low, "high": high}, dtype=object)
     other = pd.DataFrame({"group": ["EmoDB, paper"], "slug": ["ams-s10-m0.4"], "low": [-9], "high": [-8]})
-    monkeypatch.setattr(tables, "gains", lambda: pd.concat([frame, other], ignore_index=True))
+    monkeypatch.setattr(tables, "gains", lambda slugs: pd.concat([frame, other], ignore_index=True))
     assert titles.of("ams") == title

@@ -221,13 +221,13 @@ def draw_card(app: Sphinx, exception: Exception | None) -> None:
     if exception is None and app.builder.format == "html":
         import matplotlib.pyplot as plt
 
-        from sercore import figures, findings, results, tables
+        from sercore import figures, findings, results, systems, tables
 
         folder = chapters.records_folder(app.srcdir)
         runs = results.runs(folder)
         counted = runs[runs["protocol"].isin(["speaker", "paper"])]  # as on the first page
         said = findings.headline(tables.verdicts(folder), counted).replace("*", "")
-        figure = figures.card(said, tables.gains(folder))
+        figure = figures.card(said, tables.gains(systems.CLAIMS, folder))
         figure.savefig(Path(app.outdir) / CARD)
         plt.close(figure)
 
