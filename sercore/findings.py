@@ -361,6 +361,17 @@ def own_spread_table(spreads: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
+def own_spread_sentence(spreads: pd.DataFrame) -> str:
+    """Whether values of alpha differ by more than seeds do in our own records; "" before both were measured."""
+    both = spreads.dropna(subset=["alphas", "seeds"])
+    parts = [
+        f"On {corpus_title(row.corpus)}, protocol {row.protocol}, values of α spread by {row.alphas:.1f} points and seeds by "
+        f"{row.seeds:.1f}: {'more than' if row.p < 0.05 else 'no more than'} chance explains (F test, p = {row.p:.3f})."
+        for row in both.itertuples()
+    ]
+    return " ".join(parts)
+
+
 SETTINGS = {
     "engine=plain,precision=float32": "Plain PyTorch in float32, the reference, instead of the fast path in bfloat16",
     "precision=float32": "float32 instead of bfloat16",

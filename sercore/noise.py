@@ -227,19 +227,25 @@ def alpha_and_seed_spread(runs: pd.DataFrame) -> pd.DataFrame:
     """Our own repetitions: the spread (points of UA, mean over the folds) between alphas and between seeds.
 
     One row a corpus and protocol where either can be computed: `corpus, protocol, alphas, alphas_low, alphas_high,
-    seeds, seeds_low, seeds_high`.
+    seeds, seeds_low, seeds_high`, and `p` where both can: how often alphas that change nothing spread as much (F test).
     """
+    from scipy.stats import f
+
     means = runs.groupby(["corpus", "protocol", "system", "seed"], as_index=False)["ua"].mean().assign(ua=lambda t: 100 * t["ua"])
     means["gamma"] = gamma(means["system"])
     rows = []
     for (corpus, protocol), own in means.groupby(["corpus", "protocol"]):
         row: dict[str, object] = {"corpus": corpus, "protocol": protocol}
+        spreads = {}
         for name, keys in (("alphas", ["gamma", "seed"]), ("seeds", ["system"])):
             groups = [group["ua"].tolist() for _, group in own.dropna(subset=keys).groupby(keys)]
             if any(len(group) > 1 for group in groups):
-                found = spread(groups)
+                found = spreads[name] = spread(groups)
                 row |= {name: found.sd, f"{name}_low": found.low, f"{name}_high": found.high}
-        if len(row) > 2:
+        if len(spreads) == 2:
+            ours, theirs = spreads["alphas"], spreads["seeds"]
+            row["p"] = float(f.sf((ours.sd / theirs.sd) ** 2, ours.freedom, theirs.freedom))
+        if spreads:
             rows.append(row)
-    columns = ["corpus", "protocol", *(f"{name}{end}" for name in ("alphas", "seeds") for end in ("", "_low", "_high"))]
+    columns = ["corpus", "protocol", *(f"{name}{end}" for name in ("alphas", "seeds") for end in ("", "_low", "_high")), "p"]
     return pd.DataFrame(rows, columns=columns)

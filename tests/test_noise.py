@@ -73,6 +73,8 @@ def test_alphas_and_seeds_of_our_records():
     ]  # fmt: skip
     found = noise.alpha_and_seed_spread(pd.DataFrame(rows))
     assert found.loc[0, "alphas"] == pytest.approx(np.sqrt(2)) and found.loc[0, "seeds"] == pytest.approx(2 * np.sqrt(2))
+    assert found.loc[0, "p"] == pytest.approx(1 - 2 / np.pi * np.arctan(0.5))  # F with 1 and 1 degrees of freedom
+    assert "by 1.4 points and seeds by 2.8: no more than chance" in findings.own_spread_sentence(found)
     nothing = noise.alpha_and_seed_spread(pd.DataFrame(rows[:2]))
     assert nothing.empty and "seeds_high" in nothing
 
