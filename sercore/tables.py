@@ -353,17 +353,16 @@ def confusion(corpus: str, protocol: str, slug: str, folder: str | Path | None =
     return pd.DataFrame(counts, index=pd.Index(order, name="true"), columns=order)
 
 
-def geometry_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
-    """Compactness of the deep features of test utterances, computed in each fold and averaged: one row a system."""
-    table = geometry_of_runs(corpus, protocol, slugs, folder)
-    if table.empty:
-        return table
-    there = [slug for slug in slugs if slug in set(table["slug"])]
-    return table.drop(columns=["run", "fold"]).groupby("slug").mean().reindex(there).reset_index()
+def geometry_of_systems(runs: pd.DataFrame) -> pd.DataFrame:
+    """`geometry_of_runs` averaged over the folds: one row a system."""
+    return runs.drop(columns=["run", "fold"]).groupby("slug", sort=False).mean().reset_index() if len(runs) else runs
 
 
 def geometry_of_runs(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
-    """Compactness of the deep features of each run's test utterances, beside its UA: slug, run, fold, measures, ua."""
+    """Compactness of the deep features of each run's test utterances, beside its UA: slug, run, fold, measures, ua.
+
+    In the order of `slugs`.
+    """
     from . import geometry
 
     frame = results.features(corpus, protocol, folder)
@@ -379,7 +378,7 @@ def geometry_of_runs(corpus: str, protocol: str, slugs: Sequence[str], folder: s
             except SercoreError:  # too few utterances in this fold
                 found = dict.fromkeys(geometry.MEASURES, np.nan)
             rows.append({"slug": slug, "run": run, "fold": fold, **found, "ua": 100 * accuracy[run]})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(sorted(rows, key=lambda row: (slugs.index(row["slug"]), row["fold"])))
 
 
 def corpus_title(name: str) -> str:
@@ -450,7 +449,7 @@ def gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | No
 
 
 def shown_geometry(table: pd.DataFrame) -> pd.DataFrame:
-    """`geometry_table` with readable headers."""
+    """`geometry_of_systems` with readable headers."""
     names = {
         "ratio": "Within / between",
         "within": "Within",

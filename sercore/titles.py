@@ -63,9 +63,8 @@ def _compactness() -> str:
     best: list[str] = []
     for corpus, protocol in tables.cells():
         if protocol == "speaker":
-            table = tables.geometry_table(
-                corpus, protocol, [s for s in systems.CLAIMS if s in tables.measured_systems(corpus, protocol)]
-            )
+            there = [slug for slug in systems.CLAIMS if slug in tables.measured_systems(corpus, protocol)]
+            table = tables.geometry_of_systems(tables.geometry_of_runs(corpus, protocol, there))
             table = table.dropna(subset=list(geometry.MEASURES)) if len(table) else table
             if len(table) > 1:
                 own = table.set_index("slug")

@@ -149,7 +149,7 @@ def test_other_tables(published):
     assert counts.to_numpy().sum() in (60, 120) and list(counts.columns) == ["angry", "happy", "sad", "neutral"]
     recall = tables.recall_table("tones", "paper", ["baseline", "combined"], folder)
     assert len(recall) == 8 and recall["recall"].between(0, 100).all()
-    geometry = tables.geometry_table("tones", "speaker", ["baseline", "combined"], folder)
+    geometry = tables.geometry_of_systems(tables.geometry_of_runs("tones", "speaker", ["combined", "baseline"], folder))
     assert {"ratio", "silhouette", "purity"} <= set(geometry.columns) and len(geometry) == 2
 
 
