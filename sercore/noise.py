@@ -226,8 +226,8 @@ def selection(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
 def alpha_and_seed_spread(runs: pd.DataFrame) -> pd.DataFrame:
     """Our own repetitions: the spread (points of UA, mean over the folds) between alphas and between seeds.
 
-    One row a corpus and protocol where either can be computed: `corpus, protocol, alphas, alphas_low, alphas_high,
-    seeds, seeds_low, seeds_high`, and `p` where both can: how often alphas that change nothing spread as much (F test).
+    One row a corpus and protocol where either can be computed: `corpus`, `protocol`, `alphas` and `seeds` with their `_low`
+    and `_high`, and `p` where both can: how often alphas that change nothing spread as much (F test).
     """
     from scipy.stats import f
 
