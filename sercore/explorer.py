@@ -42,8 +42,10 @@ def write(folder: Path, published: str | Path | None = None) -> list[Path]:
             continue
         name = f"{corpus}-{protocol}"
         deep = results.features(corpus, protocol, published)
-        predictions = results.predictions(corpus, protocol, published).query("seed == @results.FEATURE_SEED")
-        utterances, runs = results.utterances(corpus, published), results.runs(published)
+        mapped = set(maps["run"])
+        predictions, runs = results.predictions(corpus, protocol, published), results.runs(published)
+        predictions, runs = (frame[frame["run"].isin(mapped)] for frame in (predictions, runs))
+        utterances = results.utterances(corpus, published)
         utterances = utterances[utterances["id"].isin(maps["utterance"])].reset_index(drop=True)
         tested = maps[maps["system"] == slugs[0]].set_index("utterance")["fold"]
         cell = _cell(utterances, tested.loc[utterances["id"]].tolist(), corpus, protocol)
@@ -51,7 +53,7 @@ def write(folder: Path, published: str | Path | None = None) -> list[Path]:
         cell["systems"] = [{"slug": slug, "title": title(slug), "file": f"{name}-{slug}.js"} for slug in slugs]
         files.append(_script(folder / f"{name}.js", name, cell))
         for slug in slugs:
-            own = runs.query("corpus == @corpus and protocol == @protocol and system == @slug and seed == @results.FEATURE_SEED")
+            own = runs[runs["system"] == slug]
             places, chances, attention = (frame[frame["system"] == slug] for frame in (maps, predictions, deep))
             system = _system(cell, places, chances, attention, own.set_index("fold")["ua"])
             files.append(_script(folder / f"{name}-{slug}.js", f"{name}-{slug}", system))

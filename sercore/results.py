@@ -34,9 +34,6 @@ RUN_COLUMNS = (
 EXTRA_COLUMNS = ("classes", "engine", "processor", "cores", "threads", "amx", "platform", "versions")
 NAME = ["corpus", "protocol", "system", "seed", "fold"]
 MAP_COLUMNS = ["utterance", "x", "y", "trustworthiness"]
-FEATURE_SEED = 0
-"""Deep features are published for this seed alone: they are most of the bytes."""
-
 READS = "SERCORE_READS"
 """Names a file to which every reader adds the path that it asks for, there or not: what a chapter of the book depends on."""
 
@@ -68,10 +65,12 @@ def publish(runs: str | Path | None = None, results: str | Path | None = None, d
         file = f"{corpus}-{name}.parquet"
         predictions = pd.concat([_predictions(fact, test) for fact, test in group], ignore_index=True)
         _write(target / "predictions" / file, _merge(_read(target / "predictions" / file), predictions, ["run", "utterance"]))
-        deep = [_features(fact, test) for fact, test in group if fact["seed"] == FEATURE_SEED]
+        first = set(first_seed(table).query("corpus == @corpus and protocol == @name")["run"])
+        deep = [_features(fact, test) for fact, test in group if fact["run"] in first]
         if deep:
             old = _read(target / "features" / file)
             features = _merge(old, pd.concat(deep, ignore_index=True), ["run", "utterance"])
+            features = features[features["run"].isin(first)].reset_index(drop=True)
             _write(target / "features" / file, features)
             maps = _maps(
                 features.merge(table[["run", *NAME]], on="run"), _unchanged(old, features), _read(target / "maps" / file)
@@ -211,6 +210,11 @@ def runs(results: str | Path | None = None) -> pd.DataFrame:
         return pd.DataFrame(columns=[*RUN_COLUMNS, *EXTRA_COLUMNS, "changed"])
     _check(table, folder)
     return table.assign(changed=_changed(table))
+
+
+def first_seed(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of `runs` those of the first seed of their corpus and protocol: deep features, most of the bytes, are published of them."""
+    return runs[runs["seed"] == runs.groupby(["corpus", "protocol"])["seed"].transform("min")]
 
 
 def counted(runs: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,8 +22,9 @@ def published(tones, tmp_path_factory):
     return runs, target
 
 
-def test_every_published_number_follows_from_its_probabilities(published):
-    _, target = published
+@pytest.mark.parametrize("of", ["made here", "the book's"])
+def test_every_published_number_follows_from_its_probabilities(of, published):
+    target = published[1] if of == "made here" else Path(__file__).parents[1] / "results"
     runs = results.runs(target).set_index("run")
     for corpus, name in results.published(target):
         for run, frame in results.predictions(corpus, name, target).groupby("run"):
@@ -64,6 +66,9 @@ def test_publishing_again_changes_nothing_and_keeps_what_came_from_elsewhere(pub
     sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "3"), tmp_path, overrides=QUICK)
     assert results.publish(tmp_path, target) == 25
     assert set(results.predictions("tones", "speaker", target)["seed"]) == {0, 3}
+    assert set(results.features("tones", "speaker", target)["seed"]) == {0}
+    results.publish(tmp_path, tmp_path / "alone")
+    assert set(results.features("tones", "speaker", tmp_path / "alone")["seed"]) == {3}
 
 
 def test_nothing_finished_is_an_error(tmp_path):
