@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,7 +95,9 @@ def corpora(as_json: AsJson = False, data_root: DataRoot = None) -> None:
     from . import corpora as module
 
     rows = []
-    for name in module.names():
+    with errors_told():
+        names = module.names()
+    for name in names:
         corpus = module.get(name)
         try:
             where = str(module.find_root(corpus, data_root)) if corpus.kind != "synthetic" else "made when first used"
@@ -163,12 +166,19 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train and test one system on one fold, and leave a record."""
+    from . import corpora as corpora_module
     from . import experiment, records
 
     with errors_told(), epoch_bar() as report:
         changes = overrides(settings, precision)
+        name = records.RunName(corpora_module.get(corpus).name, protocol, system, seed, fold)
+        there = records.finished(records.runs_folder(runs), name)
         folder = experiment.run(corpus, protocol, system, seed, fold, runs, root_text(data_root), changes, device, report)
     facts = records.read_facts(folder)
+    if there:
+        err.print(f"it was there already, from {facts['finished']}: remove its folder to train it again", markup=False)
+    if absent := [label for label, recall in zip(facts["classes"], facts["recall"], strict=True) if math.isnan(recall)]:
+        err.print(f"the test part has no {' and no '.join(absent)}: UA is the mean over the other classes", markup=False)
     if as_json:
         print(json.dumps(facts, indent=1))
         return
@@ -234,27 +244,30 @@ def status(
     seeds: str = "0",
     runs: Runs = None,
     results: Results = None,
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count what of a grid is published, finished on this machine, begun or missing."""
+    """Count what of a grid is published, finished on this machine, begun or missing.
+
+    `otherwise` counts finished runs of the same names with other settings or from another corpus: a sweep refuses them.
+    """
     from . import records, sweep
     from . import results as published
 
     with errors_told():
         wanted, folder = sweep.plan(corpus, systems, protocols, seeds), records.runs_folder(runs)
+        changes = overrides(settings, "float32")
         there = set(published.runs(results)["run"])
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for name in wanted.names:
-        row = rows.setdefault(
-            (name.protocol, name.system),
-            {"protocol": name.protocol, "system": name.system, "published": 0, "finished": 0, "begun": 0, "missing": 0},
-        )
-        if str(name) in there:
-            row["published"] += 1
-        elif records.finished(folder, name):
-            row["finished"] += 1
-        else:
-            row["begun" if records.partial_folder(folder, name).exists() else "missing"] += 1
+        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        counts = dict.fromkeys(("published", "finished", "otherwise", "begun", "missing"), 0)
+        for name in wanted.names:
+            row = rows.setdefault((name.protocol, name.system), {"protocol": name.protocol, "system": name.system, **counts})
+            if str(name) in there:
+                row["published"] += 1
+            elif records.finished(folder, name):
+                row["finished" if sweep.as_wanted(corpus, name, folder, changes) else "otherwise"] += 1
+            else:
+                row["begun" if records.partial_folder(folder, name).exists() else "missing"] += 1
     show(list(rows.values()), as_json)
 
 
@@ -308,11 +321,15 @@ def chapters(
 
 @app.command()
 def predict(
-    files: Annotated[list[Path], typer.Argument(help="Audio files of any format that libsndfile reads")],
+    files: Annotated[list[Path], typer.Argument(help="Audio files of any format that libsndfile reads, or folders")],
     model: Annotated[Path | None, typer.Option(help="A run's folder or a model.pt [default: the model of this package]")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Label audio files with class probabilities.
+    """Label audio files with class probabilities; a folder stands for the audio files in it and below.
+
+    The model knows how the corpus that it was trained on sounds, and little else: it is as sure of silence or noise as of
+    speech, and its probabilities are not calibrated. `seconds` is a file's length; one that is longer than the model's clip
+    is heard in `windows` that overlap by half, whose probabilities are averaged.
 
     Files that cannot be read are named on the standard error, the others labelled; the exit code is 2 then.
     """
@@ -322,8 +339,7 @@ def predict(
     with errors_told():
         labelled = prediction.predict(files, model, unread)
         _, _, origin = prediction.load(model)
-    if not as_json:
-        err.print(f"model: {origin.get('run', '?')}; it knows how that corpus sounds, and little else", markup=False)
+    err.print(f"model: {origin.get('run', '?')}; it knows how that corpus sounds, and little else", markup=False)
     show(labelled.to_dict("records"), as_json)
     for problem in unread:
         err.print(f"sercore: {problem}", style="red", markup=False)

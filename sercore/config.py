@@ -110,4 +110,5 @@ def _typed(name: str, value: Any, default: Any) -> Any:
             return tuple(float(part) for part in value.split(","))
         return type(default)(value)
     except (KeyError, ValueError):
-        raise SercoreError(f"{name}={value!r} is not a {type(default).__name__}") from None
+        kind = {"int": "a whole number", "float": "a number", "bool": "true or false"}[type(default).__name__]
+        raise SercoreError(f"{name}={value!r} is not {kind}") from None

@@ -199,6 +199,7 @@ def provenance(records: pd.DataFrame | None) -> str:
         "Systems": [", ".join(dict.fromkeys(records["system"]))],
         "Code": _commits(records["commit"]),
         "Precision": sorted(set(records["precision"])),
+        "Settings": sorted({f"changed: {text}" for text in records.get("changed", ()) if text}),
         "Machines": sorted({_machine(row) for row in records.to_dict("records")}),
         "Data": [f"{corpus}: {_short(part['data'])}" for corpus, part in records.groupby("corpus", sort=True)],
         "Splits": [f"results/splits/{corpus}-{protocol}.csv: {_short(part['split'])}" for (corpus, protocol), part in places],
@@ -213,10 +214,12 @@ def commands(records: pd.DataFrame) -> list[str]:
     from .systems import TABLE_2
 
     lines = []
-    for (corpus, precision), part in records.groupby(["corpus", "precision"], sort=True):
+    keys = {"source": records.get("source", records["corpus"]), "changed": records.get("changed", "")}
+    for (corpus, precision, changed), part in records.assign(**keys).groupby(["source", "precision", "changed"], sort=True):
         slugs = list(dict.fromkeys(part["system"]))
         chosen = "table2" if set(slugs) == set(TABLE_2) else ",".join(slugs)
         exact = "" if precision == "float32" else f" --precision {precision}"
+        exact += "".join(f" --set {setting}" for setting in str(changed).split(",") if setting)
         grid = f"--systems {chosen} --protocols {','.join(sorted(set(part['protocol'])))} --seeds {_ranges(part['seed'])}"
         lines.append(f"sercore sweep --corpus {corpus} {grid} --folds {_ranges(part['fold'])}{exact}")
     return [*lines, "sercore publish"]

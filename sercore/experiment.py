@@ -21,7 +21,7 @@ from . import bundle, corpora, machine, metrics, protocol, records, systems, tra
 from .config import Config
 from .errors import SercoreError
 from .features import extract
-from .model import build
+from .model import build, check, own_code
 from .records import RunName
 
 
@@ -60,7 +60,9 @@ def configure(prepared: Prepared, system: str, overrides: dict | None = None) ->
     corpus = prepared.corpus
     clip = corpus.clip_seconds or corpora.clip_rule(prepared.utterances["duration"])
     base = Config(clip_seconds=clip, max_epochs=corpus.max_epochs, patience=corpus.patience)
-    return systems.config(system, base.replace(**(overrides or {})))
+    config = systems.config(system, base.replace(**(overrides or {})))
+    check(config, prepared.data.classes)
+    return config
 
 
 def run(
@@ -113,7 +115,14 @@ def _train(
         protocol.assert_disjoint(split, prepared.utterances)
     rows = {part: np.searchsorted(prepared.data.mels.ids, ids) for part, ids in parts.items()}
     chosen_by, classes = protocol.chooser(name.protocol), corpus_labels(prepared.corpus, prepared.utterances)
-    identity = json.dumps([config.to_dict(), prepared.data.mels.digest, protocol.checksum(split), str(name)], sort_keys=True)
+    if lacking := [label for code, label in enumerate(classes) if code not in prepared.data.labels[rows["train"]]]:
+        raise SercoreError(
+            f"no {' and no '.join(lacking)} in the training part of fold {name.fold}, protocol {name.protocol}: what is never "
+            "heard cannot be learnt; leave the label out, or take the protocol paper"
+        )
+    code = own_code(config)
+    made_of = [config.to_dict(), prepared.data.mels.digest, protocol.checksum(split), str(name), *([code] if code else [])]
+    identity = json.dumps(made_of, sort_keys=True)
     model = build(config, len(classes), seed=_weights_seed(name)).to(device)
     history = training.fit(
         model,
@@ -144,6 +153,7 @@ def _train(
         "precision": config.precision,
         "engine": model.engine,
         "config": config.to_dict(),
+        "code": code,
         "data": prepared.data.mels.digest,
         "rounded_to": prepared.data.mels.step,
         "split": protocol.checksum(split),
@@ -171,6 +181,8 @@ def check_same(folder: Path, config: Config, prepared: Prepared) -> None:
         differing.append(f"from {facts['source']} then, from {prepared.source} of the same name now")
     elif facts["data"] != prepared.data.mels.digest:
         differing.append("the corpus's audio, labels or features have changed")
+    code = own_code(config)
+    differing += [f"the code of its {name} has changed" for name in code if facts.get("code", code).get(name) != code[name]]
     if differing:
         raise SercoreError(f"{folder} was made otherwise ({'; '.join(differing)}): remove it, or choose another --runs folder")
 

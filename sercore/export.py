@@ -22,7 +22,8 @@ from .model import SERModel
 INPUT = (
     f"One channel of float32 samples at {SAMPLE_RATE} Hz, from -1 to 1, framed: n samples make "
     f"ceil((n + {(WINDOW - HOP) // 2}) / {HOP}) frames; put {EDGE} zeros before them, and zeros after (or cut) to "
-    f"(frames - 1) * {HOP} + {FFT} samples in all. sercore.features.framed does it in Python."
+    f"(frames - 1) * {HOP} + {FFT} samples in all. sercore.features.framed does it in Python. What is longer than "
+    "`clip_seconds` is cut: to label it as sercore.predict does, give windows of that length that overlap by half, and average."
 )
 """What the file's input `samples` is, as its metadata tells."""
 

@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from . import extensions
 from .config import POOLED, Config
-from .errors import SercoreError
+from .errors import SercoreError, nearest
 from .losses import LOSSES, AdditiveMargin, Softmax
 from .pooling import POOLINGS
 
@@ -71,6 +72,26 @@ class Block(nn.Module):
         return dropout(x, self.dropout) if self.training and self.dropout else x, lengths
 
 
+def check(config: Config, classes: int) -> None:
+    """Raise `SercoreError` where `config` names a loss or a pooling that is not there, or weighs other classes than there are."""
+    extensions.load()
+    unknown = [
+        f"unknown {name} {value!r} ({nearest(value, table)}there are: {', '.join(table)})"
+        for name, value, table in (("loss", config.loss, LOSSES), ("pooling", config.pooling, POOLINGS))
+        if value not in table
+    ]
+    if isinstance(config.alpha, tuple) and len(config.alpha) != classes:
+        unknown.append(f"alpha has {len(config.alpha)} values for {classes} classes")
+    if unknown:
+        raise SercoreError(f"cannot build the model: {'; '.join(unknown)}; {extensions.VARIABLE} names files that add to them")
+
+
+def own_code(config: Config) -> dict[str, str]:
+    """Checksums of the loss and the pooling where they come from a file of the user's own."""
+    found = {"loss": extensions.checksum(LOSSES[config.loss]), "pooling": extensions.checksum(POOLINGS[config.pooling])}
+    return {name: checksum for name, checksum in found.items() if checksum}
+
+
 class SERModel(nn.Module):
     """The whole system: log-Mel energies in, a deep feature and class scores out.
 
@@ -88,15 +109,7 @@ class SERModel(nn.Module):
 
     def __init__(self, config: Config, classes: int = 4) -> None:
         super().__init__()
-        unknown = [
-            f"{name}={value!r} (there are: {', '.join(table)})"
-            for name, value, table in (("loss", config.loss, LOSSES), ("pooling", config.pooling, POOLINGS))
-            if value not in table
-        ]
-        if isinstance(config.alpha, tuple) and len(config.alpha) != classes:
-            unknown.append(f"alpha has {len(config.alpha)} values for {classes} classes")
-        if unknown:
-            raise SercoreError("cannot build the model: " + "; ".join(unknown))
+        check(config, classes)
         self.config, self.classes = config, classes
         self._compiled: Callable[..., Any] | None = None
         self.blocks = nn.ModuleList(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from . import records
+from .corpora.base import audio_files
 from .errors import SercoreError
 from .features import MELS, PADDING, clip_frames, log_mel
 from .model import Block, SERModel
@@ -31,16 +33,25 @@ def predict(
 ) -> pd.DataFrame:
     """Label files: columns file, label, one probability a class (named by it), seconds, windows.
 
+    A probability is the network's, and tells of the recordings that it was trained on: it has not been calibrated, and is as
+    sure of silence or noise as of speech. How well it did on speakers that it had not heard stands in the book, page `voice`.
+    A folder stands for the audio files in it and below.
+
     `model` is a `model.pt` or the folder of a run (default: the one that comes with the package). Files longer than the
     model's clip are heard in windows of that length, half overlapping, whose probabilities are averaged. All files that
     cannot be read are named in one `SercoreError`; with `unread`, a list, their messages go there and the others are labelled.
     """
     from . import audio
 
-    paths = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+    given = [files] if isinstance(files, (str, os.PathLike)) else list(files)
     network, classes, _ = load(model)
     fold(network)
     rows, problems = [], [] if unread is None else unread
+    paths: list[str | Path] = []
+    for name in given:
+        inside = list(audio_files(Path(name), Counter())) if Path(name).is_dir() else [name]
+        problems += [] if inside else [f"{name}: no audio file in this folder"]
+        paths += inside
     for path in paths:
         try:
             waveform = audio.read(path)

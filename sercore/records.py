@@ -98,6 +98,8 @@ def load_model(path: Path) -> tuple[SERModel, tuple[str, ...], dict[str, Any]]:
         model.load_state_dict(saved["state"])
     except FileNotFoundError:
         raise SercoreError(f"{path}: no such model file") from None
+    except SercoreError as error:
+        raise SercoreError(f"{path}: {error}") from None
     except Exception as error:
         raise SercoreError(f"{path} is not a model of sercore: name a run's folder, or the model.pt in it") from error
     return model.eval(), tuple(saved["classes"]), saved["origin"]

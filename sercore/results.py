@@ -31,7 +31,7 @@ RUN_COLUMNS = (
     *("run", "corpus", "protocol", "system", "seed", "fold", "ua", "wa", "ece", "epochs", "chosen_epoch", "chosen_by"),
     *("parameters", "seconds", "precision", "device", "commit", "config", "data", "split", "finished"),
 )
-EXTRA_COLUMNS = ("classes", "engine", "processor", "cores", "threads", "amx", "platform", "versions")
+EXTRA_COLUMNS = ("source", "classes", "engine", "processor", "cores", "threads", "amx", "platform", "versions")
 NAME = ["corpus", "protocol", "system", "seed", "fold"]
 MAP_COLUMNS = ["utterance", "x", "y", "trustworthiness"]
 READS = "SERCORE_READS"
@@ -101,6 +101,7 @@ def _row(fact: dict[str, Any]) -> dict[str, Any]:
     row = {column: fact[column] for column in RUN_COLUMNS if column != "config"}
     return row | {
         "config": json.dumps(fact["config"], sort_keys=True),
+        "source": fact["source"],
         "classes": json.dumps(fact["classes"]),
         "engine": fact["engine"],
         "processor": fact["processor"],
@@ -202,14 +203,16 @@ def _check(table: pd.DataFrame, where: Path) -> None:
 def runs(results: str | Path | None = None) -> pd.DataFrame:
     """One row a run (`RUN_COLUMNS` and more); an empty folder gives an empty frame with the columns.
 
-    `changed` names settings of a run that neither its system nor its corpus explains, as `--set` makes them.
+    `source` is what the corpus was asked for by, `changed` names settings of a run that neither its system nor its corpus
+    explains, as `--set` makes them.
     """
     folder = results_folder(results)
     table = _read(folder / "runs.parquet")
     if table is None:
         return pd.DataFrame(columns=[*RUN_COLUMNS, *EXTRA_COLUMNS, "changed"])
     _check(table, folder)
-    return table.assign(changed=_changed(table))
+    source = table["source"].fillna(table["corpus"]) if "source" in table else table["corpus"]
+    return table.assign(source=source, changed=_changed(table))
 
 
 def first_seed(runs: pd.DataFrame) -> pd.DataFrame:
@@ -225,18 +228,19 @@ def counted(runs: pd.DataFrame) -> pd.DataFrame:
 def _changed(table: pd.DataFrame) -> pd.Series:
     """The settings (`max_epochs=1`) by which a run differs from what its corpus and system say; "" where none does.
 
-    A corpus of one's own says nothing. How numbers are computed (precision and engine) does not count.
+    A corpus of one's own says nothing but the defaults. How numbers are computed (precision and engine) does not count.
     """
     from . import corpora, systems
     from .config import Config
 
     def compare(corpus: str, system: str, settings: str) -> str:
-        if corpus not in corpora.names():
-            return ""
-        entry, found = corpora.get(corpus), json.loads(settings)
-        base = Config(max_epochs=entry.max_epochs, patience=entry.patience, precision=found["precision"], engine=found["engine"])
+        found = json.loads(settings)
+        entry = corpora.get(corpus) if corpus in corpora.names() else None
+        base = Config(precision=found["precision"], engine=found["engine"])
+        if entry is not None:
+            base = base.replace(max_epochs=entry.max_epochs, patience=entry.patience)
         expected = json.loads(systems.config(system, base).to_json())
-        expected["clip_seconds"] = entry.clip_seconds or found["clip_seconds"]
+        expected["clip_seconds"] = (entry and entry.clip_seconds) or found["clip_seconds"]
         return ",".join(f"{key}={found[key]}" for key in sorted(found) if found[key] != expected.get(key))
 
     keys = ["corpus", "system", "config"]

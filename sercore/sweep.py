@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import corpora, protocol, records, systems
+from .config import Config
 from .errors import SercoreError
 from .records import RunName
 
@@ -70,6 +71,20 @@ def plan(
         for fold in parts
     )
     return Plan(corpus, names)
+
+
+def as_wanted(corpus: str, name: RunName, runs: Path, overrides: dict[str, Any] | None = None) -> bool:
+    """Whether the finished run `name` under `runs` is of this corpus and has these settings; precision and engine may differ.
+
+    It looks at the record alone: changed audio is found when the run is asked for.
+    """
+    facts, entry = records.read_facts(runs / str(name)), corpora.get(corpus)
+    base = Config(max_epochs=entry.max_epochs, patience=entry.patience).replace(**(overrides or {}))
+    expected, found = systems.config(name.system, base).to_dict(), Config.from_dict(facts["config"]).to_dict()
+    if "clip_seconds" not in (overrides or {}):
+        expected["clip_seconds"] = entry.clip_seconds or found["clip_seconds"]
+    free = ("precision", "engine")
+    return facts["source"] == corpus and all(found[key] == value for key, value in expected.items() if key not in free)
 
 
 def integers(values: str | Iterable[int], what: str) -> list[int]:

@@ -3,9 +3,11 @@ import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from sercore import corpora, protocol
 from sercore.cli import app
 
 QUICK = ["--set", "max_epochs=1", "--set", "clip_seconds=0.7", "--set", "toolkit=pytorch"]
@@ -40,6 +42,10 @@ def test_run_publish_status_and_predict_as_a_user_would(tones, tmp_path):
     assert ran.exit_code == 0 and "UA" in ran.output and "chosen on validation" in ran.output
     facts = json.loads(call("run", tones, "speaker", "baseline", "--fold", 1, "--runs", runs, "--json", *QUICK).stdout)
     assert facts["fold"] == 1
+    assert "it was there already" in call("run", tones, "speaker", "baseline", "--fold", 1, "--runs", runs, *QUICK).output
+    for settings, column in ((QUICK, "finished"), ([], "otherwise")):
+        said = call("status", tones, "--systems", "baseline", "--protocols", "speaker", "--runs", runs, "--json", *settings)
+        assert json.loads(said.stdout)[0][column] == 1
     assert call("publish", "--runs", runs, "--results", results).exit_code == 0
     status = json.loads(
         call(
@@ -51,6 +57,23 @@ def test_run_publish_status_and_predict_as_a_user_would(tones, tmp_path):
     labelled = json.loads(call("predict", wave, "--model", runs / facts["run"], "--json").stdout)
     assert labelled[0]["label"] in facts["classes"]
     assert sum(labelled[0][label] for label in facts["classes"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_fold_that_cannot_be_learnt_or_tested_is_named(tones, tmp_path):
+    table = pd.read_csv(tones).assign(path=lambda t: [str(tones.parent / path) for path in t["path"]])
+    listing = tmp_path / "rare.csv"
+    table[(table["label"] != "sad") | (table["speaker"] == "s0")].to_csv(listing, index=False)
+    folds = protocol.splits(corpora.load(str(listing)), "speaker").merge(table.rename(columns={"path": "id"}), on="id")
+    test, train = (
+        folds.loc[(folds["speaker"] == "s0") & (folds["part"] == part), "fold"].iat[0] for part in ("test", "validation")
+    )
+    checked = call("check", listing)
+    assert checked.exit_code == 1 and f"no sad in the train part of fold {test}" in checked.output
+    failed = call("run", listing, "speaker", "baseline", "--fold", test, "--runs", tmp_path / "runs", *QUICK)
+    assert failed.exit_code == 2 and f"no sad in the training part of fold {test}" in failed.output
+    other = next(fold for fold in range(5) if fold not in (test, train))
+    ran = call("run", listing, "speaker", "baseline", "--fold", other, "--runs", tmp_path / "runs", *QUICK)
+    assert ran.exit_code == 0 and "the test part has no sad" in ran.output
 
 
 def test_check_exits_1_where_something_is_wrong(tones, tmp_path):
@@ -84,9 +107,10 @@ def test_bad_input_is_told_in_one_line_without_a_traceback(tones, arguments, mes
 def test_a_bad_file_does_not_keep_the_others_from_their_labels(tones, tmp_path):
     (tmp_path / "bad.wav").write_bytes(b"no audio")
     good = str(next(tones.parent.glob("*.wav")))
-    done = call("predict", tmp_path / "bad.wav", good, tmp_path)
+    (tmp_path / "empty").mkdir()
+    done = call("predict", tmp_path / "bad.wav", good, tmp_path / "empty")
     assert done.exit_code == 2 and good in done.output
-    assert "bad.wav: not audio" in done.output and f"{tmp_path}: a folder; name the files in it" in done.output
+    assert "bad.wav: not audio" in done.output and f"{tmp_path / 'empty'}: no audio file in this folder" in done.output
 
 
 def test_a_sweep_says_once_why_its_runs_failed_and_leaves_no_locks(tones, tmp_path):

@@ -17,7 +17,7 @@ def test_unknown_settings_are_named_with_those_there_are():
 def test_text_becomes_the_settings_type():
     config = Config().replace(max_epochs="3", masked="true", margin="0.2", alpha="1,2,3,4", scale=30)
     assert (config.max_epochs, config.masked, config.margin, config.alpha, config.scale) == (3, True, 0.2, (1, 2, 3, 4), 30.0)
-    with pytest.raises(SercoreError, match="max_epochs='many' is not a int"):
+    with pytest.raises(SercoreError, match="max_epochs='many' is not a whole number"):
         Config().replace(max_epochs="many")
 
 

@@ -257,8 +257,12 @@ def test_the_command_of_provenance_makes_just_these_runs(runs):
     assert {str(name) for name in plan.names} == set(runs["run"])
 
 
-def test_another_precision_is_in_the_command(runs):
+def test_another_precision_path_and_settings_are_in_the_command(runs):
     assert display.commands(runs.assign(precision="bfloat16"))[0].endswith("--precision bfloat16")
+    own = runs.assign(source="my/table.csv", changed="max_epochs=2,patience=3")
+    command = display.commands(own)[0]
+    assert "--corpus my/table.csv" in command and command.endswith("--set max_epochs=2 --set patience=3")
+    assert "changed: max_epochs=2,patience=3" in display.provenance(own)
 
 
 def test_provenance_without_records_says_so(runs):

@@ -147,7 +147,7 @@ def test_dropout_drops_the_same_elements_in_every_memory_format():
 
 
 def test_errors_say_what_to_do():
-    with pytest.raises(sercore.SercoreError, match=r"(?s)loss='arcface'.*pooling='max'"):
+    with pytest.raises(sercore.SercoreError, match=r"(?s)loss 'arcface'.*pooling 'max'"):
         SERModel(Config(loss="arcface", pooling="max"))
     with pytest.raises(sercore.SercoreError, match="alpha has 2 values for 4 classes"):
         SERModel(Config(loss="focal", alpha=(1.0, 2.0)))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import audio, bundle
+from .. import audio, bundle, extensions
 from ..errors import SercoreError, nearest
 from .base import COLUMNS, LABELS, Corpus, clip_rule, complain
 
@@ -46,6 +46,7 @@ def register(corpus: Corpus) -> Corpus:
 def _discover() -> None:
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
+    extensions.load()
 
 
 def names() -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import audio
+from .. import audio, protocol
 from ..errors import SercoreError
 from . import Corpus, clip_rule, find_root, get
 
@@ -62,8 +62,8 @@ def check(name: str, data_root: str | Path | None = None) -> Report:
 
     Offenders are files that cannot be read, are silent (peak below -60 dB), clipped (0.1 % of the samples in
     runs at full scale) or duplicates (the same samples under another name), labels and file names that the
-    corpus does not have, numbers of utterances that are not the published ones, and whatever its adapter
-    refuses. Raises `SercoreError` only where the corpus is not found.
+    corpus does not have, numbers of utterances that are not the published ones, folds of protocol speaker that lack a class
+    in training or test, and whatever its adapter refuses. Raises `SercoreError` only where the corpus is not found.
     """
     corpus = get(name)
     root = find_root(corpus, data_root)
@@ -88,6 +88,7 @@ def check(name: str, data_root: str | Path | None = None) -> Report:
         _duplicates(frame, looks),
         twice.assign(problem="repeated", detail="id " + twice.id),
         _oddities(corpus, report),
+        _folds_without_a_class(frame, report.root),
     )
     report.offenders = pd.concat(found, ignore_index=True)[["path", "problem", "detail"]]
     return report
@@ -132,6 +133,22 @@ def _duplicates(frame: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
         for row in again.index
     ]
     return again.assign(problem="duplicate", detail=details)
+
+
+def _folds_without_a_class(frame: pd.DataFrame, root: str) -> pd.DataFrame:
+    """Folds of protocol speaker that cannot be learnt from, or tested on, for want of a class."""
+    try:
+        split = protocol.splits(frame, "speaker").merge(frame[["id", "label"]].astype(str), on="id")
+    except SercoreError:  # too few speakers, or none named: that protocol is not for this corpus
+        split = pd.DataFrame(columns=["fold", "part", "label"])
+    there = split.groupby(["fold", "part"])["label"].agg(set)
+    found = [
+        f"no {label} in the {part} part of fold {fold}, protocol speaker"
+        for (fold, part), labels in there.items()
+        for label in sorted(set(frame.label) - labels)
+        if part != "validation"
+    ]
+    return pd.DataFrame([dict(path=root, problem="fold", detail=d) for d in found], columns=["path", "problem", "detail"])
 
 
 def _oddities(corpus: Corpus, report: Report) -> pd.DataFrame:

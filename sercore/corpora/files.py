@@ -69,6 +69,8 @@ def _read_table(listing: Path, _root: Path) -> pd.DataFrame:
     except (ValueError, pd.errors.ParserError) as error:
         raise SercoreError(f"{listing}: not a table ({error})") from error
     absent = {"path", "label"} - set(frame.columns)
+    if absent and len(frame.columns) == 1 and ";" in frame.columns[0]:
+        raise SercoreError(f"{listing}: its columns are separated by ';': save it with commas")
     complain(f"{listing}: missing columns (it has {', '.join(frame.columns)})", sorted(absent))
     frame = frame[[column for column in COLUMNS[:-1] if column in frame]].apply(lambda column: column.str.strip())
     if "id" not in frame:

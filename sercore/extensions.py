@@ -1,0 +1,47 @@
+"""Losses, poolings and corpora of your own, from Python files that `SERCORE_EXTENSIONS` names.
+
+    SERCORE_EXTENSIONS=mine.py sercore run emodb speaker baseline@loss=smoothed
+
+Each file adds to `sercore.losses.LOSSES` or `sercore.pooling.POOLINGS`, or calls `sercore.corpora.register`. It is imported
+where a name is first looked up, in every process of a sweep. Several files are separated as in PATH.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import inspect
+import os
+import sys
+from pathlib import Path
+
+from .errors import SercoreError
+
+VARIABLE = "SERCORE_EXTENSIONS"
+
+
+@functools.cache
+def load() -> None:
+    """Import the files, once; one that is not there or fails raises `SercoreError` that names it."""
+    for name in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+        path = Path(name).expanduser().absolute()
+        if not path.is_file():
+            raise SercoreError(f"{VARIABLE}: {path} is not there")
+        spec = importlib.util.spec_from_file_location(f"sercore_extension_{path.stem}", path)
+        assert spec is not None and spec.loader is not None
+        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise SercoreError(f"{VARIABLE}: {path} fails ({type(error).__name__}: {error})") from error
+
+
+def checksum(of: type) -> str:
+    """SHA-256 of the source of a class that is not the package's own; "" of one that is."""
+    if of.__module__.partition(".")[0] == __package__:
+        return ""
+    try:
+        return hashlib.sha256(inspect.getsource(of).encode()).hexdigest()
+    except (OSError, TypeError):  # typed into a session: it has no file
+        return "unknown"
