@@ -361,6 +361,20 @@ def own_spread_table(spreads: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
+def by_seed_sentence(found: pd.DataFrame) -> str:
+    """What every seed alone would have said of each gain (`tables.gains_by_seed`)."""
+    parts = []
+    for (slug, where), own in found.groupby(["slug", "where"], sort=False):
+        values = listed([f"{effect:+.1f}" for effect in own["effect"]])
+        verdicts = own["verdict"].value_counts(sort=False)
+        said_ = listed([f"*{verdict}* ({count} of {len(own)})" for verdict, count in verdicts.items()])
+        alone = (
+            f"each alone would be judged *{verdicts.index[0]}*" if len(verdicts) == 1 else f"alone they would be judged {said_}"
+        )
+        parts.append(f"{title(str(slug))} on {where} gains {values} points, seed by seed; {alone}.")
+    return re.sub(r"(?<=[ ])-(?=\d)", "\u2212", "\n\n".join(parts))
+
+
 def own_spread_sentence(spreads: pd.DataFrame) -> str:
     """Whether values of alpha differ by more than seeds do in our own records; "" before both were measured."""
     both = spreads.dropna(subset=["alphas", "seeds"])

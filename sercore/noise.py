@@ -26,6 +26,9 @@ LEVEL = 0.95
 COMPUTING = {"engine", "precision"}
 """Settings that are no reading of the paper."""
 
+FIXED = {"learning_rate", "max_epochs", "patience"}
+"""What the paper fixes: another value is another training, not another reading."""
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -171,9 +174,10 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
 
     The nearest is the measured system with most of its settings and no others: `baseline@a=1,b=2` is compared with
     `baseline@a=1` where that was measured, else with `baseline`; but one that is only computed otherwise, with the same system
-    computed as usual. One row a corpus, protocol and system:
-    `corpus, protocol, system, against, ua, difference, chance, pairs, beyond, of_paper`, in points; `of_paper` is False
-    where only the way of computing differs.
+    computed as usual. What differs in how long or how fast it was trained is no reading and has no row.
+
+    One row a corpus, protocol and system: `corpus`, `protocol`, `system`, `against`, `ua`, `difference`, `chance`, `pairs`,
+    `beyond`, `of_paper`, in points; `of_paper` is False where only the way of computing differs.
     """
     rows = []
     for (corpus, protocol), own in runs.groupby(["corpus", "protocol"]):
@@ -187,7 +191,7 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
             usual = frozenset((name, value) for name, value in values if name not in COMPUTING)
             fewer = [other for other in settings if settings[other] < values]
             nearest = max(fewer, key=lambda s: (settings[s] == usual, len(settings[s])), default=None)
-            if nearest is not None:
+            if nearest is not None and not {name for name, _ in values - settings[nearest]} & FIXED:
                 found = change(own, system, nearest)
                 ua = 100 * own.loc[own["system"] == system, "ua"].mean()
                 of_paper = not {name for name, _ in values - settings[nearest]} <= COMPUTING

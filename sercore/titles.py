@@ -127,7 +127,7 @@ def _readings() -> str:
     found = found[found["of_paper"].astype(bool)]
     if found.empty:
         return "Does the reading matter?"
-    return f"{found['beyond'].sum()} of {len(found)} other readings change the result by more than seeds do"
+    return f"Other readings: {found['beyond'].sum()} of {len(found)} move UA by more than seeds do"
 
 
 def _verdicts() -> str:

@@ -107,6 +107,19 @@ def test_what_a_protocol_adds(folder):
     assert nothing.empty and "not" not in nothing and "No system" in findings.protocol_sentence(nothing)
 
 
+def test_gains_seed_by_seed(folder, monkeypatch):
+    assert tables.gains_by_seed(folder).empty  # one seed alone
+    frame = results.predictions("mine", "speaker", folder)
+    again = frame.assign(seed=1, run=frame["run"] + "-again")
+    monkeypatch.setattr(results, "predictions", lambda *_: pd.concat([frame, again], ignore_index=True))
+    found = tables.gains_by_seed(folder)
+    assert set(found["seed"]) == {0, 1} and found.groupby(["slug", "where"])["effect"].nunique().eq(1).all()
+    whole = tables.gains(["ams-s10-m0.4"], folder).set_index("group")["effect"]
+    assert found.groupby("where")["effect"].mean().to_dict() == pytest.approx(whole[found["where"].unique()].to_dict())
+    said = findings.by_seed_sentence(found)
+    assert "seed by seed; each alone would be judged" in said and "  " not in said
+
+
 def test_combinations_are_compared_with_each_part_that_was_measured(folder):
     table = tables.combinations("mine", "speaker", folder)
     assert table["other"].tolist() == ["baseline", "ams-s10-m0.4"] and (table["p_holm"] >= table["p"]).all()
