@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections import defaultdict
@@ -206,13 +207,26 @@ def runs(results: str | Path | None = None) -> pd.DataFrame:
     `source` is what the corpus was asked for by, `changed` names settings of a run that neither its system nor its corpus
     explains, as `--set` makes them.
     """
-    folder = results_folder(results)
-    table = _read(folder / "runs.parquet")
-    if table is None:
-        return pd.DataFrame(columns=[*RUN_COLUMNS, *EXTRA_COLUMNS, "changed"])
-    _check(table, folder)
+    path = _noted(results_folder(results) / "runs.parquet")
+    return (
+        _read_runs(path.absolute(), _stamp(path)).copy()
+        if path.exists()
+        else pd.DataFrame(columns=[*RUN_COLUMNS, *EXTRA_COLUMNS, "changed"])
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _read_runs(path: Path, stamp: tuple[int, int]) -> pd.DataFrame:
+    table = pd.read_parquet(path)
+    _check(table, path.parent)
     source = table["source"].fillna(table["corpus"]) if "source" in table else table["corpus"]
     return table.assign(source=source, changed=_changed(table))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What a file has, and another in its place has not: what is remembered of a file is remembered with it."""
+    facts = path.stat()
+    return facts.st_mtime_ns, facts.st_size
 
 
 def first_seed(runs: pd.DataFrame) -> pd.DataFrame:
@@ -255,7 +269,15 @@ def history(results: str | Path | None = None) -> pd.DataFrame:
 
 def predictions(corpus: str, protocol_name: str, results: str | Path | None = None) -> pd.DataFrame:
     """One row a tested utterance of a run: names, utterance, speaker, label, `p_LABEL` columns, and `prediction`."""
-    frame = _joined(results_folder(results) / "predictions" / f"{corpus}-{protocol_name}.parquet", runs(results))
+    folder = results_folder(results)
+    path = _present(folder / "predictions" / f"{corpus}-{protocol_name}.parquet")
+    of_runs = _stamp(_present(folder / "runs.parquet"))
+    return _read_predictions(path.absolute(), _stamp(path), folder.absolute(), of_runs).copy()
+
+
+@functools.lru_cache(maxsize=8)
+def _read_predictions(path: Path, stamp: tuple[int, int], folder: Path, of_runs: tuple[int, int]) -> pd.DataFrame:
+    frame = _joined(path, runs(folder))
     columns = [column for column in frame if column.startswith("p_")]
     labels = np.array([column.removeprefix("p_") for column in columns])
     return frame.assign(prediction=labels[frame[columns].to_numpy().argmax(1)])
