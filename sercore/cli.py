@@ -327,7 +327,7 @@ def predict(
 ) -> None:
     """Label audio files with class probabilities; a folder stands for the audio files in it and below.
 
-    The model knows how the corpus that it was trained on sounds, and little else: it is as sure of silence or noise as of
+    The model knows how the corpus that it was trained on sounds, and little else: it can be as sure of noise as of
     speech, and its probabilities are not calibrated. `seconds` is a file's length; one that is longer than the model's clip
     is heard in `windows` that overlap by half, whose probabilities are averaged.
 

@@ -33,8 +33,8 @@ def predict(
 ) -> pd.DataFrame:
     """Label files: columns file, label, one probability a class (named by it), seconds, windows.
 
-    A probability is the network's, and tells of the recordings that it was trained on: it has not been calibrated, and is as
-    sure of silence or noise as of speech. How well it did on speakers that it had not heard stands in the book, page `voice`.
+    A probability is the network's, and tells of the recordings that it was trained on: it has not been calibrated, and can be
+    as sure of noise as of speech. How well it did on speakers that it had not heard stands in the book, page `voice`.
     A folder stands for the audio files in it and below.
 
     `model` is a `model.pt` or the folder of a run (default: the one that comes with the package). Files longer than the
