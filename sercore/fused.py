@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import llvmlite.binding
 import numba
 import numpy as np
 import torch
@@ -211,6 +212,11 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 # The kernels. Arrays are (batch, frames, mels, channels), the inner loops run over channels; sums are kept for each
 # utterance, so that they do not depend on the number of threads.
+
+_processor = llvmlite.binding.get_host_cpu_features()
+if _processor.get("avx512f") and numba.config.CPU_FEATURES is None:  # type: ignore[attr-defined]
+    # of its own LLVM uses half the width that the processor has
+    numba.config.CPU_FEATURES = f"{_processor.flatten()},-prefer-256-bit"  # type: ignore[attr-defined]
 
 _compile = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
 
