@@ -27,10 +27,11 @@ def compactness(features: ArrayLike, labels: ArrayLike, neighbours: int = 10) ->
     `features` (utterances, features), `labels` (utterances,). Raises SercoreError for shapes that do not fit,
     features that are not finite, fewer than two classes, and too few utterances.
     """
+    distances = _cosine_distances(_checked(features, labels)[0])
     return {
         **within_between(features, labels),
-        "silhouette": silhouette(features, labels),
-        "purity": neighbour_purity(features, labels, neighbours),
+        "silhouette": silhouette(features, labels, distances),
+        "purity": neighbour_purity(features, labels, neighbours, distances),
     }
 
 
@@ -54,25 +55,31 @@ def within_between(features: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     return {"within": float(within), "between": float(between), "ratio": float(within / between)}
 
 
-def silhouette(features: ArrayLike, labels: ArrayLike) -> float:
-    """Mean silhouette with cosine distance, from -1 to 1 (scikit-learn's); higher is better separated."""
+def silhouette(features: ArrayLike, labels: ArrayLike, distances: NDArray | None = None) -> float:
+    """Mean silhouette with cosine distance, from -1 to 1 (scikit-learn's); higher is better separated.
+
+    `distances` (utterances, utterances) are those between the features, where they are at hand.
+    """
     from sklearn.metrics import silhouette_score
 
     unit, classes = _checked(features, labels)
     if len(unit) <= classes.max() + 1:
         raise SercoreError("no class has two utterances: a silhouette needs a pair")
-    return float(silhouette_score(unit, classes, metric="cosine"))
+    between = _cosine_distances(unit) if distances is None else distances
+    return float(silhouette_score(between, classes, metric="precomputed"))
 
 
-def neighbour_purity(features: ArrayLike, labels: ArrayLike, k: int = 10) -> float:
-    """The share of each utterance's `k` nearest others (cosine) that have its class, averaged over the
-    utterances."""
-    from sklearn.neighbors import NearestNeighbors
+def neighbour_purity(features: ArrayLike, labels: ArrayLike, k: int = 10, distances: NDArray | None = None) -> float:
+    """The share of each utterance's `k` nearest others (cosine) that have its class, averaged over the utterances.
 
+    `distances` as for `silhouette`.
+    """
     unit, classes = _checked(features, labels)
     if not 1 <= k < len(unit):
         raise SercoreError(f"k={k} neighbours need more than {k} utterances and k >= 1, found {len(unit)}")
-    nearest = NearestNeighbors(n_neighbors=k, metric="cosine").fit(unit).kneighbors(return_distance=False)
+    others = (_cosine_distances(unit) if distances is None else distances).copy()
+    np.fill_diagonal(others, np.inf)
+    nearest = np.argpartition(others, k - 1, axis=1)[:, :k]
     return float((classes[nearest] == classes[:, None]).mean())
 
 
@@ -139,6 +146,13 @@ def _finite(features: ArrayLike) -> NDArray[np.float64]:
 def _unit(array: NDArray[np.float64]) -> NDArray[np.float64]:
     length = np.linalg.norm(array, axis=1, keepdims=True)
     return np.divide(array, length, out=np.zeros_like(array), where=length > 0)
+
+
+def _cosine_distances(unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Between all pairs of unit vectors (utterances, features): (utterances, utterances), 0 from each to itself."""
+    distances = np.clip(1 - unit @ unit.T, 0, 2)
+    np.fill_diagonal(distances, 0)
+    return distances
 
 
 def _checked(features: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from papermill.engines import NotebookExecutionManager
 
 ENGINE = "sercore"
-EVERYWHERE = ("pandas", "pyarrow.parquet", "matplotlib.pyplot", "sercore.display", "sercore.figures", "sercore.findings")
+EVERYWHERE = (
+    "pandas",
+    "pyarrow.parquet",
+    "scipy.stats",
+    "matplotlib.pyplot",
+    "sercore.display",
+    "sercore.figures",
+    "sercore.findings",
+)
 """What chapters import, PyTorch apart: few that read records need it."""
 
 _start = "spawn"

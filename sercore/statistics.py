@@ -14,7 +14,7 @@ in p; Holm (1979).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -73,10 +73,13 @@ class Tally:
     seeds: tuple[int, ...]
     groups: tuple[str, ...]
     utterances: pd.DataFrame  # one row an utterance, sorted: its group and its label
+    drawn: dict[tuple[Measure, int, int], tuple[float, NDArray]] = field(default_factory=dict, repr=False, compare=False)
 
     def select(self, seeds: Iterable[int]) -> Tally:
         """The same for some of the seeds."""
         chosen = tuple(seeds)
+        if chosen == self.seeds:
+            return self
         rows = [self.seeds.index(seed) for seed in chosen]
         return Tally(self.counts[rows], chosen, self.groups, self.utterances)
 
@@ -204,12 +207,13 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     return adjusted
 
 
-def fold_mean_sd(predictions: pd.DataFrame, measure: str | Measure = "ua") -> tuple[float, float]:
+def fold_mean_sd(predictions: pd.DataFrame | Tally, measure: str | Measure = "ua") -> tuple[float, float]:
     """Mean and SD (n - 1) over the folds of a measure first averaged over the seeds; SD is NaN for one fold.
 
-    `predictions` as for `tally`, with the column `fold` in place of `speaker`.
+    `predictions` as for `tally`, with the column `fold` in place of `speaker`, or a tally by fold.
     """
-    values = _measure(measure)(tally(predictions, by="fold").counts).mean(axis=0)
+    counted = predictions if isinstance(predictions, Tally) else tally(predictions, by="fold")
+    values = _measure(measure)(counted.counts).mean(axis=0)
     return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
 
@@ -267,18 +271,24 @@ def _measure(measure: str | Measure) -> Measure:
 
 
 @lru_cache(maxsize=8)
-def _weights(groups: int, resamples: int, seed: int) -> NDArray[np.int64]:
+def _weights(groups: int, resamples: int, seed: int) -> NDArray[np.float64]:
     """How often each speaker was drawn (resamples, groups); equal for equal arguments, which pairs
     systems."""
-    return np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=resamples)
+    drawn = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=resamples)
+    return drawn.astype(np.float64)
 
 
 def _draws(counted: Tally, measure: Measure, resamples: int, seed: int) -> tuple[float, NDArray[np.float64]]:
+    """The measure of the tally and of its resamples (resamples,); the tally remembers them, since many comparisons ask."""
     if len(counted.groups) < 2:
         raise SercoreError(f"a bootstrap over speakers needs two of them or more, found {list(counted.groups)}")
-    weights = _weights(len(counted.groups), resamples, seed)
-    resampled = np.tensordot(weights, counted.counts, axes=(1, 1))  # (resamples, seeds, classes, classes)
-    return float(measure(counted.counts.sum(axis=1)).mean()), measure(resampled).mean(axis=1)
+    key = measure, resamples, seed
+    if key not in counted.drawn:
+        weights = _weights(len(counted.groups), resamples, seed)
+        # whole numbers, which float64 holds exactly and multiplies faster: (resamples, seeds, classes, classes)
+        resampled = np.tensordot(weights, counted.counts.astype(np.float64), axes=(1, 1))
+        counted.drawn[key] = float(measure(counted.counts.sum(axis=1)).mean()), measure(resampled).mean(axis=1)
+    return counted.drawn[key]
 
 
 def _percentiles(draws: NDArray[np.float64]) -> tuple[float, float]:

@@ -99,9 +99,10 @@ def systems_table(
     for slug, tally in tallies.items():
         own, mine = frame[frame["system"] == slug], runs[runs["system"] == slug]
         row = {"slug": slug, "system": title(slug), "seeds": len(tally.seeds)}
+        by_fold = statistics.tally(own, by="fold")
         for measure in ("ua", "wa"):
             pooled = statistics.bootstrap_speakers(tally, measure, RESAMPLES)
-            mean, deviation = statistics.fold_mean_sd(own, measure)
+            mean, deviation = statistics.fold_mean_sd(by_fold, measure)
             row |= {measure: 100 * pooled.estimate, f"{measure}_low": 100 * pooled.low, f"{measure}_high": 100 * pooled.high}
             row |= {f"{measure}_fold_mean": 100 * mean, f"{measure}_fold_sd": 100 * deviation}
         if slug != "baseline" and "baseline" in tallies:
