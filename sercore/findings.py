@@ -11,7 +11,7 @@ import pandas as pd
 from . import claims, corpora, noise, statistics, systems
 from .display import Chip, Link
 from .errors import SercoreError
-from .tables import corpus_title, title, with_interval
+from .tables import corpus_title, place_title, title, with_interval
 
 EVIDENCE = {1: "table-2", 2: "table-2", 3: "confusion", 4: "model", 5: "table-1", 6: "verdicts"}
 """The page that holds the evidence on each claim."""
@@ -47,7 +47,7 @@ def verdict_overview(settled: pd.DataFrame) -> pd.DataFrame:
     """One row a claim in our words, one column a corpus and protocol (what was measured and speakers kept apart first)."""
     rows = []
     for claim, places in _places(settled):
-        verdicts = {f"{corpus_title(row['corpus'])}, {row['protocol']}": _chip(row) for row in places}
+        verdicts = {place_title(row["corpus"], row["protocol"]): _chip(row) for row in places}
         rows.append({"Claim": f"{claim.number}. {claim.text}"} | verdicts)
     return pd.DataFrame(rows)
 

@@ -80,10 +80,11 @@ def check(config: Config, classes: int) -> None:
         for name, value, table in (("loss", config.loss, LOSSES), ("pooling", config.pooling, POOLINGS))
         if value not in table
     ]
+    hint = f"; {extensions.VARIABLE} names files that add to them" if unknown else ""
     if isinstance(config.alpha, tuple) and len(config.alpha) != classes:
         unknown.append(f"alpha has {len(config.alpha)} values for {classes} classes")
     if unknown:
-        raise SercoreError(f"cannot build the model: {'; '.join(unknown)}; {extensions.VARIABLE} names files that add to them")
+        raise SercoreError(f"cannot build the model: {'; '.join(unknown)}{hint}")
 
 
 def own_code(config: Config) -> dict[str, str]:

@@ -104,7 +104,8 @@ class _Normalised(nn.Identity):
 def window_probabilities(model: SERModel, mels: np.ndarray) -> np.ndarray:
     """Class probabilities (windows, classes) of log-Mel energies (frames, mels), cut and padded as in training."""
     frames = clip_frames(model.config.clip_seconds)
-    starts = [0] if len(mels) <= frames else [*range(0, len(mels) - frames, frames // 2), len(mels) - frames]
+    # an utterance of the clip's own length has one frame more, centred on its end
+    starts = [0] if len(mels) <= frames + 1 else [*range(0, len(mels) - frames, frames // 2), len(mels) - frames]
     batch = np.full((len(starts), frames, MELS), PADDING, dtype=np.float32)
     lengths = np.empty(len(starts), dtype=np.int64)
     for row, start in enumerate(starts):

@@ -434,7 +434,7 @@ def across_corpora(slugs: Sequence[str], folder: str | Path | None = None) -> pd
         found = table.set_index("slug")
         for row, slug in zip(rows, slugs, strict=True):
             own = found.loc[slug] if slug in found.index else {}
-            place = f"{corpus_title(corpus)}, {protocol}"
+            place = place_title(corpus, protocol)
             row[place, "UA"], row[place, "gain"] = with_interval(own, "ua"), with_interval(own, "gain", sign=True)
     return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(rows[0]))
 
@@ -449,7 +449,7 @@ def gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | No
         table = systems_table(corpus, protocol, there, folder=folder)
         for row in table[table.get("gain", pd.Series(np.nan, table.index)).notna()].itertuples():
             claimed = reported.get(row.slug, np.nan) - reported["baseline"]
-            place = {"group": f"{corpus_title(corpus)}, {protocol}", "slug": row.slug, "name": title(row.slug)}
+            place = {"group": place_title(corpus, protocol), "slug": row.slug, "name": title(row.slug)}
             rows.append(place | {"effect": row.gain, "low": row.gain_low, "high": row.gain_high, "claimed": claimed})
     return pd.DataFrame(rows, columns=["group", "slug", "name", "effect", "low", "high", "claimed"])
 

@@ -47,6 +47,14 @@ def test_long_files_are_heard_in_windows_to_their_end(model_file):
     np.testing.assert_allclose(found, np.stack(alone), atol=1e-5)
 
 
+def test_a_file_of_the_clips_own_length_is_one_window(model_file, tmp_path):
+    model, _, _ = load(model_file)
+    for name, seconds in (("whole", model.config.clip_seconds), ("more", model.config.clip_seconds + 0.02)):
+        soundfile.write(tmp_path / f"{name}.wav", wave(seconds), 16_000)
+    found = sercore.predict([tmp_path / "whole.wav", tmp_path / "more.wav"], model_file)
+    assert found["windows"].tolist() == [1, 2]
+
+
 def test_any_format_and_every_bad_file_named(model_file, tmp_path):
     soundfile.write(tmp_path / "a.flac", np.stack([wave(0.5, 44_100)] * 2, 1), 44_100)
     soundfile.write(tmp_path / "b.ogg", wave(0.5), 16_000)

@@ -75,7 +75,7 @@
 
   async function predict(run, samples) {
     const padded = framed(samples), frames = frameCount(samples.length), clip = loaded.model.frames, half = Math.floor(clip / 2), starts = [];
-    if (frames <= clip) starts.push(0);
+    if (frames <= clip + 1) starts.push(0); // the last frame is centred on the end: it is half silence
     else {
       for (let from = 0; from < frames - clip; from += half) starts.push(from);
       starts.push(frames - clip);
