@@ -2,8 +2,9 @@
 
 Normalisation, ReLU, pooling and dropout of a block are one pass that reads the convolution's output and writes a quarter
 of it; the backward computes the middle again instead of keeping it. The first convolution has one input channel, so its
-output is never stored at all: its batch statistics follow from the 9 x 9 moments of its input patches, because they are
-linear and quadratic in them, and so do the terms that batch norm adds to its gradient.
+output is never stored, but for a bit each that says where the gradient passes: its batch statistics follow from the 9 x 9
+moments of its input patches, because they are linear and quadratic in them, and so do the terms that batch norm adds to its
+gradient.
 
 Outputs and gradients are those of the plain model, up to rounding; the same seed drops the same elements.
 """
@@ -139,18 +140,18 @@ class _First(torch.autograd.Function):
         folded = _single(*(taps * gain), bias.detach().double().numpy() + (start - mean) * gain)
         out = torch.empty((batch, channels, frames // 2, mels // 2), dtype=dtype, memory_format=torch.channels_last)
         bits, dropped = _draw(block, out)
-        _over_batch(_first_activate, batch, padded, kept, folded, bits, dropped, _rows(out))
-        ctx.extra = padded, kept, taps, start - mean if block.training else None, deviation, gain, folded, bits, dropped
+        _over_batch(_first_activate, batch, padded, kept, folded, bits, dropped, block.training, _rows(out))
+        ctx.extra = padded, kept, taps, start - mean if block.training else None, deviation, gain, bits, dropped
         ctx.moments, ctx.dtype = (first, second), dtype
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        padded, kept, taps, start, deviation, gain, folded, bits, dropped = ctx.extra
+        padded, kept, taps, start, deviation, gain, passed, dropped = ctx.extra
         (first, second), batch, channels = ctx.moments, len(padded), taps.shape[1]
         gradient = _rows(gradients[0].to(ctx.dtype).contiguous(memory_format=torch.channels_last))
         sums = np.empty((batch, TAPS + 1, channels))
-        _over_batch(_first_sums, batch, padded, kept, folded, bits, dropped, gradient, sums)
+        _over_batch(_first_sums, batch, padded, kept, passed, dropped, gradient, sums)
         total = sums.sum(0)
         by_tap, plain = total[:TAPS], total[TAPS]  # sums of gradient times input, and of the gradient
         centred = (taps * by_tap).sum(0) + start * plain  # of gradient times output less its mean
@@ -176,10 +177,11 @@ def _single(*lines: np.ndarray) -> np.ndarray:
 
 
 def _draw(block: Block, x: Tensor) -> tuple[np.ndarray, int]:
-    """Random bytes, one an element of x, and the number below which an element is dropped."""
+    """In training random bytes, one an element of x, and the number below which an element is dropped (0: none is)."""
+    shape = _rows(x).shape if block.training else (1, 1, 1, 1)
     if not block.training or not block.dropout:
-        return np.empty((1, 1, 1, 1), np.uint8), 0
-    bits, dropped = dropout_bytes(_rows(x).shape, block.dropout)
+        return np.empty(shape, np.uint8), 0
+    bits, dropped = dropout_bytes(shape, block.dropout)
     return bits.numpy(), dropped
 
 
@@ -387,9 +389,10 @@ def _patch_moments(first, last, x, lengths, moments):
 
 
 @_compile
-def _first_activate(first, last, x, lengths, folded, bits, dropped, out):
+def _first_activate(first, last, x, lengths, folded, bits, dropped, training, out):
+    """In training each random byte is replaced by which of its element's four inputs the gradient passes to, a bit each."""
     zero, share = np.float32(0), np.float32(64.0 / (256 - dropped))
-    w, total = folded.copy().reshape(-1), np.empty(CHANNELS, np.float32)
+    w, total, passed = folded.copy().reshape(-1), np.empty(CHANNELS, np.float32), np.empty(CHANNELS, np.int32)
     for n in range(first, last):
         kept = lengths[n] // 2
         out[n, kept:] = 0
@@ -411,46 +414,42 @@ def _first_activate(first, last, x, lengths, folded, bits, dropped, out):
                     v3 = b + q1 * w0 + q2 * w1 + q3 * w2 + r1 * w3 + r2 * w4 + r3 * w5 + s1 * w6 + s2 * w7 + s3 * w8
                     total[c] = (v0 if v0 > 0 else zero) + (v1 if v1 > 0 else zero)
                     total[c] += (v2 if v2 > 0 else zero) + (v3 if v3 > 0 else zero)
+                    passed[c] = (1 if v0 > 0 else 0) + (2 if v1 > 0 else 0) + (4 if v2 > 0 else 0) + (8 if v3 > 0 else 0)
                 target = out[n, t, m]
-                if dropped > 0:
+                if training:
                     drawn = bits[n, t, m]
                     for c in range(CHANNELS):
-                        target[c] = _narrow(total[c] * share if drawn[c] >= dropped else zero, target)
+                        stays = drawn[c] >= dropped
+                        target[c] = _narrow(total[c] * share if stays else zero, target)
+                        drawn[c] = np.uint8(passed[c] if stays else 0)
                 else:
                     for c in range(CHANNELS):
                         target[c] = _narrow(total[c] * share, target)
 
 
 @_compile
-def _first_sums(first, last, x, lengths, folded, bits, dropped, gradient, sums):
+def _first_sums(first, last, x, lengths, passed, dropped, gradient, sums):
     """For each utterance: sums of the gradient times each tap's input (rows 0 to 8), and of the gradient (row 9)."""
     zero, share = np.float32(0), np.float32(64.0 / (256 - dropped))
-    w, part, received = folded.copy().reshape(-1), np.empty(10 * CHANNELS, np.float32), np.empty(CHANNELS, np.float32)
+    part = np.empty(10 * CHANNELS, np.float32)
     for n in range(first, last):
         sums[n] = 0
         for t in range(lengths[n] // 2):
             part[:] = 0
             p, q, r, s = x[n, 2 * t], x[n, 2 * t + 1], x[n, 2 * t + 2], x[n, 2 * t + 3]
             for m in range(gradient.shape[2]):
-                _received(gradient[n, t, m], bits[n, t, m] if dropped > 0 else bits[0, 0, 0], dropped, share, received)
+                received, bits = gradient[n, t, m], passed[n, t, m]
                 i = 2 * m
                 p0, p1, p2, p3 = p[i], p[i + 1], p[i + 2], p[i + 3]
                 q0, q1, q2, q3 = q[i], q[i + 1], q[i + 2], q[i + 3]
                 r0, r1, r2, r3 = r[i], r[i + 1], r[i + 2], r[i + 3]
                 s0, s1, s2, s3 = s[i], s[i + 1], s[i + 2], s[i + 3]
                 for c in range(CHANNELS):
-                    w0, w1, w2 = w[c], w[CHANNELS + c], w[2 * CHANNELS + c]
-                    w3, w4, w5 = w[3 * CHANNELS + c], w[4 * CHANNELS + c], w[5 * CHANNELS + c]
-                    w6, w7, w8, b = w[6 * CHANNELS + c], w[7 * CHANNELS + c], w[8 * CHANNELS + c], w[9 * CHANNELS + c]
-                    v0 = b + p0 * w0 + p1 * w1 + p2 * w2 + q0 * w3 + q1 * w4 + q2 * w5 + r0 * w6 + r1 * w7 + r2 * w8
-                    v1 = b + p1 * w0 + p2 * w1 + p3 * w2 + q1 * w3 + q2 * w4 + q3 * w5 + r1 * w6 + r2 * w7 + r3 * w8
-                    v2 = b + q0 * w0 + q1 * w1 + q2 * w2 + r0 * w3 + r1 * w4 + r2 * w5 + s0 * w6 + s1 * w7 + s2 * w8
-                    v3 = b + q1 * w0 + q2 * w1 + q3 * w2 + r1 * w3 + r2 * w4 + r3 * w5 + s1 * w6 + s2 * w7 + s3 * w8
-                    g = received[c]
-                    v0 = g if v0 > 0 else zero
-                    v1 = g if v1 > 0 else zero
-                    v2 = g if v2 > 0 else zero
-                    v3 = g if v3 > 0 else zero
+                    g, to = _widen(received[c]) * share, np.int32(bits[c])
+                    v0 = g if to & 1 else zero
+                    v1 = g if to & 2 else zero
+                    v2 = g if to & 4 else zero
+                    v3 = g if to & 8 else zero
                     part[c] += v0 * p0 + v1 * p1 + v2 * q0 + v3 * q1
                     part[CHANNELS + c] += v0 * p1 + v1 * p2 + v2 * q1 + v3 * q2
                     part[2 * CHANNELS + c] += v0 * p2 + v1 * p3 + v2 * q2 + v3 * q3
