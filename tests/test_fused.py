@@ -12,9 +12,9 @@ from sercore import SercoreError, training
 from sercore.config import Config
 
 
-def pair(**settings):
+def pair(draw=0, **settings):
     """(plain model, the same model with the fused CNN), with statistics and gains that are not their defaults."""
-    plain = sercore.build("baseline", **settings)
+    plain = sercore.build("baseline", seed=draw, **settings)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for block in plain.blocks:
@@ -32,11 +32,11 @@ def batch(frames=137, size=5):
     return x, torch.arange(size) % 4, lengths
 
 
-def trained(model, x, labels, lengths):
+def trained(model, x, labels, lengths, draw=7):
     """Loss and gradients of one training pass."""
     model.train()
     model.zero_grad()
-    torch.manual_seed(7)
+    torch.manual_seed(draw)
     loss = model.loss(x, labels, lengths)
     loss.backward()
     return loss.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
@@ -75,13 +75,15 @@ def test_evaluation_agrees(precision, tolerance, masked):
 
 
 def test_bfloat16_is_no_further_from_float32_than_plain_bfloat16():
-    exact, _ = pair()
-    plain, fused = pair(precision="bfloat16")
-    (_, truth), (_, rounded), (_, found) = (trained(model, *batch()) for model in (exact, plain, fused))
-    names = [name for name in truth if name.endswith(("conv.weight", "norm.weight", "norm.bias"))]
-    errors = [(relative(found[name], truth[name]), relative(rounded[name], truth[name])) for name in names]
+    errors = []
+    for draw in range(8):  # of weights and dropped elements: where one batch alone falls, processors decide
+        exact, _ = pair(draw)
+        plain, fused = pair(draw, precision="bfloat16")
+        (_, truth), (_, rounded), (_, found) = (trained(model, *batch(), draw) for model in (exact, plain, fused))
+        names = [name for name in truth if name.endswith(("conv.weight", "norm.weight", "norm.bias"))]
+        errors += [(relative(found[name], truth[name]), relative(rounded[name], truth[name])) for name in names]
     ours, theirs = (sum(values) / len(values) for values in zip(*errors, strict=True))
-    assert ours < 1.1 * theirs
+    assert ours < theirs, (ours, theirs)
 
 
 def test_result_does_not_depend_on_the_number_of_threads():
