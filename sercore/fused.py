@@ -11,19 +11,16 @@ Outputs and gradients are those of the plain model, up to rounding; the same see
 
 from __future__ import annotations
 
-import functools
-import itertools
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from typing import Any
 
-import llvmlite.binding
-import numba
 import numpy as np
 import torch
-from numba.extending import overload
+import torch.nn.functional as F
 from torch import Tensor
 
+from . import machine, winograd
+from .kernels import as_rows, compiled, narrow, over_batch, widen
 from .model import FILTERS, Block, dropout_bytes
 
 TAPS = 9
@@ -45,14 +42,22 @@ def run_blocks(blocks: Iterable[Any], x: Tensor, lengths: Tensor | None, dtype: 
     x = _First.apply(x, kept, first.conv.weight, first.conv.bias, first.norm.weight, first.norm.bias, first, dtype)
     for block in others:
         kept = kept // 2
-        y = block.conv(x) if dtype == torch.float32 else _convolve(block, x, dtype)
+        y = block.conv(x) if dtype == torch.float32 else _convolve_bfloat16(block.conv, x)
         x = _Activate.apply(y, kept, block.norm.weight, block.norm.bias, block)
     return x
 
 
-def _convolve(block: Block, x: Tensor, dtype: torch.dtype) -> Tensor:
-    with torch.autocast(x.device.type, dtype):
-        return block.conv(x)
+def _convolve_bfloat16(conv: torch.nn.Conv2d, x: Tensor) -> Tensor:
+    """Inputs, kernels and outputs in bfloat16, sums in float32; what multiplies is the fastest that the processor has."""
+    assert conv.bias is not None
+    if machine.multiplies_bfloat16():
+        with torch.autocast(x.device.type, torch.bfloat16):
+            out: Tensor = conv(x)
+    elif x.shape[3] < 2 * winograd.TILE:
+        out = F.conv2d(x.float(), conv.weight.bfloat16().float(), conv.bias.bfloat16().float(), padding=1).bfloat16()
+    else:
+        out = winograd.convolve(x, conv.weight, conv.bias)
+    return out
 
 
 class _Activate(torch.autograd.Function):
@@ -61,12 +66,12 @@ class _Activate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, y: Tensor, lengths: Tensor, weight: Tensor, bias: Tensor, block: Block) -> Tensor:
         y = y.contiguous(memory_format=torch.channels_last)
-        rows, kept = _rows(y), lengths.numpy()
+        rows, kept = as_rows(y), lengths.numpy()
         batch, frames, mels, channels = rows.shape
         count = int(kept.sum()) * mels
         if block.training:
             sums = np.empty((batch, 2, channels))
-            _over_batch(_moments, batch, rows, kept, sums)
+            over_batch(_moments, batch, rows, kept, sums)
             mean, mean_square = sums.sum(0) / count
             variance = (mean_square - mean**2).clip(0)
             _track(block, mean, variance, count)
@@ -80,7 +85,7 @@ class _Activate(torch.autograd.Function):
         shape = (batch, channels, frames // window, mels // window)
         x = torch.empty(shape, dtype=y.dtype, memory_format=torch.channels_last)
         bits, dropped = _draw(block, x)
-        _over_batch(_activate, batch, rows, kept, scaling, bits, dropped, window, _rows(x))
+        over_batch(_activate, batch, rows, kept, scaling, bits, dropped, window, as_rows(x))
         ctx.save_for_backward(y, lengths)
         ctx.extra = mean, deviation, gain, scaling, bits, dropped, window, count
         return x
@@ -89,16 +94,16 @@ class _Activate(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         y, lengths = ctx.saved_tensors
         mean, deviation, gain, scaling, bits, dropped, window, count = ctx.extra
-        rows, kept = _rows(y), lengths.numpy()
+        rows, kept = as_rows(y), lengths.numpy()
         batch, _, _, channels = rows.shape
-        gradient = _rows(gradients[0].to(y.dtype).contiguous(memory_format=torch.channels_last))
+        gradient = as_rows(gradients[0].to(y.dtype).contiguous(memory_format=torch.channels_last))
         shift = mean.astype(np.float32)
         sums = np.empty((batch, 2, channels))
-        _over_batch(_activate_sums, batch, rows, kept, scaling, shift, bits, dropped, window, gradient, sums)
+        over_batch(_activate_sums, batch, rows, kept, scaling, shift, bits, dropped, window, gradient, sums)
         plain, centred = sums.sum(0)
         lines = _single(gain, -gain * plain / count, -gain * centred / count / deviation**2, mean)
         dy = torch.empty_like(y)
-        _over_batch(_activate_gradient, batch, rows, kept, scaling, lines, bits, dropped, window, gradient, _rows(dy))
+        over_batch(_activate_gradient, batch, rows, kept, scaling, lines, bits, dropped, window, gradient, as_rows(dy))
         return dy, None, _tensor(centred / deviation), _tensor(plain), None
 
 
@@ -127,7 +132,7 @@ class _First(torch.autograd.Function):
         count, first, second = int(kept.sum()) * mels, None, None
         if block.training:
             moments = np.empty((batch, TAPS + 1, TAPS))
-            _over_batch(_patch_moments, batch, padded, kept, moments)
+            over_batch(_patch_moments, batch, padded, kept, moments)
             total = moments.sum(0)
             first, second = total[TAPS] / count, total[:TAPS] / count
             mean = first @ taps + start
@@ -140,7 +145,7 @@ class _First(torch.autograd.Function):
         folded = _single(*(taps * gain), bias.detach().double().numpy() + (start - mean) * gain)
         out = torch.empty((batch, channels, frames // 2, mels // 2), dtype=dtype, memory_format=torch.channels_last)
         bits, dropped = _draw(block, out)
-        _over_batch(_first_activate, batch, padded, kept, folded, bits, dropped, block.training, _rows(out))
+        over_batch(_first_activate, batch, padded, kept, folded, bits, dropped, block.training, as_rows(out))
         ctx.extra = padded, kept, taps, start - mean if block.training else None, deviation, gain, bits, dropped
         ctx.moments, ctx.dtype = (first, second), dtype
         return out
@@ -149,9 +154,9 @@ class _First(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         padded, kept, taps, start, deviation, gain, passed, dropped = ctx.extra
         (first, second), batch, channels = ctx.moments, len(padded), taps.shape[1]
-        gradient = _rows(gradients[0].to(ctx.dtype).contiguous(memory_format=torch.channels_last))
+        gradient = as_rows(gradients[0].to(ctx.dtype).contiguous(memory_format=torch.channels_last))
         sums = np.empty((batch, TAPS + 1, channels))
-        _over_batch(_first_sums, batch, padded, kept, passed, dropped, gradient, sums)
+        over_batch(_first_sums, batch, padded, kept, passed, dropped, gradient, sums)
         total = sums.sum(0)
         by_tap, plain = total[:TAPS], total[TAPS]  # sums of gradient times input, and of the gradient
         centred = (taps * by_tap).sum(0) + start * plain  # of gradient times output less its mean
@@ -159,13 +164,6 @@ class _First(torch.autograd.Function):
         kernel = gain * (by_tap - np.outer(first, plain) - output_by_tap * centred / deviation**2)
         shape = (channels, 1, 3, 3)
         return None, None, _tensor(kernel.T).reshape(shape), None, _tensor(centred / deviation), _tensor(plain), None, None
-
-
-def _rows(x: Tensor) -> np.ndarray:
-    """(batch, channels, frames, mels) in channels_last -> (batch, frames, mels, channels); bfloat16 as uint16."""
-    x = x.detach().permute(0, 2, 3, 1)
-    assert x.is_contiguous()
-    return x.view(torch.uint16).numpy() if x.dtype == torch.bfloat16 else x.numpy()
 
 
 def _tensor(values: np.ndarray) -> Tensor:
@@ -178,7 +176,7 @@ def _single(*lines: np.ndarray) -> np.ndarray:
 
 def _draw(block: Block, x: Tensor) -> tuple[np.ndarray, int]:
     """In training random bytes, one an element of x, and the number below which an element is dropped (0: none is)."""
-    shape = _rows(x).shape if block.training else (1, 1, 1, 1)
+    shape = as_rows(x).shape if block.training else (1, 1, 1, 1)
     if not block.training or not block.dropout:
         return np.empty(shape, np.uint8), 0
     bits, dropped = dropout_bytes(shape, block.dropout)
@@ -197,63 +195,11 @@ def _tracked(block: Block) -> tuple[np.ndarray, np.ndarray]:
     return block.norm.running_mean.double().numpy(), block.norm.running_var.double().numpy()
 
 
-def _over_batch(kernel: Callable[..., None], batch: int, *arguments: Any) -> None:
-    """`kernel(first, last, *arguments)` over the batch, on as many threads as PyTorch uses."""
-    threads = min(torch.get_num_threads(), batch)
-    bounds = [batch * part // threads for part in range(threads + 1)]
-    calls = [_pool(threads).submit(kernel, a, b, *arguments) for a, b in itertools.pairwise(bounds[1:])]
-    kernel(0, bounds[1], *arguments)
-    for call in calls:
-        call.result()
-
-
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="sercore-fused")
-
-
 # The kernels. Arrays are (batch, frames, mels, channels), the inner loops run over channels; sums are kept for each
 # utterance, so that they do not depend on the number of threads.
 
-_processor = llvmlite.binding.get_host_cpu_features()
-if _processor.get("avx512f") and numba.config.CPU_FEATURES is None:  # type: ignore[attr-defined]
-    # of its own LLVM uses half the width that the processor has
-    numba.config.CPU_FEATURES = f"{_processor.flatten()},-prefer-256-bit"  # type: ignore[attr-defined]
 
-_compile = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
-
-
-def _widen(value):
-    """A stored activation as float32: bfloat16 is the upper half of its bits."""
-    raise NotImplementedError("only compiled code calls this: Numba takes `_widen_for` in its place")
-
-
-def _narrow(value, like):
-    """float32 as it is stored, in the type of the array `like`; bfloat16 rounds to nearest, ties to even."""
-    raise NotImplementedError("only compiled code calls this: Numba takes `_narrow_for` in its place")
-
-
-@overload(_widen, inline="always")
-def _widen_for(value):
-    if isinstance(value, numba.types.Float):
-        return lambda value: value
-    return lambda value: np.uint32(np.uint32(value) << np.uint32(16)).view(np.float32)
-
-
-@overload(_narrow, inline="always")
-def _narrow_for(value, like):
-    if isinstance(like.dtype, numba.types.Float):
-        return lambda value, like: value
-
-    def rounded(value, like):
-        bits = np.float32(value).view(np.uint32)
-        even = np.uint32(np.uint32(bits >> np.uint32(16)) & np.uint32(1))
-        return np.uint16(np.uint32(bits + np.uint32(0x7FFF) + even) >> np.uint32(16))
-
-    return rounded
-
-
-@_compile
+@compiled
 def _moments(first, last, y, lengths, sums):
     mels, channels = y.shape[2], y.shape[3]
     total, square = np.empty(channels, np.float32), np.empty(channels, np.float32)
@@ -265,7 +211,7 @@ def _moments(first, last, y, lengths, sums):
             for m in range(mels):
                 row = y[n, t, m]
                 for c in range(channels):
-                    value = _widen(row[c])
+                    value = widen(row[c])
                     total[c] += value
                     square[c] += value * value
             for c in range(channels):
@@ -273,7 +219,7 @@ def _moments(first, last, y, lengths, sums):
                 sums[n, 1, c] += square[c]
 
 
-@_compile
+@compiled
 def _activate(first, last, y, lengths, scaling, bits, dropped, window, out):
     channels = y.shape[3]
     share = np.float32(256.0 / (256 - dropped) / (window * window))
@@ -288,30 +234,30 @@ def _activate(first, last, y, lengths, scaling, bits, dropped, window, out):
                     for j in range(window):
                         row = y[n, window * t + i, window * m + j]
                         for c in range(channels):
-                            value = gain[c] * _widen(row[c]) + offset[c]
+                            value = gain[c] * widen(row[c]) + offset[c]
                             total[c] += np.float32(0) if value <= 0 else value
                 target = out[n, t, m]
                 if dropped > 0:
                     drawn = bits[n, t, m]
                     for c in range(channels):
-                        target[c] = _narrow(total[c] * share if drawn[c] >= dropped else np.float32(0), target)
+                        target[c] = narrow(total[c] * share if drawn[c] >= dropped else np.float32(0), target)
                 else:
                     for c in range(channels):
-                        target[c] = _narrow(total[c] * share, target)
+                        target[c] = narrow(total[c] * share, target)
 
 
-@_compile
+@compiled
 def _received(gradient, bits, dropped, share, received):
     """The gradient of one output pixel before pooling and dropout, for each of the inputs that it pools."""
     if dropped > 0:
         for c in range(len(received)):
-            received[c] = _widen(gradient[c]) * share if bits[c] >= dropped else np.float32(0)
+            received[c] = widen(gradient[c]) * share if bits[c] >= dropped else np.float32(0)
     else:
         for c in range(len(received)):
-            received[c] = _widen(gradient[c]) * share
+            received[c] = widen(gradient[c]) * share
 
 
-@_compile
+@compiled
 def _activate_sums(first, last, y, lengths, scaling, mean, bits, dropped, window, gradient, sums):
     channels = y.shape[3]
     share = np.float32(256.0 / (256 - dropped) / (window * window))
@@ -328,7 +274,7 @@ def _activate_sums(first, last, y, lengths, scaling, mean, bits, dropped, window
                     for j in range(window):
                         row = y[n, window * t + i, window * m + j]
                         for c in range(channels):
-                            value = _widen(row[c])
+                            value = widen(row[c])
                             passed = np.float32(0) if gain[c] * value + offset[c] <= 0 else received[c]
                             plain[c] += passed
                             centred[c] += passed * (value - mean[c])
@@ -337,7 +283,7 @@ def _activate_sums(first, last, y, lengths, scaling, mean, bits, dropped, window
                 sums[n, 1, c] += centred[c]
 
 
-@_compile
+@compiled
 def _activate_gradient(first, last, y, lengths, scaling, lines, bits, dropped, window, gradient, out):
     channels = y.shape[3]
     share = np.float32(256.0 / (256 - dropped) / (window * window))
@@ -354,17 +300,17 @@ def _activate_gradient(first, last, y, lengths, scaling, lines, bits, dropped, w
                     for j in range(window):
                         row, target = y[n, window * t + i, window * m + j], out[n, window * t + i, window * m + j]
                         for c in range(channels):
-                            value = _widen(row[c])
+                            value = widen(row[c])
                             passed = np.float32(0) if gain[c] * value + offset[c] <= 0 else received[c]
-                            target[c] = _narrow(factor[c] * passed + constant[c] + slope[c] * (value - mean[c]), target)
+                            target[c] = narrow(factor[c] * passed + constant[c] + slope[c] * (value - mean[c]), target)
         for t in range(length):  # what pooling leaves over counts in the statistics alone
             for m in range(0 if t >= kept * window else gradient.shape[2] * window, y.shape[2]):
                 row, target = y[n, t, m], out[n, t, m]
                 for c in range(channels):
-                    target[c] = _narrow(constant[c] + slope[c] * (_widen(row[c]) - mean[c]), target)
+                    target[c] = narrow(constant[c] + slope[c] * (widen(row[c]) - mean[c]), target)
 
 
-@_compile
+@compiled
 def _patch_moments(first, last, x, lengths, moments):
     """Sums of products of all pairs of taps (rows 0 to 8) and of the taps (row 9); x is padded by 1 on each side."""
     mels = x.shape[2] - 2
@@ -388,7 +334,7 @@ def _patch_moments(first, last, x, lengths, moments):
                 moments[n, j, k] = moments[n, k, j]
 
 
-@_compile
+@compiled
 def _first_activate(first, last, x, lengths, folded, bits, dropped, training, out):
     """In training each random byte is replaced by which of its element's four inputs the gradient passes to, a bit each."""
     zero, share = np.float32(0), np.float32(64.0 / (256 - dropped))
@@ -420,14 +366,14 @@ def _first_activate(first, last, x, lengths, folded, bits, dropped, training, ou
                     drawn = bits[n, t, m]
                     for c in range(CHANNELS):
                         stays = drawn[c] >= dropped
-                        target[c] = _narrow(total[c] * share if stays else zero, target)
+                        target[c] = narrow(total[c] * share if stays else zero, target)
                         drawn[c] = np.uint8(passed[c] if stays else 0)
                 else:
                     for c in range(CHANNELS):
-                        target[c] = _narrow(total[c] * share, target)
+                        target[c] = narrow(total[c] * share, target)
 
 
-@_compile
+@compiled
 def _first_sums(first, last, x, lengths, passed, dropped, gradient, sums):
     """For each utterance: sums of the gradient times each tap's input (rows 0 to 8), and of the gradient (row 9)."""
     zero, share = np.float32(0), np.float32(64.0 / (256 - dropped))
@@ -445,7 +391,7 @@ def _first_sums(first, last, x, lengths, passed, dropped, gradient, sums):
                 r0, r1, r2, r3 = r[i], r[i + 1], r[i + 2], r[i + 3]
                 s0, s1, s2, s3 = s[i], s[i + 1], s[i + 2], s[i + 3]
                 for c in range(CHANNELS):
-                    g, to = _widen(received[c]) * share, np.int32(bits[c])
+                    g, to = widen(received[c]) * share, np.int32(bits[c])
                     v0 = g if to & 1 else zero
                     v1 = g if to & 2 else zero
                     v2 = g if to & 4 else zero

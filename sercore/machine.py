@@ -29,7 +29,7 @@ def describe(device: torch.device) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "amx": "amx_bf16" in _cpu_flags(),
+        "amx": multiplies_bfloat16(),
         "platform": platform.platform(terse=True),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
     }
@@ -93,6 +93,12 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+@functools.cache
+def multiplies_bfloat16() -> bool:
+    """Whether the processor has AMX, which multiplies matrices of bfloat16 many times faster than of float32."""
+    return "amx_bf16" in _cpu_flags()
 
 
 def _cpu_flags() -> set[str]:

@@ -1,0 +1,56 @@
+"""Winograd's convolution is `conv2d`: outputs and gradients, of images that tiles fill and of those that they overlap."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sercore import winograd
+
+
+def problem(inputs, outputs, batch, frames, mels):
+    generator = torch.Generator().manual_seed(1)
+    shapes = ((batch, inputs, frames, mels), (outputs, inputs, 3, 3), (outputs,), (batch, outputs, frames, mels))
+    x, weight, bias, gradient = (torch.randn(shape, generator=generator).bfloat16() for shape in shapes)
+    return [image.contiguous(memory_format=torch.channels_last) for image in (x, gradient)], [weight.float(), bias.float()]
+
+
+def differentiated(convolution, x, weight, bias, gradient):
+    """Output and gradients."""
+    given = [value.clone().requires_grad_() for value in (x, weight, bias)]
+    out = convolution(*given)
+    out.backward(gradient)
+    return [out.detach(), *(value.grad for value in given)]
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 2, 8, 8), (64, 128, 3, 13, 10), (128, 64, 1, 1, 1), (64, 64, 5, 6, 5)], ids=str)
+def test_it_is_the_convolution(shape):
+    (x, gradient), kernel = problem(*shape)
+    found = differentiated(winograd.convolve, x, *kernel, gradient)
+    exact = (value.double() for value in (x, *kernel, gradient))
+    expected = differentiated(lambda *given: F.conv2d(*given, padding=1), *exact)
+    assert [value.dtype for value in found] == [torch.bfloat16, torch.bfloat16, torch.float32, torch.float32]
+    for value, reference, rounding in zip(found, expected, (2**-8, 2**-8, 0, 0), strict=True):
+        error = (value.double() - reference).abs()
+        assert (error <= rounding * reference.abs() + 1e-5 * reference.abs().max()).all()
+
+
+def test_kernels_are_rounded_as_bfloat16_rounds_them():
+    (x, _), kernel = problem(64, 64, 1, 8, 8)
+    fine = [value * 1.003 for value in kernel]
+    rounded = [value.bfloat16().float() for value in fine]
+    assert torch.equal(winograd.convolve(x, *fine), winograd.convolve(x, *rounded))
+
+
+def test_result_does_not_depend_on_the_number_of_threads():
+    (x, gradient), kernel = problem(64, 64, 7, 50, 20)
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            results.append(differentiated(winograd.convolve, x, *kernel, gradient))
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            torch.testing.assert_close(a, b, atol=1e-5, rtol=2**-7)
