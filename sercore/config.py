@@ -58,7 +58,7 @@ class Config:
     learning_rate: float = 1e-4
     max_epochs: int = 100
     patience: int = 10  # epochs without a better validation accuracy
-    precision: str = "float32"  # of the convolutions; statistics, BLSTM, loss and weights stay float32
+    precision: str = "float32"  # of what convolutions read and write; statistics, BLSTM, loss and weights stay float32
     engine: str = "auto"  # of the CNN: "plain" PyTorch, "fused" passes (default on a CPU), "compiled" (default on a GPU)
 
     def __post_init__(self) -> None:

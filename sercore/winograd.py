@@ -27,7 +27,7 @@ SPOTS = PATCH * PATCH
 LANES = 64
 """Channels that a pass takes at once: a constant, so that the compiler knows how far its lines lie apart."""
 
-TILES = 192
+TILES = 160
 """Of a matrix product, about: enough to run at full rate, few enough to stay in the cache."""
 
 G = torch.tensor([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
@@ -53,8 +53,7 @@ class _Convolve(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         gradient = gradients[0].to(x.dtype).contiguous(memory_format=torch.channels_last)
         turned = weight.bfloat16().float().flip(2, 3).transpose(0, 1)
-        dx = _filter(gradient, turned, torch.zeros(len(turned)))
-        return dx, _correlate(x, gradient), gradient.sum((0, 2, 3), dtype=torch.float32)
+        return _filter(gradient, turned, torch.zeros(len(turned))), *_correlate(x, gradient)
 
 
 def _filter(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -63,61 +62,64 @@ def _filter(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     kernel = torch.einsum("ai,bj,ocij->abco", G, G, weight.contiguous()).reshape(SPOTS, inputs, outputs).contiguous()
     out = torch.empty((batch, outputs, frames, mels), dtype=x.dtype, memory_format=torch.channels_last)
     source, target, offset = as_rows(x), as_rows(out), bias.detach().numpy()
-    down, across, step = _grid(frames, mels)
-    patches, products = torch.empty(SPOTS, step * down * across, inputs), torch.empty(SPOTS, step * down * across, outputs)
-    for start in range(0, batch, step):
-        count = min(step, batch - start)
+    rows, across, step = _grid(batch, frames, mels)
+    patches, products = torch.empty(SPOTS, step * across, inputs), torch.empty(SPOTS, step * across, outputs)
+    for start in range(0, rows, step):
+        count = min(step, rows - start)
+        tiles = count * across
         over_batch(_to_patches, count, start, source, patches.numpy())
-        tiles = count * down * across
         torch.bmm(patches[:, :tiles], kernel, out=products[:, :tiles])
         over_batch(_from_products, count, start, products.numpy(), offset, target)
     return out
 
 
-def _correlate(x: Tensor, gradient: Tensor) -> Tensor:
-    """Gradient of the kernel."""
+def _correlate(x: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of the kernel and of the bias."""
     (batch, inputs, frames, mels), outputs = x.shape, gradient.shape[1]
     source, received = as_rows(x), as_rows(gradient)
-    down, across, step = _grid(frames, mels)
-    patches, spread = torch.empty(SPOTS, step * down * across, inputs), torch.empty(SPOTS, step * down * across, outputs)
-    total = torch.zeros(SPOTS, inputs, outputs)
-    for start in range(0, batch, step):
-        count = min(step, batch - start)
+    rows, across, step = _grid(batch, frames, mels)
+    patches, spread = torch.empty(SPOTS, step * across, inputs), torch.empty(SPOTS, step * across, outputs)
+    total, bias = torch.zeros(SPOTS, inputs, outputs), torch.zeros(outputs)
+    for start in range(0, rows, step):
+        count = min(step, rows - start)
+        tiles = count * across
         over_batch(_to_patches, count, start, source, patches.numpy())
         over_batch(_spread, count, start, received, spread.numpy())
-        tiles = count * down * across
         total.baddbmm_(patches[:, :tiles].transpose(1, 2), spread[:, :tiles])
-    return torch.einsum("ai,bj,abco->ocij", G, G, total.reshape(PATCH, PATCH, inputs, outputs)).contiguous()
+        bias += spread[PATCH + 1, :tiles].sum(0)  # the second row of A' is ones
+    kernel = torch.einsum("ai,bj,abco->ocij", G, G, total.reshape(PATCH, PATCH, inputs, outputs)).contiguous()
+    return kernel, bias
 
 
-def _grid(frames: int, mels: int) -> tuple[int, int, int]:
-    """Tiles of an image, down and across, and how many images to take at once."""
-    down, across = -(-frames // TILE), -(-mels // TILE)
-    return down, across, max(torch.get_num_threads(), round(TILES / (down * across)))
+def _grid(batch: int, frames: int, mels: int) -> tuple[int, int, int]:
+    """Rows of tiles in the batch, tiles in a row, and how many rows to take at once."""
+    across = -(-mels // TILE)
+    return batch * -(-frames // TILE), across, max(1, torch.get_num_threads() * TILES // across)
 
 
-# The kernels. Images are (batch, frames, mels, channels), tiles (36, tiles, channels); the inner loops run over channels.
-# Each works in `a` and `b`, lines of 64 channels, six to a row of the tile.
+# The kernels take rows of tiles, from `start` on. Images are (batch, frames, mels, channels), tiles (36, tiles, channels);
+# the inner loops run over channels. Each works in `a` and `b`, lines of 64 channels, six to a row of the tile.
 
 
 @compiled
 def _to_patches(first, last, start, x, patches):
-    """B' d B of each tile of the images from `start` on."""
+    """B' d B of each tile."""
     frames, mels, channels = x.shape[1:]
     down, across = (frames + 3) // 4, (mels + 3) // 4
     a, b = np.empty(36 * LANES, np.float32), np.empty(36 * LANES, np.float32)
-    for n in range(first, last):
-        for tile in range(down * across):
-            top, left = 4 * (tile // across) - 1, 4 * (tile % across) - 1
+    for row in range(first, last):
+        n, top = (start + row) // down, 4 * ((start + row) % down) - 1
+        for tile in range(across):
+            left = 4 * tile - 1
             for lane in range(0, channels, LANES):
                 for i in range(6):
                     for j in range(6):
                         line = a[(6 * i + j) * LANES : (6 * i + j + 1) * LANES]
                         t, m = top + i, left + j
                         if t >= 0 and t < frames and m >= 0 and m < mels:
-                            row = x[start + n, t, m, lane : lane + LANES]
+                            pixel = x[n, t, m, lane : lane + LANES]
                             for c in range(LANES):
-                                line[c] = widen(row[c])
+                                line[c] = widen(pixel[c])
                         else:
                             line[:] = 0
                 for j in range(6):  # down the columns
@@ -143,7 +145,7 @@ def _to_patches(first, last, start, x, patches):
                         a[c + 4 * LANES] = near - far
                         a[c + 5 * LANES] = 4 * d1 - 5 * d3 + d5
                 for k in range(36):
-                    target, line = patches[k, n * down * across + tile, lane : lane + LANES], a[k * LANES : (k + 1) * LANES]
+                    target, line = patches[k, row * across + tile, lane : lane + LANES], a[k * LANES : (k + 1) * LANES]
                     for c in range(LANES):
                         target[c] = line[c]
 
@@ -154,14 +156,15 @@ def _from_products(first, last, start, products, offset, out):
     frames, mels, channels = out.shape[1:]
     down, across = (frames + 3) // 4, (mels + 3) // 4
     a, b = np.empty(36 * LANES, np.float32), np.empty(36 * LANES, np.float32)
-    for n in range(first, last):
-        for tile in range(down * across):
-            top, left = 4 * (tile // across), 4 * (tile % across)
+    for row in range(first, last):
+        n, top = (start + row) // down, 4 * ((start + row) % down)
+        for tile in range(across):
+            left = 4 * tile
             for lane in range(0, channels, LANES):
                 for k in range(36):
-                    row, line = products[k, n * down * across + tile, lane : lane + LANES], a[k * LANES : (k + 1) * LANES]
+                    product, line = products[k, row * across + tile, lane : lane + LANES], a[k * LANES : (k + 1) * LANES]
                     for c in range(LANES):
-                        line[c] = row[c]
+                        line[c] = product[c]
                 for j in range(6):
                     for c in range(j * LANES, (j + 1) * LANES):
                         m0, m5 = a[c], a[c + 30 * LANES]
@@ -183,7 +186,7 @@ def _from_products(first, last, start, products, offset, out):
                 added = offset[lane : lane + LANES]
                 for i in range(min(4, frames - top)):
                     for j in range(min(4, mels - left)):
-                        target = out[start + n, top + i, left + j, lane : lane + LANES]
+                        target = out[n, top + i, left + j, lane : lane + LANES]
                         line = a[(6 * i + j) * LANES : (6 * i + j + 1) * LANES]
                         for c in range(LANES):
                             target[c] = narrow(line[c] + added[c], target)
@@ -195,17 +198,18 @@ def _spread(first, last, start, gradient, spread):
     frames, mels, channels = gradient.shape[1:]
     down, across = (frames + 3) // 4, (mels + 3) // 4
     a, b = np.empty(36 * LANES, np.float32), np.empty(36 * LANES, np.float32)
-    for n in range(first, last):
-        for tile in range(down * across):
-            top, left = 4 * (tile // across), 4 * (tile % across)
+    for row in range(first, last):
+        n, top = (start + row) // down, 4 * ((start + row) % down)
+        for tile in range(across):
+            left = 4 * tile
             for lane in range(0, channels, LANES):
                 for i in range(4):
                     for j in range(4):
                         line = a[(6 * i + j) * LANES : (6 * i + j + 1) * LANES]
                         if top + i < frames and left + j < mels:
-                            row = gradient[start + n, top + i, left + j, lane : lane + LANES]
+                            pixel = gradient[n, top + i, left + j, lane : lane + LANES]
                             for c in range(LANES):
-                                line[c] = widen(row[c])
+                                line[c] = widen(pixel[c])
                         else:
                             line[:] = 0
                 for j in range(4):
@@ -229,6 +233,6 @@ def _spread(first, last, start, gradient, spread):
                         a[c + 4 * LANES] = far - wide
                         a[c + 5 * LANES] = y3
                 for k in range(36):
-                    target, line = spread[k, n * down * across + tile, lane : lane + LANES], a[k * LANES : (k + 1) * LANES]
+                    target, line = spread[k, row * across + tile, lane : lane + LANES], a[k * LANES : (k + 1) * LANES]
                     for c in range(LANES):
                         target[c] = line[c]
