@@ -190,8 +190,6 @@ def main() -> None:
     options.add_argument("--frames", type=int, default=FRAMES)
     options.add_argument("--parts", action="store_true", help="only where the time of our step goes")
     chosen = options.parse_args()
-    from sercore.machine import multiplies_bfloat16
-
     batches, frames = [int(n) for n in chosen.batch.split(",")], chosen.frames
     if chosen.smoke:
         batches, frames = [2], 64
@@ -247,6 +245,8 @@ def main() -> None:
         f"The machine's own matrix product: {json.dumps({k: round(v) for k, v in peaks.items()})} GFLOP/s. "
         f"An evaluation pass costs {share:.0%} of our training step."
     )
+    from sercore.machine import multiplies_bfloat16
+
     measure.report("train_step" if multiplies_bfloat16() else "train_step_without_amx", chosen, title, rows, facts)
 
 

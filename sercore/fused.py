@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import machine, winograd
-from .kernels import as_rows, compiled, narrow, over_batch, widen
+from .kernels import as_rows, compiled, in_parts, narrow, widen
 from .model import FILTERS, Block, dropout_bytes
 
 TAPS = 9
@@ -71,7 +71,7 @@ class _Activate(torch.autograd.Function):
         count = int(kept.sum()) * mels
         if block.training:
             sums = np.empty((batch, 2, channels))
-            over_batch(_moments, batch, rows, kept, sums)
+            in_parts(_moments, batch, rows, kept, sums)
             mean, mean_square = sums.sum(0) / count
             variance = (mean_square - mean**2).clip(0)
             _track(block, mean, variance, count)
@@ -85,7 +85,7 @@ class _Activate(torch.autograd.Function):
         shape = (batch, channels, frames // window, mels // window)
         x = torch.empty(shape, dtype=y.dtype, memory_format=torch.channels_last)
         bits, dropped = _draw(block, x)
-        over_batch(_activate, batch, rows, kept, scaling, bits, dropped, window, as_rows(x))
+        in_parts(_activate, batch, rows, kept, scaling, bits, dropped, window, as_rows(x))
         ctx.save_for_backward(y, lengths)
         ctx.extra = mean, deviation, gain, scaling, bits, dropped, window, count
         return x
@@ -99,11 +99,11 @@ class _Activate(torch.autograd.Function):
         gradient = as_rows(gradients[0].to(y.dtype).contiguous(memory_format=torch.channels_last))
         shift = mean.astype(np.float32)
         sums = np.empty((batch, 2, channels))
-        over_batch(_activate_sums, batch, rows, kept, scaling, shift, bits, dropped, window, gradient, sums)
+        in_parts(_activate_sums, batch, rows, kept, scaling, shift, bits, dropped, window, gradient, sums)
         plain, centred = sums.sum(0)
         lines = _single(gain, -gain * plain / count, -gain * centred / count / deviation**2, mean)
         dy = torch.empty_like(y)
-        over_batch(_activate_gradient, batch, rows, kept, scaling, lines, bits, dropped, window, gradient, as_rows(dy))
+        in_parts(_activate_gradient, batch, rows, kept, scaling, lines, bits, dropped, window, gradient, as_rows(dy))
         return dy, None, _tensor(centred / deviation), _tensor(plain), None
 
 
@@ -132,7 +132,7 @@ class _First(torch.autograd.Function):
         count, first, second = int(kept.sum()) * mels, None, None
         if block.training:
             moments = np.empty((batch, TAPS + 1, TAPS))
-            over_batch(_patch_moments, batch, padded, kept, moments)
+            in_parts(_patch_moments, batch, padded, kept, moments)
             total = moments.sum(0)
             first, second = total[TAPS] / count, total[:TAPS] / count
             mean = first @ taps + start
@@ -145,7 +145,7 @@ class _First(torch.autograd.Function):
         folded = _single(*(taps * gain), bias.detach().double().numpy() + (start - mean) * gain)
         out = torch.empty((batch, channels, frames // 2, mels // 2), dtype=dtype, memory_format=torch.channels_last)
         bits, dropped = _draw(block, out)
-        over_batch(_first_activate, batch, padded, kept, folded, bits, dropped, block.training, as_rows(out))
+        in_parts(_first_activate, batch, padded, kept, folded, bits, dropped, block.training, as_rows(out))
         ctx.extra = padded, kept, taps, start - mean if block.training else None, deviation, gain, bits, dropped
         ctx.moments, ctx.dtype = (first, second), dtype
         return out
@@ -156,7 +156,7 @@ class _First(torch.autograd.Function):
         (first, second), batch, channels = ctx.moments, len(padded), taps.shape[1]
         gradient = as_rows(gradients[0].to(ctx.dtype).contiguous(memory_format=torch.channels_last))
         sums = np.empty((batch, TAPS + 1, channels))
-        over_batch(_first_sums, batch, padded, kept, passed, dropped, gradient, sums)
+        in_parts(_first_sums, batch, padded, kept, passed, dropped, gradient, sums)
         total = sums.sum(0)
         by_tap, plain = total[:TAPS], total[TAPS]  # sums of gradient times input, and of the gradient
         centred = (taps * by_tap).sum(0) + start * plain  # of gradient times output less its mean

@@ -60,10 +60,10 @@ def as_rows(x: Tensor) -> np.ndarray:
     return x.view(torch.uint16).numpy() if x.dtype == torch.bfloat16 else x.numpy()
 
 
-def over_batch(kernel: Callable[..., None], batch: int, *arguments: Any) -> None:
-    """`kernel(first, last, *arguments)` over the batch, on as many threads as PyTorch uses."""
-    threads = min(torch.get_num_threads(), batch)
-    bounds = [batch * part // threads for part in range(threads + 1)]
+def in_parts(kernel: Callable[..., None], count: int, *arguments: Any) -> None:
+    """`kernel(first, last, *arguments)` over `count` utterances or rows, on as many threads as PyTorch uses."""
+    threads = min(torch.get_num_threads(), count)
+    bounds = [count * part // threads for part in range(threads + 1)]
     calls = [_pool(threads).submit(kernel, a, b, *arguments) for a, b in itertools.pairwise(bounds[1:])]
     kernel(0, bounds[1], *arguments)
     for call in calls:
@@ -72,4 +72,4 @@ def over_batch(kernel: Callable[..., None], batch: int, *arguments: Any) -> None
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="sercore-fused")
+    return ThreadPoolExecutor(threads, thread_name_prefix="sercore-kernels")

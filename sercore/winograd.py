@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .kernels import as_rows, compiled, narrow, over_batch, widen
+from .kernels import as_rows, compiled, in_parts, narrow, widen
 
 TILE, PATCH = 4, 6
 """Side of an output tile, and of the input tile that it needs."""
@@ -67,9 +67,9 @@ def _filter(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     for start in range(0, rows, step):
         count = min(step, rows - start)
         tiles = count * across
-        over_batch(_to_patches, count, start, source, patches.numpy())
+        in_parts(_to_patches, count, start, source, patches.numpy())
         torch.bmm(patches[:, :tiles], kernel, out=products[:, :tiles])
-        over_batch(_from_products, count, start, products.numpy(), offset, target)
+        in_parts(_from_products, count, start, products.numpy(), offset, target)
     return out
 
 
@@ -83,8 +83,8 @@ def _correlate(x: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
     for start in range(0, rows, step):
         count = min(step, rows - start)
         tiles = count * across
-        over_batch(_to_patches, count, start, source, patches.numpy())
-        over_batch(_spread, count, start, received, spread.numpy())
+        in_parts(_to_patches, count, start, source, patches.numpy())
+        in_parts(_spread, count, start, received, spread.numpy())
         total.baddbmm_(patches[:, :tiles].transpose(1, 2), spread[:, :tiles])
         bias += spread[PATCH + 1, :tiles].sum(0)  # the second row of A' is ones
     kernel = torch.einsum("ai,bj,abco->ocij", G, G, total.reshape(PATCH, PATCH, inputs, outputs)).contiguous()
