@@ -139,8 +139,8 @@ def parts(batch: int, frames: int) -> list[dict[str, Any]]:
         "first block, backward": ("_FirstBackward",),
         "other blocks but their convolutions, forward": ("_Activate",),
         "other blocks but their convolutions, backward": ("_ActivateBackward",),
-        "convolutions 2 and 3 without AMX, forward": ("_Convolve",),
-        "convolutions 2 and 3 without AMX, backward": ("_ConvolveBackward",),
+        "convolutions 2 and 3 by Winograd, forward": ("_Convolve",),
+        "convolutions 2 and 3 by Winograd, backward": ("_ConvolveBackward",),
         "BLSTM": ("aten::mkldnn_rnn_layer", "aten::mkldnn_rnn_layer_backward"),
         "Adam": ("Optimizer.step#Adam.step",),
     }
@@ -245,9 +245,12 @@ def main() -> None:
         f"The machine's own matrix product: {json.dumps({k: round(v) for k, v in peaks.items()})} GFLOP/s. "
         f"An evaluation pass costs {share:.0%} of our training step."
     )
-    from sercore.machine import multiplies_bfloat16
+    from sercore import machine
 
-    measure.report("train_step" if multiplies_bfloat16() else "train_step_without_amx", chosen, title, rows, facts)
+    region = (
+        "train_step" if machine.has_amx() else "train_step_avx512" if machine.multiplies_bfloat16() else "train_step_without_amx"
+    )
+    measure.report(region, chosen, title, rows, facts)
 
 
 if __name__ == "__main__":
