@@ -286,12 +286,14 @@ def bundle(
 
 @app.command()
 def publish(runs: Runs = None, results: Results = None, data_root: DataRoot = None) -> None:
-    """Gather finished runs into the Parquet files that the book is made from."""
+    """Gather finished runs into the Parquet files that the book is made from: seeds of which all folds are there."""
     from . import results as module
 
     with errors_told():
-        count = module.publish(runs, results, root_text(data_root))
-        out.print(f"{count} runs in {module.results_folder(results)}", markup=False)
+        done = module.publish(runs, results, root_text(data_root))
+        out.print(f"{done.runs} runs in {module.results_folder(results)}", markup=False)
+    if done.waiting:
+        err.print(f"left out until the other folds of their seed are there: {', '.join(done.waiting)}", markup=False)
 
 
 @app.command()

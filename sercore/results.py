@@ -19,6 +19,7 @@ import functools
 import json
 import os
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,19 @@ def results_folder(folder: str | Path | None = None) -> Path:
     return Path(folder or os.environ.get("SERCORE_RESULTS") or "results")
 
 
-def publish(runs: str | Path | None = None, results: str | Path | None = None, data_root: str | None = None) -> int:
-    """Gather every finished run under `runs` into `results`; the number of runs that it holds afterwards.
+@dataclass(frozen=True)
+class Published:
+    """What `publish` came to."""
+
+    runs: int  # that the results hold
+    waiting: tuple[str, ...]  # runs that were left out until the other folds of their seed are there
+
+
+def publish(runs: str | Path | None = None, results: str | Path | None = None, data_root: str | None = None) -> Published:
+    """Gather the finished runs under `runs` into `results`: every seed of a system of which all folds are there.
 
     A run that `results` already holds is replaced. Runs of one corpus on different data, or of one protocol on
-    different splits, raise `SercoreError`, all at once.
+    different splits, raise `SercoreError`, all at once; so do runs none of which belongs to a whole seed.
     """
     source, target = records.runs_folder(runs), results_folder(results)
     facts = records.all_facts(source)
@@ -56,6 +65,16 @@ def publish(runs: str | Path | None = None, results: str | Path | None = None, d
         raise SercoreError(f"no finished run under {source}: `sercore sweep` makes them")
     fresh = pd.DataFrame([_row(fact) for fact in facts])
     table = _merge(_read(target / "runs.parquet"), fresh, ["run"]).sort_values(NAME, ignore_index=True)
+    whole = table.groupby(NAME[:-1])["fold"].transform("nunique") == protocol.FOLDS
+    waiting = set(table.loc[~whole, "run"]) & set(fresh["run"])
+    if len(waiting) == len(facts):
+        raise SercoreError(
+            f"of no seed of a system are all {protocol.FOLDS} folds under {source}; `sercore sweep` does the rest. There are:\n  "
+            + "\n  ".join(sorted(waiting)),
+            offenders=sorted(waiting),
+        )
+    table = table[whole].reset_index(drop=True)
+    facts = [fact for fact in facts if fact["run"] not in waiting]
     _check(table, target)
     histories, tests = [], defaultdict(list)
     for fact in facts:
@@ -82,7 +101,7 @@ def publish(runs: str | Path | None = None, results: str | Path | None = None, d
     _write(target / "history.parquet", history)
     _publish_corpora(table, {fact["corpus"]: fact["source"] for fact in facts}, target, data_root)
     _write(target / "runs.parquet", table)
-    return len(table)
+    return Published(len(table), tuple(sorted(waiting)))
 
 
 def _publish_corpora(table: pd.DataFrame, sources: dict[str, str], target: Path, data_root: str | None) -> None:

@@ -60,7 +60,7 @@ def test_a_machine_with_few_packages_trains_from_it_and_its_records_are_publishe
         "--systems",
         "baseline",
         "--folds",
-        "0-1",
+        "0-4",
         "--runs",
         str(tmp_path / "runs"),
         "--precision",
@@ -70,8 +70,8 @@ def test_a_machine_with_few_packages_trains_from_it_and_its_records_are_publishe
     program = f"import sys; sys.modules.update(dict.fromkeys({ABSENT})); from sercore import bundle; sys.exit(bundle.main())"
     call = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
     assert call.returncode == 0, call.stderr
-    assert call.stdout.splitlines()[-1] == "2 of 2: tones-speaker-baseline-seed0-fold1"
-    assert results.publish(tmp_path / "runs", tmp_path / "results") == 2
+    assert call.stdout.splitlines()[-1] == "5 of 5: tones-speaker-baseline-seed0-fold4"
+    assert results.publish(tmp_path / "runs", tmp_path / "results").runs == 5
     facts = json.loads((tmp_path / "runs" / "tones-speaker-baseline-seed0-fold0" / "run.json").read_text())
     assert (facts["engine"], facts["rounded_to"], facts["source"]) == ("plain", 1 / 64, str(tones))
     direct = experiment.run(str(tones), "speaker", "baseline", runs=tmp_path / "direct", overrides=QUICK)

@@ -46,13 +46,16 @@ def test_run_publish_status_and_predict_as_a_user_would(tones, tmp_path):
     for settings, column in ((QUICK, "finished"), ([], "otherwise")):
         said = call("status", tones, "--systems", "baseline", "--protocols", "speaker", "--runs", runs, "--json", *settings)
         assert json.loads(said.stdout)[0][column] == 1
+    early = call("publish", "--runs", runs, "--results", results)
+    assert early.exit_code == 2 and facts["run"] in early.output and "sercore sweep" in early.output
+    assert call("sweep", "--corpus", tones, "--systems", "baseline", "--runs", runs, *QUICK).exit_code == 0
     assert call("publish", "--runs", runs, "--results", results).exit_code == 0
     status = json.loads(
         call(
             "status", tones, "--systems", "claims", "--protocols", "speaker", "--runs", runs, "--results", results, "--json"
         ).stdout
     )
-    assert [row["published"] for row in status] == [1, 0, 0, 0] and status[0]["missing"] == 4
+    assert [row["published"] for row in status] == [5, 0, 0, 0] and status[1]["missing"] == 5
     wave = next(tones.parent.glob("*.wav"))
     labelled = json.loads(call("predict", wave, "--model", runs / facts["run"], "--json").stdout)
     assert labelled[0]["label"] in facts["classes"]

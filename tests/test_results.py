@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 from published import publish
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from typer.testing import CliRunner
 
 from sercore import SercoreError, corpora, findings, results, sweep, tables
+from sercore.cli import app
 from sercore.systems import config
 
 QUICK = {"max_epochs": "2", "clip_seconds": "0.7", "toolkit": "pytorch"}
@@ -18,7 +20,7 @@ def published(tones, tmp_path_factory):
     """(runs, results) of two systems on all folds under both protocols."""
     runs, target = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("published")
     sweep.sweep(sweep.plan(str(tones), "baseline,combined", "speaker,paper"), runs, overrides=QUICK)
-    assert results.publish(runs, target) == 20
+    assert results.publish(runs, target) == results.Published(20, ())
     return runs, target
 
 
@@ -64,7 +66,7 @@ def test_publishing_again_changes_nothing_and_keeps_what_came_from_elsewhere(pub
     results.publish(runs, target)
     assert {path: path.read_bytes() for path in sorted(target.rglob("*.*"))} == before
     sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "3"), tmp_path, overrides=QUICK)
-    assert results.publish(tmp_path, target) == 25
+    assert results.publish(tmp_path, target).runs == 25
     assert set(results.predictions("tones", "speaker", target)["seed"]) == {0, 3}
     assert set(results.features("tones", "speaker", target)["seed"]) == {0}
     results.publish(tmp_path, tmp_path / "alone")
@@ -74,6 +76,24 @@ def test_publishing_again_changes_nothing_and_keeps_what_came_from_elsewhere(pub
 def test_nothing_finished_is_an_error(tmp_path):
     with pytest.raises(SercoreError, match="no finished run"):
         results.publish(tmp_path, tmp_path / "results")
+
+
+def test_a_seed_is_published_when_all_its_folds_are_there(published, tones, tmp_path):
+    runs, target = tmp_path / "runs", tmp_path / "results"
+    results.publish(published[0], target)
+    sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "1", "0-3"), runs, overrides=QUICK)
+    with pytest.raises(SercoreError, match="of no seed") as caught:
+        results.publish(runs, target)
+    assert [name[-6:] for name in caught.value.offenders] == ["-fold0", "-fold1", "-fold2", "-fold3"]
+    sweep.sweep(sweep.plan(str(tones), "combined", "speaker", "1"), runs, overrides=QUICK)
+    done = results.publish(runs, target)
+    assert done == results.Published(25, tuple(caught.value.offenders))
+    assert results.predictions("tones", "speaker", target).query("seed == 1")["system"].unique().tolist() == ["combined"]
+    command = CliRunner().invoke(app, ["publish", "--runs", str(runs), "--results", str(target)])
+    assert "25 runs" in command.stdout and "left out" in command.stderr and command.exit_code == 0
+    sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "1", "4"), runs, overrides=QUICK)
+    assert results.publish(runs, target) == results.Published(30, ())
+    assert set(results.history(target).query("seed == 1")["system"]) == {"baseline", "combined"}
 
 
 def test_records_whose_epoch_was_chosen_otherwise_are_refused(published, tmp_path):

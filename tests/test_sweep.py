@@ -78,7 +78,7 @@ def test_records_made_otherwise_are_all_named_before_anything_runs(tones, tmp_pa
 
 def test_a_killed_sweep_started_again_ends_with_the_same_records(tones, tmp_path):
     def command(folder):
-        options = ["--corpus", str(tones), "--systems", "baseline", "--folds", "0-1", "--runs", str(folder), *OPTIONS]
+        options = ["--corpus", str(tones), "--systems", "baseline", "--runs", str(folder), *OPTIONS]
         return [sys.executable, "-m", "sercore.cli", "sweep", *options]
 
     process = subprocess.Popen(command(tmp_path / "killed"), stderr=subprocess.DEVNULL)
