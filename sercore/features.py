@@ -171,7 +171,7 @@ def extract(utterances: pd.DataFrame, cache: Path | None = None, workers: int | 
 
 
 def _run(tasks: dict[int, tuple[list[str], Path]], workers: int | None, progress: bool) -> list[str]:
-    from joblib import Parallel, delayed, parallel_config
+    from joblib.externals.loky import ProcessPoolExecutor
     from tqdm.auto import tqdm
 
     workers = min(workers or os.cpu_count() or 1, len(tasks))
@@ -184,11 +184,10 @@ def _run(tasks: dict[int, tuple[list[str], Path]], workers: int | None, progress
                 bar.update(len(task[0]))
             return problems
         # loky, unlike multiprocessing, does not run the caller's script again in each process
-        with parallel_config("loky", inner_max_num_threads=1):
-            work = Parallel(workers, return_as="generator")
-            for name, found in zip(tasks, work(delayed(_write_part)(*task) for task in tasks.values()), strict=True):
+        with ProcessPoolExecutor(workers, env=dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")) as pool:
+            for (paths, _), found in zip(tasks.values(), pool.map(_write_part, *zip(*tasks.values(), strict=True)), strict=True):
                 problems += found
-                bar.update(len(tasks[name][0]))
+                bar.update(len(paths))
     return problems
 
 
