@@ -188,6 +188,7 @@ def _run(tasks: dict[int, tuple[list[str], Path]], workers: int | None, progress
             for (paths, _), found in zip(tasks.values(), pool.map(_write_part, *zip(*tasks.values(), strict=True)), strict=True):
                 problems += found
                 bar.update(len(paths))
+            pool.shutdown(kill_workers=True)  # their work is done, and their own way out takes a second
     return problems
 
 
