@@ -186,7 +186,14 @@ def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, point
     place, ticks = 0.0, []
     for group in groups:
         axis.text(
-            0, place, group, transform=axis.get_yaxis_transform(), ha="right", va="center", fontweight="bold", fontsize="small"
+            -0.02,
+            place,
+            group,
+            transform=axis.get_yaxis_transform(),
+            ha="right",
+            va="center",
+            fontweight="bold",
+            fontsize="small",
         )
         place += 1
         for row in rows[rows["group"] == group].itertuples():
@@ -231,7 +238,7 @@ def _effect(axis: Axes, place: float, row: Any) -> None:
 
 def card(headline: str, gains: pd.DataFrame) -> Figure:
     """What a link to the book shows elsewhere, 1200 x 630: the answer so far, and the gains with speakers kept apart."""
-    own = gains[gains["group"].str.endswith(", speaker")].head(7)
+    own = gains[gains["group"].astype(str).str.endswith(", speaker")].head(7)
     figure = plt.figure(figsize=(12, 6.3), dpi=100, facecolor="#fdfcf9")
     figure.text(0.06, 0.86, "Measured again", fontsize=46, fontfamily="serif", color="#0f625b")
     figure.text(0.06, 0.77, "discriminative features for speech emotion", fontsize=20, color="#575f68")

@@ -158,17 +158,24 @@ def paired_difference(
     on either side of 0, counted with +1, so never below 2 / (resamples + 1). Raises SercoreError where the
     two do not hold the same utterances, speakers and labels, or no seed in common.
     """
-    first, second = _counted(a), _counted(b)
-    _assert_same_utterances(first, second)
-    seeds = common_seeds(first, second)
-    if not seeds:
-        raise SercoreError(f"no seed in common: {list(first.seeds)} and {list(second.seeds)}")
-    (estimate_a, draws_a), (estimate_b, draws_b) = (
-        _draws(each.select(seeds), _measure(measure), resamples, seed) for each in (first, second)
-    )
-    draws = draws_a - draws_b
-    tail = min((draws <= 0).sum(), (draws >= 0).sum())
-    return Interval(estimate_a - estimate_b, *_percentiles(draws), p=min(1.0, 2 * (1 + tail) / (resamples + 1)))
+    return _tested(*_paired(a, b, measure, resamples, seed))
+
+
+def mean_difference(
+    pairs: Iterable[tuple[pd.DataFrame | Tally, pd.DataFrame | Tally]],
+    measure: str | Measure = "ua",
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """The mean of the `paired_difference` of several pairs, one a corpus, which weigh the same.
+
+    Each has its own speakers resampled. It speaks of these corpora alone: the interval holds the choice of speakers, not
+    that of corpora. Raises SercoreError as `paired_difference` does, and where there is no pair.
+    """
+    found = [_paired(a, b, measure, resamples, seed) for seed, (a, b) in enumerate(pairs)]
+    if not found:
+        raise SercoreError("a mean difference needs a pair of systems")
+    estimates, draws = zip(*found, strict=True)
+    return _tested(float(np.mean(estimates)), np.mean(draws, axis=0))
 
 
 def difference_of_groups(
@@ -187,9 +194,7 @@ def difference_of_groups(
     (estimate_a, draws_a), (estimate_b, draws_b) = (
         _draws(counted.of(speakers), _measure(measure), resamples, seed) for seed, speakers in enumerate((first, second))
     )
-    draws = draws_a - draws_b
-    tail = min((draws <= 0).sum(), (draws >= 0).sum())
-    return Interval(estimate_a - estimate_b, *_percentiles(draws), p=min(1.0, 2 * (1 + tail) / (resamples + 1)))
+    return _tested(estimate_a - estimate_b, draws_a - draws_b)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -256,6 +261,27 @@ def correlation_within(x: ArrayLike, y: ArrayLike, groups: ArrayLike, resamples:
 def common_seeds(a: Tally, b: Tally) -> tuple[int, ...]:
     """The seeds of both, sorted: a difference compares like with like."""
     return tuple(sorted(set(a.seeds) & set(b.seeds)))
+
+
+def _paired(
+    a: pd.DataFrame | Tally, b: pd.DataFrame | Tally, measure: str | Measure, resamples: int, seed: int
+) -> tuple[float, NDArray[np.float64]]:
+    """The difference over the seeds that both have, and its resamples (resamples,)."""
+    first, second = _counted(a), _counted(b)
+    _assert_same_utterances(first, second)
+    seeds = common_seeds(first, second)
+    if not seeds:
+        raise SercoreError(f"no seed in common: {list(first.seeds)} and {list(second.seeds)}")
+    (estimate_a, draws_a), (estimate_b, draws_b) = (
+        _draws(each.select(seeds), _measure(measure), resamples, seed) for each in (first, second)
+    )
+    return estimate_a - estimate_b, draws_a - draws_b
+
+
+def _tested(difference: float, draws: NDArray[np.float64]) -> Interval:
+    """A difference with its interval, and p from how many of its resamples lie on either side of 0."""
+    tail = min((draws <= 0).sum(), (draws >= 0).sum())
+    return Interval(difference, *_percentiles(draws), p=min(1.0, 2 * (1 + tail) / (len(draws) + 1)))
 
 
 def _counted(predictions: pd.DataFrame | Tally) -> Tally:

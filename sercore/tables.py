@@ -196,8 +196,11 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
 def with_interval(row: pd.Series | dict, measure: str, sign: bool = False) -> str | None:
     """`71.2 [66.0, 75.8]` from `<measure>`, `<measure>_low` and `<measure>_high`; None where it was not measured."""
     value, low, high = (row.get(f"{measure}{end}", np.nan) for end in ENDS)
-    if np.isnan(value):
-        return None
+    return None if np.isnan(value) else interval_text(value, low, high, sign)
+
+
+def interval_text(value: float, low: float, high: float, sign: bool = False) -> str:
+    """`71.2 [66.0, 75.8]`, without brackets where there is no interval."""
     plus = "+" if sign else ""
     text = f"{value:{plus}.1f}" if np.isnan(low) else f"{value:{plus}.1f} [{low:{plus}.1f}, {high:{plus}.1f}]"
     return text.replace("-", "\u2212")
@@ -281,9 +284,9 @@ def gender_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str |
         row: dict[str, object] = {"System": title(slug)}
         for name, speakers in (("Women", women), ("Men", men)):
             found = statistics.bootstrap_speakers(tally.of(speakers), "ua", RESAMPLES).percent()
-            row[name] = with_interval({"x": found.estimate, "x_low": found.low, "x_high": found.high}, "x")
+            row[name] = interval_text(found.estimate, found.low, found.high)
         gap = statistics.difference_of_groups(tally, women, men, "ua", RESAMPLES).percent()
-        row["Difference"] = with_interval({"x": gap.estimate, "x_low": gap.low, "x_high": gap.high}, "x", sign=True)
+        row["Difference"] = interval_text(gap.estimate, gap.low, gap.high, sign=True)
         rows.append(row | {"p": gap.p})
     return pd.DataFrame(rows, columns=["System", "Women", "Men", "Difference", "p"])
 
@@ -452,6 +455,41 @@ def gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | No
             place = {"group": place_title(corpus, protocol), "slug": row.slug, "name": title(row.slug)}
             rows.append(place | {"effect": row.gain, "low": row.gain_low, "high": row.gain_high, "claimed": claimed})
     return pd.DataFrame(rows, columns=["group", "slug", "name", "effect", "low", "high", "claimed"])
+
+
+def mean_gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None) -> pd.DataFrame:
+    """The gains of `gains` averaged over the corpora of recorded speech, where two or more have a system.
+
+    Rows as those of `gains` (an interval resamples each corpus's speakers on its own), and `where`: which corpora.
+    """
+    from . import corpora
+
+    synthetic = [name for name in corpora.names() if corpora.get(name).kind == "synthetic"]
+    pairs: dict[tuple[str, str], dict[str, tuple[statistics.Tally, statistics.Tally]]] = {}
+    for corpus, protocol in cells(folder):
+        tallies = _tallies(coded(results.predictions(corpus, protocol, folder)), ["baseline", *slugs])
+        whole = set(measured_systems(corpus, protocol, folder)) if corpus not in synthetic else set()
+        for slug in (slug for slug in tallies if {slug, "baseline"} <= whole and slug != "baseline"):
+            both = tallies[slug], tallies["baseline"]
+            if statistics.common_seeds(*both):
+                pairs.setdefault((protocol, slug), {})[corpus_title(corpus)] = both
+    reported = paper.table_2().set_index("slug")["ua"]
+    rows = []
+    for (protocol, slug), found in pairs.items():
+        if len(found) > 1:
+            mean = statistics.mean_difference(found.values(), "ua", RESAMPLES).percent()
+            row: dict[str, object] = {"group": f"Mean of {len(found)} corpora, {protocol}", "slug": slug, "name": title(slug)}
+            row |= {"effect": mean.estimate, "low": mean.low, "high": mean.high, "where": list(found)}
+            rows.append(row | {"claimed": reported.get(slug, np.nan) - reported["baseline"]})
+    return pd.DataFrame(rows, columns=["group", "slug", "name", "effect", "low", "high", "claimed", "where"])
+
+
+def with_means(gains: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `gains`, those of one protocol followed by the mean of their corpora."""
+    both = pd.concat([gains, means[gains.columns]] if len(means) else [gains], ignore_index=True)
+    protocol = both["group"].astype(str).str.rpartition(", ")[2]
+    order = {name: place for place, name in enumerate(protocol.unique())}
+    return both.iloc[protocol.map(order).argsort(kind="stable")].reset_index(drop=True)
 
 
 def gains_by_seed(folder: str | Path | None = None) -> pd.DataFrame:

@@ -214,6 +214,19 @@ def test_unknown_measures_are_refused():
         statistics.bootstrap_speakers(predictions(), "f1")
 
 
+def test_a_mean_difference_weighs_corpora_alike_and_is_surer_than_each():
+    worse, better = predictions(0.5), predictions(0.7)
+    one = statistics.paired_difference(better, worse)
+    assert statistics.mean_difference([(better, worse)]) == one
+    nothing = statistics.paired_difference(worse, worse)
+    both = statistics.mean_difference([(better, worse), (worse, worse)])
+    assert both.estimate == pytest.approx((one.estimate + nothing.estimate) / 2)
+    twice = statistics.mean_difference([(better, worse)] * 2)  # two corpora that happen to be alike, each with its own draws
+    assert twice.estimate == pytest.approx(one.estimate) and twice.high - twice.low < one.high - one.low
+    with pytest.raises(SercoreError, match="needs a pair"):
+        statistics.mean_difference([])
+
+
 def test_difference_of_groups_is_that_of_their_own_measures():
     rows = [
         {

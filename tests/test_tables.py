@@ -1,6 +1,7 @@
 """Tables from published records whose numbers are known: recalls are set, utterance by utterance."""
 
 import math
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -105,6 +106,34 @@ def test_what_a_protocol_adds(folder):
     assert "1 of 2 intervals above 0" in findings.protocol_sentence(gaps.reset_index())
     nothing = tables.protocol_gaps("paper", "leaky", folder)
     assert nothing.empty and "not" not in nothing and "No system" in findings.protocol_sentence(nothing)
+
+
+def test_gains_are_averaged_over_corpora(folder, tmp_path):
+    alone = tables.mean_gains(folder=folder)
+    gains = tables.gains(folder=folder)
+    assert alone.empty and tables.with_means(gains, alone).equals(gains) and findings.mean_sentence(alone) == ""
+    for source in folder.rglob("*.parquet"):
+        target = tmp_path / source.relative_to(folder)
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(source, target)
+        if source.name != "runs.parquet":
+            frame = pd.read_parquet(source)
+            again = frame.assign(run=frame["run"].str.replace("mine-", "other-")) if "run" in frame else frame
+            again.to_parquet(target.with_name(target.name.replace("mine", "other")))
+    for protocol, systems in RECALLS.items():
+        publish(tmp_path, "other", ",".join(systems), protocol)
+    means = tables.mean_gains(folder=tmp_path).set_index("group")
+    assert list(means.index) == ["Mean of 2 corpora, speaker", "Mean of 2 corpora, paper"]
+    own = gains.set_index("group")
+    for protocol in ("speaker", "paper"):
+        mean, one = means.loc[f"Mean of 2 corpora, {protocol}"], own.loc[f"mine, {protocol}"]
+        assert mean["effect"] == pytest.approx(one["effect"]) and mean["where"] == ["mine", "other"]
+        assert one["low"] <= mean["low"] <= mean["effect"] <= mean["high"] <= one["high"]
+    shown = tables.with_means(tables.gains(folder=tmp_path), means.reset_index())
+    kinds = ("mine", "other", "Mean of 2 corpora")
+    assert list(shown["group"]) == [f"{kind}, {protocol}" for protocol in ("speaker", "paper") for kind in kinds]
+    said = findings.mean_sentence(means.reset_index())
+    assert "over mine and other +" in said and "for AMS. The gain" in said and "above 0 of these 1 intervals" in said
 
 
 def test_gains_seed_by_seed(folder, monkeypatch):
