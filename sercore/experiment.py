@@ -9,7 +9,7 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,38 +83,68 @@ def run(
     other settings or other data raises `SercoreError`. Several processes may call it for the same run: one works, the
     others wait.
     """
-    name, folder = RunName(_short(corpus), protocol_name, system, seed, fold), records.runs_folder(runs)
-    prepared = prepare(corpus, data_root)
+    return run_together(corpus, [protocol_name], system, seed, fold, runs, data_root, overrides, device, report)[0]
+
+
+def run_together(
+    corpus: str,
+    protocol_names: Sequence[str],
+    system: str,
+    seed: int = 0,
+    fold: int = 0,
+    runs: str | Path | None = None,
+    data_root: str | None = None,
+    overrides: dict | None = None,
+    device: str = "auto",
+    report: Callable[[dict[str, float], Config], None] | None = None,
+) -> list[Path]:
+    """`run` under several protocols that split alike (`paper` and `leaky`), whose runs share one training.
+
+    They differ in the part that chooses the epoch alone, and each record is the one that its run leaves by itself: what
+    `leaky` sees of the test part, no other run reads.
+    """
+    if len({protocol.split_of(protocol_name) for protocol_name in protocol_names}) != 1:
+        raise SercoreError(f"protocols {', '.join(protocol_names)} do not split alike: run each by itself")
+    folder, prepared = records.runs_folder(runs), prepare(corpus, data_root)
+    names = [RunName(_short(corpus), protocol_name, system, seed, fold) for protocol_name in protocol_names]
     config = configure(prepared, system, overrides)
     folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / f"{name}.lock"
-    with FileLock(lock):
+    locks = [folder / f"{name}.lock" for name in names]
+    with contextlib.ExitStack() as stack:
+        for lock in sorted(locks):
+            stack.enter_context(FileLock(lock))
         try:
-            if records.finished(folder, name):
-                check_same(folder / str(name), config, prepared)
-                return folder / str(name)
-            return _train(prepared, config, name, folder, machine.choose_device(device), report)
+            missing = []
+            for name in names:
+                if records.finished(folder, name):
+                    check_same(folder / str(name), config, prepared)
+                else:
+                    missing.append(name)
+            if missing:
+                _train(prepared, config, missing, folder, machine.choose_device(device), report)
+            return [folder / str(name) for name in names]
         finally:
-            with contextlib.suppress(PermissionError):  # Windows keeps what is open
-                lock.unlink(missing_ok=True)
+            for lock in locks:
+                with contextlib.suppress(PermissionError):  # Windows keeps what is open
+                    lock.unlink(missing_ok=True)
 
 
 def _train(
     prepared: Prepared,
     config: Config,
-    name: RunName,
+    names: Sequence[RunName],
     folder: Path,
     device: torch.device,
     report: Callable[[dict[str, float], Config], None] | None,
-) -> Path:
+) -> None:
     machine.keep_pages()
-    started = time.perf_counter()
+    started, name = time.perf_counter(), names[0]
     split = protocol.splits(prepared.utterances, name.protocol)
     parts = protocol.parts(split, name.fold)
     if name.protocol == "speaker":
         protocol.assert_disjoint(split, prepared.utterances)
     rows = {part: np.searchsorted(prepared.data.mels.ids, ids) for part, ids in parts.items()}
-    chosen_by, classes = protocol.chooser(name.protocol), corpus_labels(prepared.corpus, prepared.utterances)
+    classes = corpus_labels(prepared.corpus, prepared.utterances)
     if lacking := [label for code, label in enumerate(classes) if code not in prepared.data.labels[rows["train"]]]:
         raise SercoreError(
             f"no {' and no '.join(lacking)} in the training part of fold {name.fold}, protocol {name.protocol}: what is never "
@@ -124,52 +154,56 @@ def _train(
     made_of = [config.to_dict(), prepared.data.mels.digest, protocol.checksum(split), str(name), *([code] if code else [])]
     identity = json.dumps(made_of, sort_keys=True)
     model = build(config, len(classes), seed=_weights_seed(name)).to(device)
-    history = training.fit(
+    kept = training.fit(
         model,
         prepared.data,
         rows["train"],
-        rows[chosen_by],
+        {protocol.chooser(each.protocol): rows[protocol.chooser(each.protocol)] for each in names},
         seed=name.seed,
         checkpoint=records.partial_folder(folder, name) / "checkpoint.pt",
         identity=hashlib.sha256(identity.encode()).hexdigest(),
         report=report,
     )
-    predicted = training.predict(model, prepared.data, rows["test"])
     labels = prepared.data.labels[rows["test"]]
     table = prepared.utterances.iloc[rows["test"]]
-    facts = {
-        "run": str(name),
-        "source": prepared.source,
-        **dataclasses.asdict(name),
-        **metrics.summary(labels, predicted.probabilities),
-        "classes": list(classes),
-        "utterances": {part: len(indices) for part, indices in rows.items()},
-        "epochs": len(history.epochs),
-        "chosen_epoch": history.chosen_epoch,
-        "chosen_by": chosen_by,
-        "parameters": model.num_parameters(),
-        "seconds": sum(epoch["seconds"] for epoch in history.epochs),
-        "seconds_last_start": time.perf_counter() - started,
-        "precision": config.precision,
-        "engine": model.engine,
-        "config": config.to_dict(),
-        "code": code,
-        "data": prepared.data.mels.digest,
-        "rounded_to": prepared.data.mels.step,
-        "split": protocol.checksum(split),
-        "commit": machine.commit(),
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **machine.describe(device),
-    }
-    test = {
-        "utterance": table["id"].to_numpy(dtype=str),
-        "speaker": table["speaker"].to_numpy(dtype=str),
-        "label": table["label"].to_numpy(dtype=str),
-        "probabilities": predicted.probabilities,
-        "features": predicted.features.astype(np.float16),
-        "attention": predicted.attention.astype(np.float16),
-    }
-    return records.write(folder, name, facts, history.epochs, test, model, classes)
+    for name in reversed(names):  # the checkpoint goes with the first, when all others are written
+        chosen_by = protocol.chooser(name.protocol)
+        history = kept[chosen_by].history
+        model.load_state_dict(kept[chosen_by].weights)
+        predicted = training.predict(model, prepared.data, rows["test"])
+        facts = {
+            "run": str(name),
+            "source": prepared.source,
+            **dataclasses.asdict(name),
+            **metrics.summary(labels, predicted.probabilities),
+            "classes": list(classes),
+            "utterances": {part: len(indices) for part, indices in rows.items()},
+            "epochs": len(history.epochs),
+            "chosen_epoch": history.chosen_epoch,
+            "chosen_by": chosen_by,
+            "parameters": model.num_parameters(),
+            "seconds": sum(epoch["seconds"] for epoch in history.epochs),
+            "seconds_last_start": time.perf_counter() - started,
+            "precision": config.precision,
+            "engine": model.engine,
+            "config": config.to_dict(),
+            "code": code,
+            "data": prepared.data.mels.digest,
+            "rounded_to": prepared.data.mels.step,
+            "split": protocol.checksum(split),
+            "commit": machine.commit(),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            **machine.describe(device),
+        }
+        test = {
+            "utterance": table["id"].to_numpy(dtype=str),
+            "speaker": table["speaker"].to_numpy(dtype=str),
+            "label": table["label"].to_numpy(dtype=str),
+            "probabilities": predicted.probabilities,
+            "features": predicted.features.astype(np.float16),
+            "attention": predicted.attention.astype(np.float16),
+        }
+        records.write(folder, name, facts, history.epochs, test, model, classes)
 
 
 def check_same(folder: Path, config: Config, prepared: Prepared) -> None:

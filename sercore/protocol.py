@@ -61,6 +61,11 @@ def chooser(protocol: str) -> str:
     return "test" if protocol == "leaky" else "validation"
 
 
+def split_of(protocol: str) -> str:
+    """The protocol whose split `protocol` takes: its own, or for `leaky` that of `paper`."""
+    return "paper" if chooser(protocol) == "test" else protocol
+
+
 def parts(frame: pd.DataFrame, fold: int) -> dict[str, NDArray]:
     """The ids of one fold, sorted, by part: {"train": ids, "validation": ids, "test": ids}."""
     rows = frame[frame["fold"] == fold]

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +114,9 @@ def sweep(
 ) -> Outcome:
     """Do the runs of `wanted` that are missing; a failing run does not stop the others.
 
-    `jobs` runs go at once, each with its share of the cores; `dask` is the address of a scheduler instead. `on_run` is
-    told name, done and total after each run; `on_epoch` goes to `experiment.run` where one process does it all.
+    Runs of `paper` and `leaky` that are both missing share one training (`trainings`). `jobs` of them go at once, each with
+    its share of the cores; `dask` is the address of a scheduler instead. `on_run` is told name, done and total after each
+    run; `on_epoch` goes to `experiment.run_together` where one process does it all.
     """
     from . import experiment
 
@@ -134,27 +135,38 @@ def sweep(
     missing, outcome = wanted.missing(folder), Outcome()
     total = len(missing)
 
-    def settle(name: RunName, result: Callable[[], Path]) -> None:
+    def settle(names: Sequence[RunName], result: Callable[[], list[Path]]) -> None:
         try:
-            outcome.finished.append(result())
+            outcome.finished += result()
         except Exception as error:  # a run's failure is reported with all others at the end
-            outcome.failed[name] = f"{type(error).__name__}: {error}"
-        if on_run is not None:
-            on_run(name, len(outcome.finished) + len(outcome.failed), total)
+            outcome.failed |= dict.fromkeys(names, f"{type(error).__name__}: {error}")
+        done = len(outcome.finished) + len(outcome.failed) - len(names)
+        for number, name in enumerate(names, done + 1):
+            if on_run is not None:
+                on_run(name, number, total)
 
-    def task(name: RunName) -> functools.partial[Path]:
+    def task(names: Sequence[RunName]) -> functools.partial[list[Path]]:
         where: dict[str, Any] = {"runs": str(folder), "data_root": data_root, "overrides": overrides, "device": device}
-        return functools.partial(experiment.run, wanted.corpus, name.protocol, name.system, name.seed, name.fold, **where)
+        protocols, name = [name.protocol for name in names], names[0]
+        return functools.partial(experiment.run_together, wanted.corpus, protocols, name.system, name.seed, name.fold, **where)
 
     if jobs == 1 and dask is None:
-        for name in missing:
-            settle(name, functools.partial(task(name), report=on_epoch))
+        for names in trainings(missing):
+            settle(names, functools.partial(task(names), report=on_epoch))
         return outcome
     with _executor(min(jobs, max(total, 1)), dask) as pool:
-        futures: dict[Future[Path], RunName] = {pool.submit(task(name)): name for name in missing}
+        futures: dict[Future[list[Path]], list[RunName]] = {pool.submit(task(names)): names for names in trainings(missing)}
         for future in as_completed(futures):
             settle(futures[future], future.result)
     return outcome
+
+
+def trainings(names: Iterable[RunName]) -> list[list[RunName]]:
+    """The runs `names` put together where one training serves several: `leaky` differs from `paper` in the epoch alone."""
+    together: dict[RunName, list[RunName]] = {}
+    for name in names:
+        together.setdefault(replace(name, protocol=protocol.split_of(name.protocol)), []).append(name)
+    return list(together.values())
 
 
 def _begin_worker(threads: int, parent: int) -> None:

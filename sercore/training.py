@@ -1,4 +1,4 @@
-"""Fit one model on one split: Adam, early stopping on the accuracy of the part that chooses, best weights restored.
+"""Fit one model on one split: Adam, early stopping on the accuracy of a part that chooses, best weights kept.
 
 Everything random in an epoch is drawn from the seed and the epoch's number, so a run that was killed goes on from its
 checkpoint to the result it would have had, bit for bit on the CPU.
@@ -11,7 +11,7 @@ import importlib.util
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,21 +69,31 @@ class History:
         return done >= config.max_epochs or (done > 0 and done - self.chosen_epoch >= config.patience)
 
 
+@dataclass
+class Kept:
+    """What one choosing part came to: the epochs as it saw them, and the weights of the one that it chose."""
+
+    history: History
+    weights: dict[str, Tensor]
+
+
 def fit(
     model: SERModel,
     data: Labelled,
     train: np.ndarray,
-    chooser: np.ndarray,
+    choosers: Mapping[str, np.ndarray],
     seed: int = 0,
     checkpoint: Path | None = None,
     identity: str = "",
     report: Callable[[dict[str, float], Config], None] | None = None,
-) -> History:
-    """Train `model` in place on the utterances `train` (indices); `chooser` (indices) decides the epoch that is kept.
+) -> dict[str, Kept]:
+    """Train `model` in place on the utterances `train` (indices); each of `choosers` (indices) decides which epoch it keeps.
 
-    The statistics for the normalisation come from `train` alone. With `checkpoint` (a file's path) every epoch is saved
-    there, and training goes on from it if it was made for the same `identity` (a text that names configuration and
-    data). `report` is called after each epoch with the epoch's values and the configuration.
+    Several choosers share the training and nothing else: each comes to what it would have come to alone, and training ends
+    when the last has stopped. The model ends with the weights that the first chose. The statistics for the normalisation
+    come from `train` alone. With `checkpoint` (a file's path) every epoch is saved there, and training goes on from it if it
+    was made for the same `identity` (a text that names configuration and data) and for these choosers. `report` is called
+    after each epoch with its values by the first chooser that goes on, and the configuration.
     """
     config, device = model.config, next(model.parameters()).device
     frames = clip_frames(config.clip_seconds)
@@ -97,24 +107,29 @@ def fit(
         betas=(0.9, 0.999),
         eps=1e-7 if config.toolkit == "keras" else 1e-8,
     )
-    history, best = History(), _copy(model.state_dict())
-    if checkpoint is not None and (saved := _load(checkpoint, identity, device)) is not None:
+    kept, epoch = {part: Kept(History(), _copy(model.state_dict())) for part in choosers}, 0
+    if checkpoint is not None and (saved := _load(checkpoint, identity, kept, device)) is not None:
         model.load_state_dict(saved["model"])
         optimiser.load_state_dict(saved["optimiser"])
-        history, best = History(saved["history"]), saved["best"]
-    while not history.exhausted(config):
-        started, epoch = time.perf_counter(), len(history.epochs) + 1
+        kept = {part: Kept(History(saved["histories"][part]), saved["weights"][part]) for part in kept}
+        epoch = saved["epoch"]
+    while open_ := [part for part in choosers if not kept[part].history.exhausted(config)]:
+        started, epoch = time.perf_counter(), epoch + 1
         loss = _train_epoch(model, data, train, optimiser, frames, seed, epoch)
-        values = {"epoch": epoch, "train_loss": loss, **evaluate(model, data, chooser)}
-        history.epochs.append({**values, "seconds": time.perf_counter() - started})
-        if history.chosen_epoch == epoch:
-            best = _copy(model.state_dict())
+        trained = time.perf_counter() - started
+        for part in open_:
+            started = time.perf_counter()
+            values = {"epoch": epoch, "train_loss": loss, **evaluate(model, data, choosers[part])}
+            own = kept[part]
+            own.history.epochs.append({**values, "seconds": trained + time.perf_counter() - started})
+            if own.history.chosen_epoch == epoch:
+                own.weights = _copy(model.state_dict())
         if checkpoint is not None:
-            _save(checkpoint, identity, model, optimiser, history, best)
+            _save(checkpoint, identity, epoch, model, optimiser, kept)
         if report is not None:
-            report(history.epochs[-1], config)
-    model.load_state_dict(best)
-    return history
+            report(kept[open_[0]].history.epochs[-1], config)
+    model.load_state_dict(next(iter(kept.values())).weights)
+    return kept
 
 
 def choose_engine(config: Config, device: torch.device) -> str:
@@ -192,16 +207,20 @@ def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in state.items()}
 
 
-def _save(path: Path, identity: str, model: SERModel, optimiser: torch.optim.Optimizer, history: History, best: Any) -> None:
+def _save(
+    path: Path, identity: str, epoch: int, model: SERModel, optimiser: torch.optim.Optimizer, kept: Mapping[str, Kept]
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "history": history.epochs, "best": best}
+    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch}
+    state["histories"] = {part: own.history.epochs for part, own in kept.items()}
+    state["weights"] = {part: own.weights for part, own in kept.items()}
     torch.save({"identity": identity, **state}, partial)
     os.replace(partial, path)
 
 
-def _load(path: Path, identity: str, device: torch.device) -> dict[str, Any] | None:
-    """The checkpoint, or None where there is none that is whole and of the same identity (then a warning says so)."""
+def _load(path: Path, identity: str, choosers: Collection[str], device: torch.device) -> dict[str, Any] | None:
+    """The checkpoint, or None where there is none that is whole, of this identity and with these choosers (a warning says so)."""
     if not path.exists():
         return None
     try:
@@ -209,7 +228,7 @@ def _load(path: Path, identity: str, device: torch.device) -> dict[str, Any] | N
     except Exception as error:  # whatever a damaged file raises, the answer is to start over
         warnings.warn(f"{path} cannot be read ({error}); training starts over", stacklevel=3)
         return None
-    if saved["identity"] != identity:
+    if saved["identity"] != identity or not set(choosers) <= set(saved.get("histories", ())):
         warnings.warn(f"{path} belongs to other settings or data; training starts over", stacklevel=3)
         return None
     return saved

@@ -58,16 +58,26 @@ def test_runs_in_several_processes_give_the_same_records(tones, tmp_path):
 def test_a_failing_run_is_told_and_does_not_stop_the_others(tones, tmp_path, monkeypatch):
     from sercore import experiment
 
-    true_run = experiment.run
+    true_run = experiment.run_together
 
-    def sometimes(corpus, protocol, system, seed, fold, *rest, **settings):
+    def sometimes(corpus, protocols, system, seed, fold, *rest, **settings):
         if fold == 0:
             raise RuntimeError("no memory")
-        return true_run(corpus, protocol, system, seed, fold, *rest, **settings)
+        return true_run(corpus, protocols, system, seed, fold, *rest, **settings)
 
-    monkeypatch.setattr(experiment, "run", sometimes)
+    monkeypatch.setattr(experiment, "run_together", sometimes)
     outcome = sweep.sweep(planned(tones), tmp_path, overrides=QUICK)
     assert len(outcome.finished) == 1 and "no memory" in next(iter(outcome.failed.values()))
+
+
+def test_what_splits_alike_is_trained_once(tones, tmp_path, monkeypatch):
+    epochs, told = [], []
+    wanted = sweep.plan(str(tones), "baseline", "speaker,paper,leaky", folds="1")
+    assert [[name.protocol for name in names] for names in sweep.trainings(wanted.names)] == [["speaker"], ["paper", "leaky"]]
+    hear = {"on_epoch": lambda values, _: epochs.append(values["epoch"]), "on_run": lambda *what: told.append(what)}
+    outcome = sweep.sweep(wanted, tmp_path, overrides=QUICK, **hear)
+    assert len(outcome.finished) == 3 and [done for _, done, total in told] == [1, 2, 3] and len(epochs) == 2 * 2
+    assert {name.protocol for name, *_ in told} == {"speaker", "paper", "leaky"}
 
 
 def test_records_made_otherwise_are_all_named_before_anything_runs(tones, tmp_path):

@@ -30,8 +30,9 @@ def parts_of(prepared, name="speaker", fold=0):
 
 def fitted(prepared, seed=0, checkpoint=None, identity="x", report=None, **settings):
     model, rows = build(Config(**{**QUICK, **settings})), parts_of(prepared)
-    history = training.fit(model, prepared.data, rows["train"], rows["validation"], seed, checkpoint, identity, report)
-    return model, history
+    choosers = {"validation": rows["validation"]}
+    kept = training.fit(model, prepared.data, rows["train"], choosers, seed, checkpoint, identity, report)
+    return model, kept["validation"].history
 
 
 def same(first, second):
@@ -110,7 +111,7 @@ class Guarded(training.Labelled):
 def test_the_test_part_is_read_once_after_the_epoch_was_chosen(prepared, name):
     data, rows = Guarded(prepared.data.mels, prepared.data.labels, prepared.data.classes), parts_of(prepared, name)
     model = build(Config(**QUICK))
-    training.fit(model, data, rows["train"], rows["validation"])
+    training.fit(model, data, rows["train"], {"validation": rows["validation"]})
     during = np.concatenate(data.seen)
     assert not set(during) & set(rows["test"])
     assert set(during) == set(rows["train"]) | set(rows["validation"])
@@ -147,6 +148,48 @@ def test_a_record_is_complete_and_honest(tones, tmp_path):
 def test_leaky_says_that_the_test_part_chose(tones, tmp_path):
     folder = experiment.run(str(tones), "leaky", "baseline", runs=tmp_path, overrides={**QUICK, "max_epochs": 1})
     assert records.read_facts(folder)["chosen_by"] == "test"
+
+
+def test_runs_that_share_a_training_leave_what_each_leaves_by_itself(tones, tmp_path):
+    # so eager to stop that the parts stop at different epochs
+    settings = {**QUICK, "max_epochs": 8, "patience": 1, "learning_rate": 1e-3}
+    names = "paper", "leaky"
+    together = experiment.run_together(str(tones), names, "baseline", 0, 1, tmp_path / "together", overrides=settings)
+    alone = [experiment.run(str(tones), name, "baseline", 0, 1, tmp_path / "alone", overrides=settings) for name in names]
+    stopped = [records.read_facts(folder)["epochs"] for folder in together]
+    assert stopped[0] != stopped[1]
+    for ours, theirs in zip(together, alone, strict=True):
+        for key, value in records.read_test(theirs).items():
+            np.testing.assert_array_equal(records.read_test(ours)[key], value)
+        volatile = {"seconds", "seconds_last_start", "finished"}
+        a, b = (records.read_facts(folder) for folder in (ours, theirs))
+        assert {k: v for k, v in a.items() if k not in volatile} == {k: v for k, v in b.items() if k not in volatile}
+        assert records.read_history(ours).drop(columns="seconds").equals(records.read_history(theirs).drop(columns="seconds"))
+        assert same(*(records.load_model(folder / "model.pt")[0].state_dict() for folder in (ours, theirs)))
+    assert sorted(path.name for path in (tmp_path / "together").iterdir()) == sorted(path.name for path in together)
+
+
+def test_a_training_that_was_shared_goes_on_for_one_of_its_runs(prepared, tmp_path):
+    path, rows, settings = tmp_path / "checkpoint.pt", parts_of(prepared, "paper"), Config(**QUICK)
+    both = {part: rows[part] for part in ("validation", "test")}
+
+    def break_off(values, config):
+        if values["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(build(settings), prepared.data, rows["train"], both, checkpoint=path, report=break_off)
+    one = {"validation": rows["validation"]}
+    resumed = training.fit(build(settings), prepared.data, rows["train"], one, checkpoint=path)
+    whole = training.fit(build(settings), prepared.data, rows["train"], one)
+    assert same(resumed["validation"].weights, whole["validation"].weights)
+    with pytest.warns(UserWarning, match="other settings"):  # the other's epochs were not seen in the meantime
+        training.fit(build(settings), prepared.data, rows["train"], both, checkpoint=path)
+
+
+def test_only_what_splits_alike_shares_a_training(tones, tmp_path):
+    with pytest.raises(SercoreError, match="paper, speaker do not split alike"):
+        experiment.run_together(str(tones), ["paper", "speaker"], "baseline", runs=tmp_path, overrides=QUICK)
 
 
 def test_finished_runs_are_kept_and_other_settings_refused(tones, tmp_path):
