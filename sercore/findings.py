@@ -241,6 +241,12 @@ def gain_summary(table: pd.DataFrame) -> str:
     return text
 
 
+def forest_caption(rows: pd.DataFrame) -> str:
+    """What the marks of `figures.forest` mean, for gains over the baseline."""
+    text = "Dots: our paired gains with intervals over speakers. Open diamonds: the gain that the paper reports on IEMOCAP."
+    return text + (" In a mean its corpora weigh alike." if rows["group"].astype(str).str.startswith("Mean of").any() else "")
+
+
 def mean_sentence(means: pd.DataFrame) -> str:
     """The gains of `tables.mean_gains` with speakers kept apart, in words; "" where no two corpora share a system."""
     own = means[means["group"].astype(str).str.endswith(", speaker")]

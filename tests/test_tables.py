@@ -132,6 +132,7 @@ def test_gains_are_averaged_over_corpora(folder, tmp_path):
     shown = tables.with_means(tables.gains(folder=tmp_path), means.reset_index())
     kinds = ("mine", "other", "Mean of 2 corpora")
     assert list(shown["group"]) == [f"{kind}, {protocol}" for protocol in ("speaker", "paper") for kind in kinds]
+    assert "weigh alike" in findings.forest_caption(shown) and "weigh" not in findings.forest_caption(gains)
     said = findings.mean_sentence(means.reset_index())
     assert "over mine and other +" in said and "for AMS. The gain" in said and "above 0 of these 1 intervals" in said
 
