@@ -64,16 +64,17 @@ def publish(runs: str | Path | None = None, results: str | Path | None = None, d
     if not facts:
         raise SercoreError(f"no finished run under {source}: `sercore sweep` makes them")
     fresh = pd.DataFrame([_row(fact) for fact in facts])
-    table = _merge(_read(target / "runs.parquet"), fresh, ["run"]).sort_values(NAME, ignore_index=True)
-    whole = table.groupby(NAME[:-1])["fold"].transform("nunique") == protocol.FOLDS
-    waiting = set(table.loc[~whole, "run"]) & set(fresh["run"])
+    old = _read(target / "runs.parquet")
+    table = _merge(old, fresh, ["run"]).sort_values(NAME, ignore_index=True)
+    partial = table.groupby(NAME[:-1])["fold"].transform("nunique") < protocol.FOLDS
+    waiting = set(table.loc[partial, "run"]) - set([] if old is None else old["run"])
     if len(waiting) == len(facts):
         raise SercoreError(
             f"of no seed of a system are all {protocol.FOLDS} folds under {source}; `sercore sweep` does the rest. There are:\n  "
             + "\n  ".join(sorted(waiting)),
             offenders=sorted(waiting),
         )
-    table = table[whole].reset_index(drop=True)
+    table = table[~table["run"].isin(waiting)].reset_index(drop=True)
     facts = [fact for fact in facts if fact["run"] not in waiting]
     _check(table, target)
     histories, tests = [], defaultdict(list)

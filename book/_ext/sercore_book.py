@@ -228,7 +228,8 @@ def draw_card(app: Sphinx, exception: Exception | None) -> None:
         counted = runs[runs["protocol"].isin(["speaker", "paper"])]  # as on the first page
         said = findings.headline(tables.verdicts(folder), counted).replace("*", "")
         means = tables.mean_gains(systems.CLAIMS, folder)
-        figure = figures.card(said, means if len(means) else tables.gains(systems.CLAIMS, folder))
+        apart = means["group"].astype(str).str.endswith(", speaker").any()
+        figure = figures.card(said, means if apart else tables.gains(systems.CLAIMS, folder))
         figure.savefig(Path(app.outdir) / CARD)
         plt.close(figure)
 
