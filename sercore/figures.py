@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from . import systems
-from .tables import title
+from .tables import IN_COMBINATIONS, title
 
 CLASS_COLOURS = {"angry": "#d1495b", "happy": "#e0a100", "sad": "#3a7ca5", "neutral": "#7d8597"}
 FAMILY_TITLES = {
@@ -247,7 +247,8 @@ def card(headline: str, gains: pd.DataFrame) -> Figure:
     for place, row in enumerate(own.itertuples()):
         axis.plot([row.low, row.high], [place, place], color=family_colour(row.slug), linewidth=4)
         axis.plot(row.effect, place, "o", color=family_colour(row.slug), markersize=11)
-    names = [f"{row.name}, {row.group.partition(',')[0]}" for row in own.itertuples()]
+    names = [f"{IN_COMBINATIONS.get(row.slug, row.name)}, {row.group.partition(',')[0]}" for row in own.itertuples()]
+    names = [name[0].upper() + name[1:].replace(", Mean", ", mean") for name in names]
     axis.set_yticks(range(len(own)), names, fontsize=13, color="#23272c")
     axis.set_ylim(len(own) - 0.5, -0.5)
     axis.axvline(0, color="#7d8597", linewidth=1)
