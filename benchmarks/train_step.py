@@ -247,9 +247,7 @@ def main() -> None:
     )
     from sercore import machine
 
-    region = (
-        "train_step" if machine.has_amx() else "train_step_avx512" if machine.multiplies_bfloat16() else "train_step_without_amx"
-    )
+    region = {"amx": "train_step", "avx512": "train_step_avx512", "": "train_step_without_amx"}[machine.bfloat16_unit()]
     measure.report(region, chosen, title, rows, facts)
 
 

@@ -26,6 +26,9 @@ from .model import FILTERS, Block, dropout_bytes
 TAPS = 9
 """Of a 3 x 3 kernel, row by row: frames before mels."""
 
+SMALLEST_TILED = 8
+"""Mel bands from which on Winograd's tiles gain more than the way there and back costs."""
+
 CHANNELS = FILTERS[0]
 """Of the first convolution: a constant, so that the compiler knows how far its rows lie apart."""
 
@@ -50,13 +53,14 @@ def run_blocks(blocks: Iterable[Any], x: Tensor, lengths: Tensor | None, dtype: 
 def _convolve_bfloat16(conv: torch.nn.Conv2d, x: Tensor) -> Tensor:
     """Inputs, kernels and outputs in bfloat16, sums in float32; what multiplies is the fastest that the processor has."""
     assert conv.bias is not None
-    if machine.multiplies_bfloat16():
+    unit = machine.bfloat16_unit()
+    if unit != "amx" and x.shape[3] >= SMALLEST_TILED:
+        out = winograd.convolve(x, conv.weight, conv.bias, winograd.TWO if unit else winograd.FOUR)
+    elif unit:
         with torch.autocast(x.device.type, torch.bfloat16):
-            out: Tensor = conv(x)
-    elif x.shape[3] < 2 * winograd.TILE:
-        out = F.conv2d(x.float(), conv.weight.bfloat16().float(), conv.bias.bfloat16().float(), padding=1).bfloat16()
+            out = conv(x)
     else:
-        out = winograd.convolve(x, conv.weight, conv.bias)
+        out = F.conv2d(x.float(), conv.weight.bfloat16().float(), conv.bias.bfloat16().float(), padding=1).bfloat16()
     return out
 
 

@@ -30,7 +30,7 @@ def describe(device: torch.device) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "amx": has_amx(),
+        "amx": bfloat16_unit() == "amx",
         "platform": platform.platform(terse=True),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
     }
@@ -93,19 +93,16 @@ def _processor() -> str:
     return " ".join(_cpu_facts()["model name"]) or platform.processor() or platform.machine()
 
 
-def has_amx() -> bool:
-    """Whether the processor has AMX, which multiplies matrices of bfloat16 many times faster than of float32."""
-    return "amx_bf16" in _cpu_facts()["flags"]
-
-
 @functools.cache
-def multiplies_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 faster than float32: by AMX, or by AVX-512 as AMD has it, at twice the rate.
+def bfloat16_unit() -> str:
+    """What multiplies bfloat16 faster than float32: "amx", "avx512", or "" where nothing does.
 
-    Intel's AVX-512 has the instruction too, at the rate of float32.
+    AMD's AVX-512 does at two to four times the rate; Intel's has the instruction too, at the rate of float32.
     """
     facts = _cpu_facts()
-    return has_amx() or (facts["vendor_id"] == ["AuthenticAMD"] and "avx512_bf16" in facts["flags"])
+    if "amx_bf16" in facts["flags"]:
+        return "amx"
+    return "avx512" if facts["vendor_id"] == ["AuthenticAMD"] and "avx512_bf16" in facts["flags"] else ""
 
 
 def _cpu_facts() -> dict[str, list[str]]:

@@ -1,16 +1,23 @@
-"""3 x 3 convolutions by Winograd's minimal filtering, for a CPU that multiplies bfloat16 no faster than float32.
+"""3 x 3 convolutions by Winograd's minimal filtering, for a CPU without matrix instructions.
 
-An output tile of 4 x 4 comes from an input tile of 6 x 6 with 36 products a pair of channels instead of 144. With the
-matrices of Lavin and Gray, *Fast Algorithms for Convolutional Neural Networks* (CVPR 2016), F(4 x 4, 3 x 3):
+With the matrices of Lavin and Gray, *Fast Algorithms for Convolutional Neural Networks* (CVPR 2016):
 
     Y = A' [(G g G') * (B' d B)] A        d input tile, g kernel, * element by element, ' transposed
 
-The sum over channels turns the 36 products into 36 matrix products. Activations are stored in bfloat16 and kernels are
-rounded to it; products and sums are float32, whose rounding grows about tenfold on the way and stays far below bfloat16's.
+The sum over channels turns the products at each spot of a tile into one matrix product. There are two schemes:
+
+- `FOUR`, F(4 x 4, 3 x 3): 36 products a pair of channels instead of 144, in float32, whose rounding grows about tenfold on
+  the way and stays far below bfloat16's.
+- `TWO`, F(2 x 2, 3 x 3): 16 instead of 36, in bfloat16, for a processor that multiplies that several times faster. Tiles are
+  rounded before and after the product, so that the error is about twice that of a direct convolution in bfloat16.
+
+Activations are stored in bfloat16, sums are float32.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,91 +26,115 @@ from torch import Tensor
 
 from .kernels import as_rows, compiled, in_parts, narrow, widen
 
-TILE, PATCH = 4, 6
-"""Side of an output tile, and of the input tile that it needs."""
-
-SPOTS = PATCH * PATCH
-
 LANES = 64
 """Channels that a pass takes at once: a constant, so that the compiler knows how far its lines lie apart."""
 
-TILES = 160
-"""Of a matrix product, about: enough to run at full rate, few enough to stay in the cache."""
 
-G = torch.tensor([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-
-
-def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def convolve(x: Tensor, weight: Tensor, bias: Tensor, scheme: Scheme) -> Tensor:
     """`conv2d` with padding 1 of a bfloat16 x (batch, inputs, frames, mels) in channels_last -> (batch, outputs, frames, mels).
 
-    weight (outputs, inputs, 3, 3) and bias (outputs,) are float32. Channels in multiples of 64.
+    weight (outputs, inputs, 3, 3) and bias (outputs,) are float32 and rounded to bfloat16. Channels in multiples of 64.
     """
-    out: Tensor = _Convolve.apply(x, weight, bias)
+    out: Tensor = _Convolve.apply(x, weight, bias, scheme)
     return out
 
 
 class _Convolve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, scheme: Scheme) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _filter(x, weight.bfloat16().float(), bias.bfloat16().float())
+        ctx.scheme = scheme
+        return _filter(x, weight.bfloat16().float(), bias.bfloat16().float(), scheme)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         gradient = gradients[0].to(x.dtype).contiguous(memory_format=torch.channels_last)
         turned = weight.bfloat16().float().flip(2, 3).transpose(0, 1)
-        return _filter(gradient, turned, torch.zeros(len(turned))), *_correlate(x, gradient)
+        return _filter(gradient, turned, torch.zeros(len(turned)), ctx.scheme), *_correlate(x, gradient, ctx.scheme), None
 
 
-def _filter(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _filter(x: Tensor, weight: Tensor, bias: Tensor, scheme: Scheme) -> Tensor:
     outputs, inputs = weight.shape[:2]
     batch, _, frames, mels = x.shape
-    kernel = torch.einsum("ai,bj,ocij->abco", G, G, weight.contiguous()).reshape(SPOTS, inputs, outputs).contiguous()
+    kernel = torch.einsum("ai,bj,ocij->abco", scheme.G, scheme.G, weight.contiguous())
+    kernel = kernel.reshape(scheme.spots, inputs, outputs).to(scheme.dtype).contiguous()
     out = torch.empty((batch, outputs, frames, mels), dtype=x.dtype, memory_format=torch.channels_last)
     source, target, offset = as_rows(x), as_rows(out), bias.detach().numpy()
-    rows, across, step = _grid(batch, frames, mels)
-    patches, products = torch.empty(SPOTS, step * across, inputs), torch.empty(SPOTS, step * across, outputs)
+    rows, across, step = scheme.grid(batch, frames, mels)
+    patches, products = scheme.tiles(step * across, inputs), scheme.tiles(step * across, outputs)
     for start in range(0, rows, step):
         count = min(step, rows - start)
         tiles = count * across
-        in_parts(_to_patches, count, start, source, patches.numpy())
+        in_parts(scheme.to_patches, count, start, source, _numbers(patches))
         torch.bmm(patches[:, :tiles], kernel, out=products[:, :tiles])
-        in_parts(_from_products, count, start, products.numpy(), offset, target)
+        in_parts(scheme.from_products, count, start, _numbers(products), offset, target)
     return out
 
 
-def _correlate(x: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+def _correlate(x: Tensor, gradient: Tensor, scheme: Scheme) -> tuple[Tensor, Tensor]:
     """Gradients of the kernel and of the bias."""
     (batch, inputs, frames, mels), outputs = x.shape, gradient.shape[1]
     source, received = as_rows(x), as_rows(gradient)
-    rows, across, step = _grid(batch, frames, mels)
-    patches, spread = torch.empty(SPOTS, step * across, inputs), torch.empty(SPOTS, step * across, outputs)
-    total, bias = torch.zeros(SPOTS, inputs, outputs), torch.zeros(outputs)
+    rows, across, step = scheme.grid(batch, frames, mels)
+    patches, spread = scheme.tiles(step * across, inputs), scheme.tiles(step * across, outputs)
+    total, bias = torch.zeros(scheme.spots, inputs, outputs), torch.zeros(outputs)
     for start in range(0, rows, step):
         count = min(step, rows - start)
         tiles = count * across
-        in_parts(_to_patches, count, start, source, patches.numpy())
-        in_parts(_spread, count, start, received, spread.numpy())
-        total.baddbmm_(patches[:, :tiles].transpose(1, 2), spread[:, :tiles])
-        bias += spread[PATCH + 1, :tiles].sum(0)  # the second row of A' is ones
-    kernel = torch.einsum("ai,bj,abco->ocij", G, G, total.reshape(PATCH, PATCH, inputs, outputs)).contiguous()
-    return kernel, bias
+        in_parts(scheme.to_patches, count, start, source, _numbers(patches))
+        in_parts(scheme.spread, count, start, received, _numbers(spread))
+        if scheme.dtype == total.dtype:
+            total.baddbmm_(patches[:, :tiles].transpose(1, 2), spread[:, :tiles])
+        else:
+            total += torch.bmm(patches[:, :tiles].transpose(1, 2), spread[:, :tiles])
+        bias += spread[scheme.patch + 1, :tiles].sum(0, dtype=torch.float32)  # the second row of A' is ones
+    kernel = torch.einsum("ai,bj,abco->ocij", scheme.G, scheme.G, total.unflatten(0, (scheme.patch, scheme.patch)))
+    return kernel.contiguous(), bias
 
 
-def _grid(batch: int, frames: int, mels: int) -> tuple[int, int, int]:
-    """Rows of tiles in the batch, tiles in a row, and how many rows to take at once."""
-    across = -(-mels // TILE)
-    return batch * -(-frames // TILE), across, max(1, torch.get_num_threads() * TILES // across)
+def _numbers(tiles: Tensor) -> np.ndarray:
+    return tiles.view(torch.uint16).numpy() if tiles.dtype == torch.bfloat16 else tiles.numpy()
 
 
-# The kernels take rows of tiles, from `start` on. Images are (batch, frames, mels, channels), tiles (36, tiles, channels);
-# the inner loops run over channels. Each works in `a` and `b`, lines of 64 channels, six to a row of the tile.
+@dataclass(frozen=True)
+class Scheme:
+    """One of Winograd's filterings: sizes, matrices, and the kernels that take images to tiles and back."""
+
+    tile: int  # side of an output tile; that of the input tile that it needs is 2 more
+    dtype: torch.dtype  # of the tiles in the matrix product
+    G: Tensor
+    to_patches: Callable[..., None]  # B' d B of each tile
+    from_products: Callable[..., None]  # A' M A of each tile, and the bias
+    spread: Callable[..., None]  # A dY A' of each tile of the gradient
+    at_once: int  # tiles in a matrix product, about: enough to run at full rate, few enough to stay in the cache
+
+    @property
+    def patch(self) -> int:
+        """Side of an input tile."""
+        return self.tile + 2
+
+    @property
+    def spots(self) -> int:
+        """Products of a tile and a pair of channels."""
+        return self.patch**2
+
+    def tiles(self, count: int, channels: int) -> Tensor:
+        """Room for the input tiles of an image, or for their products."""
+        return torch.empty(self.spots, count, channels, dtype=self.dtype)
+
+    def grid(self, batch: int, frames: int, mels: int) -> tuple[int, int, int]:
+        """Rows of tiles in the batch, tiles in a row, and how many rows to take at once."""
+        across = -(-mels // self.tile)
+        return batch * -(-frames // self.tile), across, max(1, self.at_once // across)
+
+
+# The kernels take rows of tiles, from `start` on. Images are (batch, frames, mels, channels), tiles (spots, tiles, channels);
+# the inner loops run over channels. Those of `FOUR` work in `a` and `b`, lines of 64 channels, six to a row of the tile.
 
 
 @compiled
-def _to_patches(first, last, start, x, patches):
-    """B' d B of each tile."""
+def _to_patches_4(first, last, start, x, patches):
     frames, mels, channels = x.shape[1:]
     down, across = (frames + 3) // 4, (mels + 3) // 4
     a, b = np.empty(36 * LANES, np.float32), np.empty(36 * LANES, np.float32)
@@ -151,8 +182,7 @@ def _to_patches(first, last, start, x, patches):
 
 
 @compiled
-def _from_products(first, last, start, products, offset, out):
-    """A' M A of each tile, and the bias."""
+def _from_products_4(first, last, start, products, offset, out):
     frames, mels, channels = out.shape[1:]
     down, across = (frames + 3) // 4, (mels + 3) // 4
     a, b = np.empty(36 * LANES, np.float32), np.empty(36 * LANES, np.float32)
@@ -193,8 +223,7 @@ def _from_products(first, last, start, products, offset, out):
 
 
 @compiled
-def _spread(first, last, start, gradient, spread):
-    """A dY A' of each tile of the gradient."""
+def _spread_4(first, last, start, gradient, spread):
     frames, mels, channels = gradient.shape[1:]
     down, across = (frames + 3) // 4, (mels + 3) // 4
     a, b = np.empty(36 * LANES, np.float32), np.empty(36 * LANES, np.float32)
@@ -236,3 +265,138 @@ def _spread(first, last, start, gradient, spread):
                     target, line = spread[k, row * across + tile, lane : lane + LANES], a[k * LANES : (k + 1) * LANES]
                     for c in range(LANES):
                         target[c] = line[c]
+
+
+# Those of `TWO` take whole rows of an image at once: first what combines rows, then what combines columns.
+
+
+@compiled
+def _to_patches_2(first, last, start, x, patches):
+    frames, mels, channels = x.shape[1:]
+    down, across, width = (frames + 1) // 2, (mels + 1) // 2, mels * channels
+    outside, lines = np.zeros(width, x.dtype), np.zeros((4, 2 * across + 2, channels), np.float32)
+    for row in range(first, last):
+        image, top = x[(start + row) // down].reshape(frames, width), 2 * ((start + row) % down) - 1
+        x0 = image[top] if top >= 0 else outside
+        x1 = image[top + 1]
+        x2 = image[top + 2] if top + 2 < frames else outside
+        x3 = image[top + 3] if top + 3 < frames else outside
+        line = lines[0].reshape(-1)[channels:]
+        for c in range(width):
+            line[c] = widen(x0[c]) - widen(x2[c])
+        line = lines[1].reshape(-1)[channels:]
+        for c in range(width):
+            line[c] = widen(x1[c]) + widen(x2[c])
+        line = lines[2].reshape(-1)[channels:]
+        for c in range(width):
+            line[c] = widen(x2[c]) - widen(x1[c])
+        line = lines[3].reshape(-1)[channels:]
+        for c in range(width):
+            line[c] = widen(x1[c]) - widen(x3[c])
+        for i in range(4):
+            d = lines[i]
+            target = patches[4 * i, row * across : (row + 1) * across]
+            for tile in range(across):
+                for c in range(channels):
+                    target[tile, c] = narrow(d[2 * tile, c] - d[2 * tile + 2, c], target)
+            target = patches[4 * i + 1, row * across : (row + 1) * across]
+            for tile in range(across):
+                for c in range(channels):
+                    target[tile, c] = narrow(d[2 * tile + 1, c] + d[2 * tile + 2, c], target)
+            target = patches[4 * i + 2, row * across : (row + 1) * across]
+            for tile in range(across):
+                for c in range(channels):
+                    target[tile, c] = narrow(d[2 * tile + 2, c] - d[2 * tile + 1, c], target)
+            target = patches[4 * i + 3, row * across : (row + 1) * across]
+            for tile in range(across):
+                for c in range(channels):
+                    target[tile, c] = narrow(d[2 * tile + 1, c] - d[2 * tile + 3, c], target)
+
+
+@compiled
+def _from_products_2(first, last, start, products, offset, out):
+    frames, mels, channels = out.shape[1:]
+    down, across = (frames + 1) // 2, (mels + 1) // 2
+    width, lines = across * channels, np.empty((4, across, channels), np.float32)
+    for row in range(first, last):
+        n, top = (start + row) // down, 2 * ((start + row) % down)
+        for i in range(min(2, frames - top)):
+            for j in range(4):
+                line = lines[j].reshape(-1)
+                m1 = products[4 + j, row * across : (row + 1) * across].reshape(-1)
+                m2 = products[8 + j, row * across : (row + 1) * across].reshape(-1)
+                if i == 0:
+                    m0 = products[j, row * across : (row + 1) * across].reshape(-1)
+                    for c in range(width):
+                        line[c] = widen(m0[c]) + widen(m1[c]) + widen(m2[c])
+                else:
+                    m3 = products[12 + j, row * across : (row + 1) * across].reshape(-1)
+                    for c in range(width):
+                        line[c] = widen(m1[c]) - widen(m2[c]) - widen(m3[c])
+            target, l0, l1, l2, l3 = out[n, top + i], lines[0], lines[1], lines[2], lines[3]
+            for tile in range(across):
+                for c in range(channels):
+                    target[2 * tile, c] = narrow(l0[tile, c] + l1[tile, c] + l2[tile, c] + offset[c], target)
+            for tile in range(mels // 2):
+                for c in range(channels):
+                    target[2 * tile + 1, c] = narrow(l1[tile, c] - l2[tile, c] - l3[tile, c] + offset[c], target)
+
+
+@compiled
+def _spread_2(first, last, start, gradient, spread):
+    frames, mels, channels = gradient.shape[1:]
+    down, across, width = (frames + 1) // 2, (mels + 1) // 2, mels * channels
+    outside, lines = np.zeros(width, gradient.dtype), np.zeros((4, 2 * across, channels), np.float32)
+    for row in range(first, last):
+        image, top = gradient[(start + row) // down].reshape(frames, width), 2 * ((start + row) % down)
+        y0, y1 = image[top], image[top + 1] if top + 1 < frames else outside
+        line = lines[0].reshape(-1)
+        for c in range(width):
+            line[c] = widen(y0[c])
+        line = lines[1].reshape(-1)
+        for c in range(width):
+            line[c] = widen(y0[c]) + widen(y1[c])
+        line = lines[2].reshape(-1)
+        for c in range(width):
+            line[c] = widen(y0[c]) - widen(y1[c])
+        line = lines[3].reshape(-1)
+        for c in range(width):
+            line[c] = -widen(y1[c])
+        for i in range(4):
+            y = lines[i]
+            target = spread[4 * i, row * across : (row + 1) * across]
+            for tile in range(across):
+                for c in range(channels):
+                    target[tile, c] = narrow(y[2 * tile, c], target)
+            target = spread[4 * i + 1, row * across : (row + 1) * across]
+            for tile in range(across):
+                for c in range(channels):
+                    target[tile, c] = narrow(y[2 * tile, c] + y[2 * tile + 1, c], target)
+            target = spread[4 * i + 2, row * across : (row + 1) * across]
+            for tile in range(across):
+                for c in range(channels):
+                    target[tile, c] = narrow(y[2 * tile, c] - y[2 * tile + 1, c], target)
+            target = spread[4 * i + 3, row * across : (row + 1) * across]
+            for tile in range(across):
+                for c in range(channels):
+                    target[tile, c] = narrow(-y[2 * tile + 1, c], target)
+
+
+FOUR = Scheme(
+    tile=4,
+    dtype=torch.float32,
+    G=torch.tensor([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24,
+    to_patches=_to_patches_4,
+    from_products=_from_products_4,
+    spread=_spread_4,
+    at_once=160,
+)
+TWO = Scheme(
+    tile=2,
+    dtype=torch.bfloat16,
+    G=torch.tensor([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]) / 2,
+    to_patches=_to_patches_2,
+    from_products=_from_products_2,
+    spread=_spread_2,
+    at_once=320,
+)

@@ -74,9 +74,9 @@ def test_evaluation_agrees(precision, tolerance, masked):
         torch.testing.assert_close(fused.features(x, lengths), plain.features(x, lengths), atol=tolerance, rtol=tolerance)
 
 
-@pytest.mark.parametrize("amx", [False, True])
-def test_bfloat16_is_no_further_from_float32_than_plain_bfloat16(monkeypatch, amx):
-    monkeypatch.setattr(machine, "multiplies_bfloat16", lambda: amx)
+@pytest.mark.parametrize("unit", ["amx", "avx512", ""])
+def test_bfloat16_is_no_further_from_float32_than_plain_bfloat16(monkeypatch, unit):
+    monkeypatch.setattr(machine, "bfloat16_unit", lambda: unit)
     errors = []
     for draw in range(8):  # of weights and dropped elements: where one batch alone falls, processors decide
         exact, _ = pair(draw)
