@@ -61,15 +61,23 @@ def as_rows(x: Tensor) -> np.ndarray:
 
 
 def in_parts(kernel: Callable[..., None], count: int, *arguments: Any) -> None:
-    """`kernel(first, last, *arguments)` over `count` utterances or rows, on as many threads as PyTorch uses."""
-    threads = min(torch.get_num_threads(), count)
-    bounds = [count * part // threads for part in range(threads + 1)]
-    calls = [_pool(threads).submit(kernel, a, b, *arguments) for a, b in itertools.pairwise(bounds[1:])]
-    kernel(0, bounds[1], *arguments)
-    for call in calls:
-        call.result()
+    """`kernel(first, last, *arguments)` over `count` things, on as many threads as PyTorch uses; within, it uses one."""
+    threads = torch.get_num_threads()
+    parts = min(threads, count)
+    if parts == 1:
+        kernel(0, count, *arguments)
+        return
+    bounds = [count * part // parts for part in range(parts + 1)]
+    torch.set_num_threads(1)  # of this thread: the others have set theirs
+    try:
+        calls = [_pool(parts).submit(kernel, a, b, *arguments) for a, b in itertools.pairwise(bounds[1:])]
+        kernel(0, bounds[1], *arguments)
+        for call in calls:
+            call.result()
+    finally:
+        torch.set_num_threads(threads)
 
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="sercore-kernels")
+    return ThreadPoolExecutor(threads, thread_name_prefix="sercore-kernels", initializer=torch.set_num_threads, initargs=(1,))

@@ -62,13 +62,16 @@ def _filter(x: Tensor, weight: Tensor, bias: Tensor, scheme: Scheme) -> Tensor:
     out = torch.empty((batch, outputs, frames, mels), dtype=x.dtype, memory_format=torch.channels_last)
     source, target, offset = as_rows(x), as_rows(out), bias.detach().numpy()
     rows, across, step = scheme.grid(batch, frames, mels)
-    patches, products = scheme.tiles(step * across, inputs), scheme.tiles(step * across, outputs)
-    for start in range(0, rows, step):
-        count = min(step, rows - start)
-        tiles = count * across
-        in_parts(scheme.to_patches, count, start, source, _numbers(patches))
-        torch.bmm(patches[:, :tiles], kernel, out=products[:, :tiles])
-        in_parts(scheme.from_products, count, start, _numbers(products), offset, target)
+
+    def blocks(first: int, last: int) -> None:
+        patches, products = scheme.tiles(step * across, inputs), scheme.tiles(step * across, outputs)
+        for start in range(first * step, min(last * step, rows), step):
+            count = min(step, rows - start)
+            scheme.to_patches(start, count, source, _numbers(patches))
+            torch.bmm(patches[:, : count * across], kernel, out=products[:, : count * across])
+            scheme.from_products(start, count, _numbers(products), offset, target)
+
+    in_parts(blocks, -(-rows // step))
     return out
 
 
@@ -77,18 +80,25 @@ def _correlate(x: Tensor, gradient: Tensor, scheme: Scheme) -> tuple[Tensor, Ten
     (batch, inputs, frames, mels), outputs = x.shape, gradient.shape[1]
     source, received = as_rows(x), as_rows(gradient)
     rows, across, step = scheme.grid(batch, frames, mels)
-    patches, spread = scheme.tiles(step * across, inputs), scheme.tiles(step * across, outputs)
-    total, bias = torch.zeros(scheme.spots, inputs, outputs), torch.zeros(outputs)
-    for start in range(0, rows, step):
-        count = min(step, rows - start)
-        tiles = count * across
-        in_parts(scheme.to_patches, count, start, source, _numbers(patches))
-        in_parts(scheme.spread, count, start, received, _numbers(spread))
-        if scheme.dtype == total.dtype:
-            total.baddbmm_(patches[:, :tiles].transpose(1, 2), spread[:, :tiles])
-        else:
-            total += torch.bmm(patches[:, :tiles].transpose(1, 2), spread[:, :tiles])
-        bias += spread[scheme.patch + 1, :tiles].sum(0, dtype=torch.float32)  # the second row of A' is ones
+    parts: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def blocks(first: int, last: int) -> None:
+        patches, spread = scheme.tiles(step * across, inputs), scheme.tiles(step * across, outputs)
+        total, bias = torch.zeros(scheme.spots, inputs, outputs), torch.zeros(outputs)
+        for start in range(first * step, min(last * step, rows), step):
+            count = min(step, rows - start)
+            scheme.to_patches(start, count, source, _numbers(patches))
+            scheme.spread(start, count, received, _numbers(spread))
+            left, right = patches[:, : count * across].transpose(1, 2), spread[:, : count * across]
+            if scheme.dtype == total.dtype:
+                total.baddbmm_(left, right)
+            else:
+                total += torch.bmm(left, right)
+            bias += right[scheme.patch + 1].sum(0, dtype=torch.float32)  # the second row of A' is ones
+        parts[first] = total, bias
+
+    in_parts(blocks, -(-rows // step))
+    total, bias = (torch.stack(sums).sum(0) for sums in zip(*(parts[first] for first in sorted(parts)), strict=True))
     kernel = torch.einsum("ai,bj,abco->ocij", scheme.G, scheme.G, total.unflatten(0, (scheme.patch, scheme.patch)))
     return kernel.contiguous(), bias
 
@@ -129,16 +139,16 @@ class Scheme:
         return batch * -(-frames // self.tile), across, max(1, self.at_once // across)
 
 
-# The kernels take rows of tiles, from `start` on. Images are (batch, frames, mels, channels), tiles (spots, tiles, channels);
-# the inner loops run over channels. Those of `FOUR` work in `a` and `b`, lines of 64 channels, six to a row of the tile.
+# The kernels take `count` rows of tiles, from `start` on. Images are (batch, frames, mels, channels), tiles (spots, tiles,
+# channels); the inner loops run over channels. Those of `FOUR` work in `a` and `b`, lines of 64 channels, six to a row of a tile.
 
 
 @compiled
-def _to_patches_4(first, last, start, x, patches):
+def _to_patches_4(start, count, x, patches):
     frames, mels, channels = x.shape[1:]
     down, across = (frames + 3) // 4, (mels + 3) // 4
     a, b = np.empty(36 * LANES, np.float32), np.empty(36 * LANES, np.float32)
-    for row in range(first, last):
+    for row in range(count):
         n, top = (start + row) // down, 4 * ((start + row) % down) - 1
         for tile in range(across):
             left = 4 * tile - 1
@@ -182,11 +192,11 @@ def _to_patches_4(first, last, start, x, patches):
 
 
 @compiled
-def _from_products_4(first, last, start, products, offset, out):
+def _from_products_4(start, count, products, offset, out):
     frames, mels, channels = out.shape[1:]
     down, across = (frames + 3) // 4, (mels + 3) // 4
     a, b = np.empty(36 * LANES, np.float32), np.empty(36 * LANES, np.float32)
-    for row in range(first, last):
+    for row in range(count):
         n, top = (start + row) // down, 4 * ((start + row) % down)
         for tile in range(across):
             left = 4 * tile
@@ -223,11 +233,11 @@ def _from_products_4(first, last, start, products, offset, out):
 
 
 @compiled
-def _spread_4(first, last, start, gradient, spread):
+def _spread_4(start, count, gradient, spread):
     frames, mels, channels = gradient.shape[1:]
     down, across = (frames + 3) // 4, (mels + 3) // 4
     a, b = np.empty(36 * LANES, np.float32), np.empty(36 * LANES, np.float32)
-    for row in range(first, last):
+    for row in range(count):
         n, top = (start + row) // down, 4 * ((start + row) % down)
         for tile in range(across):
             left = 4 * tile
@@ -271,11 +281,11 @@ def _spread_4(first, last, start, gradient, spread):
 
 
 @compiled
-def _to_patches_2(first, last, start, x, patches):
+def _to_patches_2(start, count, x, patches):
     frames, mels, channels = x.shape[1:]
     down, across, width = (frames + 1) // 2, (mels + 1) // 2, mels * channels
     outside, lines = np.zeros(width, x.dtype), np.zeros((4, 2 * across + 2, channels), np.float32)
-    for row in range(first, last):
+    for row in range(count):
         image, top = x[(start + row) // down].reshape(frames, width), 2 * ((start + row) % down) - 1
         x0 = image[top] if top >= 0 else outside
         x1 = image[top + 1]
@@ -314,11 +324,11 @@ def _to_patches_2(first, last, start, x, patches):
 
 
 @compiled
-def _from_products_2(first, last, start, products, offset, out):
+def _from_products_2(start, count, products, offset, out):
     frames, mels, channels = out.shape[1:]
     down, across = (frames + 1) // 2, (mels + 1) // 2
     width, lines = across * channels, np.empty((4, across, channels), np.float32)
-    for row in range(first, last):
+    for row in range(count):
         n, top = (start + row) // down, 2 * ((start + row) % down)
         for i in range(min(2, frames - top)):
             for j in range(4):
@@ -343,11 +353,11 @@ def _from_products_2(first, last, start, products, offset, out):
 
 
 @compiled
-def _spread_2(first, last, start, gradient, spread):
+def _spread_2(start, count, gradient, spread):
     frames, mels, channels = gradient.shape[1:]
     down, across, width = (frames + 1) // 2, (mels + 1) // 2, mels * channels
     outside, lines = np.zeros(width, gradient.dtype), np.zeros((4, 2 * across, channels), np.float32)
-    for row in range(first, last):
+    for row in range(count):
         image, top = gradient[(start + row) // down].reshape(frames, width), 2 * ((start + row) % down)
         y0, y1 = image[top], image[top + 1] if top + 1 < frames else outside
         line = lines[0].reshape(-1)
@@ -398,5 +408,5 @@ TWO = Scheme(
     to_patches=_to_patches_2,
     from_products=_from_products_2,
     spread=_spread_2,
-    at_once=320,
+    at_once=640,
 )
