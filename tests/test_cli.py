@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,13 @@ def test_help_names_every_command():
     for command in ("corpora", "fetch", "check", "systems", "run", "sweep", "status", "publish", "chapters", "predict", "export"):
         assert command in text
         assert call(command, "--help").exit_code == 0
+
+
+def test_idle_threads_are_told_to_wait_before_pytorch_comes():
+    code = "import os, sys, sercore.cli; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["passive", "False"]
 
 
 def test_systems_lists_table_2_with_the_papers_numbers():
