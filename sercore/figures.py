@@ -39,17 +39,30 @@ def family_colour(slug: str) -> str:
     return FAMILY_COLOURS[systems.family(slug)]
 
 
+def _panels(count: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
+    """`count` panels of this size (inches), at most so many `columns` in a row."""
+    columns = min(count, columns)
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained", **options
+    )
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, list(axes.flat[:count])
+
+
 def learning_curves(history: pd.DataFrame, slugs: Sequence[str]) -> Figure:
     """Accuracy on the part that chooses, epoch by epoch: a thin line each run, the chosen epoch a dot; one panel a system."""
-    figure, axes = plt.subplots(1, len(slugs), figsize=(3.2 * len(slugs), 2.7), sharey=True, squeeze=False, layout="constrained")
-    for axis, slug in zip(axes[0], slugs, strict=True):
+    figure, axes = _panels(len(slugs), 3, 3.3, 2.6, sharey=True)
+    for axis, slug in zip(axes, slugs, strict=True):
         for _, run in history[history["system"] == slug].groupby("run"):
             best = run.loc[run["chooser_wa"].idxmax()]
             axis.plot(run["epoch"], 100 * run["chooser_wa"], color=family_colour(slug), alpha=0.45, linewidth=1)
             axis.plot(best["epoch"], 100 * best["chooser_wa"], "o", color=family_colour(slug), markersize=4.5)
         axis.set_title(title(slug), fontsize="medium")
         axis.set_xlabel("epoch")
-    axes[0][0].set_ylabel("validation WA (%)")
+    for axis in axes[::3]:
+        axis.set_ylabel("validation WA (%)")
     return figure
 
 
@@ -59,7 +72,13 @@ def fold_points(runs: pd.DataFrame, slugs: Sequence[str], measure: str = "ua") -
     slugs = [slug for slug in slugs if (runs["system"] == slug).any()]
     height = 0.9 + 0.42 * len(slugs)
     figure, axes = plt.subplots(
-        1, len(protocols), figsize=(4.2 * len(protocols), height), sharex=True, sharey=True, squeeze=False, layout="constrained"
+        1,
+        len(protocols),
+        figsize=(max(4.2 * len(protocols), 7.2), height),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
     )
     for axis, protocol in zip(axes[0], protocols, strict=True):
         for row, slug in enumerate(slugs):
@@ -77,15 +96,9 @@ def fold_points(runs: pd.DataFrame, slugs: Sequence[str], measure: str = "ua") -
 
 def confusion(matrices: dict[str, pd.DataFrame]) -> Figure:
     """Row-normalised confusion matrices with their counts, side by side, one for each entry (name -> counts)."""
-    columns = min(len(matrices), 2)
-    rows = -(-len(matrices) // columns)
     size = max(len(next(iter(matrices.values()))), 4)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(0.95 * size * columns + 0.6, 0.95 * size * rows + 0.3), squeeze=False, layout="constrained"
-    )
-    for axis in axes.flat[len(matrices) :]:
-        axis.set_visible(False)
-    for axis, (name, counts) in zip(axes.flat, matrices.items(), strict=False):
+    figure, axes = _panels(len(matrices), 2, 0.95 * size + 0.3, 0.95 * size + 0.15)
+    for axis, (name, counts) in zip(axes, matrices.items(), strict=True):
         shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(1, keepdims=True), 1)
         axis.imshow(shares, cmap="PuBu", vmin=0, vmax=1, aspect="equal")
         for (row, column), share in np.ndenumerate(shares):
@@ -128,13 +141,9 @@ def recalls(table: pd.DataFrame) -> Figure:
 
 def projections(panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> Figure:
     """UMAP panels: name -> (coordinates (utterances, 2), labels (utterances,) text, trustworthiness)."""
-    columns = min(len(panels), 2)
-    rows = -(-len(panels) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(4.1 * columns, 4.1 * rows), squeeze=False, layout="constrained")
-    for axis in axes.flat[len(panels) :]:
-        axis.set_visible(False)
+    figure, axes = _panels(len(panels), 2, 4.1, 4.1)
     labels: list[str] = []
-    for axis, (name, (coordinates, classes, trust)) in zip(axes.flat, panels.items(), strict=False):
+    for axis, (name, (coordinates, classes, trust)) in zip(axes, panels.items(), strict=True):
         labels = list(
             dict.fromkeys([*labels, *(label for label in CLASS_COLOURS if label in set(classes)), *sorted(set(classes))])
         )
@@ -148,7 +157,7 @@ def projections(panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> Figu
         axis.set_yticks([])
         axis.spines[:].set_visible(False)
         axis.grid(False)
-    handles, names = axes[0][0].get_legend_handles_labels()
+    handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, markerscale=1.3)
     return figure
 
@@ -173,7 +182,7 @@ def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figu
         axis.set_title(group, fontsize="medium")
         axis.set_xlabel(f"{name}, less the fold's mean")
     axes[0][0].set_ylabel("UA, less the fold's mean (points)")
-    handles, names = axes[0][0].get_legend_handles_labels()
+    handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
     return figure
 
