@@ -150,7 +150,7 @@ def projections(panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> Figu
         for index, label in enumerate(labels):
             own = coordinates[classes == label]
             marker = MARKERS[index % len(MARKERS)]
-            look = {"color": class_colour(label, labels), "alpha": 0.9, "markeredgewidth": 0, "label": label}
+            look: dict[str, Any] = {"color": class_colour(label, labels), "alpha": 0.9, "markeredgewidth": 0, "label": label}
             axis.plot(*own.T, marker, markersize=6 if len(coordinates) < 200 else 3.4, **look)
         axis.set_title(f"{name}\ntrustworthiness {trust:.2f}", fontsize="medium")
         axis.set_xticks([])
