@@ -166,12 +166,10 @@ def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figu
     """Every run a mark (`tables.geometry_of_runs` with a column `group`): a measure of compactness against UA, both less the
     mean of their fold; one panel a group, one colour a family."""
     groups = list(dict.fromkeys(table["group"]))
-    figure, axes = plt.subplots(
-        1, len(groups), figsize=(3.6 * len(groups), 3.2), squeeze=False, sharey=True, layout="constrained"
-    )
+    figure, axes = _panels(len(groups), 2, 4.4, 2.9, sharey=True)
     centred = table[[measure, "ua"]] - table.groupby(["group", "fold"])[[measure, "ua"]].transform("mean")
     families = table["slug"].map(systems.family)
-    for axis, group in zip(axes[0], groups, strict=True):
+    for axis, group in zip(axes, groups, strict=True):
         for index, family in enumerate(dict.fromkeys(families)):
             own = centred[(table["group"] == group) & (families == family)]
             marker = MARKERS[index % len(MARKERS)]
@@ -181,7 +179,8 @@ def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figu
         axis.axvline(0, color="#7d8597", linewidth=0.8)
         axis.set_title(group, fontsize="medium")
         axis.set_xlabel(f"{name}, less the fold's mean")
-    axes[0][0].set_ylabel("UA, less the fold's mean (points)")
+    for axis in axes[::2]:
+        axis.set_ylabel("UA, less the fold's mean")
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
     return figure

@@ -11,7 +11,7 @@ import pandas as pd
 from . import claims, corpora, noise, statistics, systems
 from .display import Chip, Link
 from .errors import SercoreError
-from .tables import IN_COMBINATIONS, corpus_title, interval_text, place_title, title, with_interval
+from .tables import IN_COMBINATIONS, corpus_title, interval_text, p_text, place_title, title, with_interval
 
 EVIDENCE = {1: "table-2", 2: "table-2", 3: "confusion", 4: "model", 5: "table-1", 6: "verdicts"}
 """The page that holds the evidence on each claim."""
@@ -406,7 +406,7 @@ def own_spread_sentence(spreads: pd.DataFrame) -> str:
     both = spreads.dropna(subset=["alphas", "seeds"])
     parts = [
         f"On {corpus_title(row.corpus)}, protocol {row.protocol}, values of α spread by {row.alphas:.1f} points and seeds by "
-        f"{row.seeds:.1f}: {'more than' if row.p < 0.05 else 'no more than'} chance explains (F test, p = {row.p:.3f})."
+        f"{row.seeds:.1f}: {'more than' if row.p < 0.05 else 'no more than'} chance explains (F test, {p_text(row.p)})."
         for row in both.itertuples()
     ]
     return " ".join(parts)
@@ -452,7 +452,7 @@ def compactness_sentence(correlations: pd.DataFrame) -> str:
     for group, own in correlations.groupby("Where", sort=False):
         row = own[own["Measure"] == "silhouette"].iloc[0]
         clear = "" if row["p"] < 0.05 else ", which chance alone gives often enough"
-        parts.append(f"{row[RHO]:+.2f} on {group} (p = {row['p']:.3f}{clear})")
+        parts.append(f"{row[RHO]:+.2f} on {group} ({p_text(row['p'])}{clear})")
     better = correlations[RHO].where(correlations["Measure"] != COMPACTNESS["ratio"], -correlations[RHO]) > 0
     by_measure = (better & (correlations["p"] < 0.05)).groupby(correlations["Measure"], sort=False).agg(["sum", "size"])
     counts = ", ".join(f"by {measure} in {row['sum']} of {row['size']} places" for measure, row in by_measure.iterrows())

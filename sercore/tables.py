@@ -206,6 +206,11 @@ def interval_text(value: float, low: float, high: float, sign: bool = False) -> 
     return text.replace("-", "\u2212")
 
 
+def p_text(p: float) -> str:
+    """`p = 0.021`, `p < 0.001`."""
+    return "p < 0.001" if p < 0.0005 else f"p = {p:.3f}"
+
+
 def shown_systems(table: pd.DataFrame) -> pd.DataFrame:
     """`systems_table` as a page shows it: values with their intervals, readable headers."""
     rows = []

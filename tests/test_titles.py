@@ -42,3 +42,19 @@ def test_a_family_is_titled_by_its_intervals(low, high, title, monkeypatch):
     other = pd.DataFrame({"group": ["EmoDB, paper"], "slug": ["ams-s10-m0.4"], "low": [-9], "high": [-8]})
     monkeypatch.setattr(tables, "gains", lambda slugs: pd.concat([frame, other], ignore_index=True))
     assert titles.of("ams") == title
+
+
+@pytest.mark.parametrize(
+    ("second", "title"),
+    [
+        ([[5, 5], [9, 1]], "Happy is taken for angry most often in new voices"),
+        ([[1, 9], [5, 5]], "The most frequent mistake differs from corpus to corpus"),
+    ],
+)
+def test_a_mistake_is_named_where_most_corpora_have_it(second, title, monkeypatch):
+    counts = {"emodb": [[9, 1], [5, 5]], "nemo": second}
+    classes = ["angry", "happy"]
+    monkeypatch.setattr(tables, "cells", lambda: [(corpus, "speaker") for corpus in counts])
+    monkeypatch.setattr(tables, "measured_systems", lambda corpus, protocol: ["baseline"])
+    monkeypatch.setattr(tables, "confusion", lambda corpus, *_: pd.DataFrame(counts[corpus], classes, classes))
+    assert titles.of("confusion") == title
