@@ -135,7 +135,7 @@ def recalls(table: pd.DataFrame) -> Figure:
     axis.set_xlabel("recall (%), 95 % interval over speakers")
     axis.set_xlim(0, 100)
     axis.invert_yaxis()
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
