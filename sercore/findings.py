@@ -343,6 +343,14 @@ def selection_sentence(found: pd.DataFrame) -> str:
     """By how much choosing a family's setting on the test folds raised its gain in our own runs (`noise.selection`)."""
     if found.empty:
         return "No family has been run with all of its settings yet."
+    if len(found) == 1:
+        row = found.iloc[0]
+        text = (
+            f"So far we have run one family whole, on {place_title(row['corpus'], row['protocol'])}: validation chooses "
+            f"{title(row['chosen'])} ({row['chosen_gain']:+.1f} points), the test folds {title(row['best'])} "
+            f"({row['best_gain']:+.1f}). Choosing on test adds **{row['optimism']:.1f} points** to the gain."
+        )
+        return text.replace("(-", "(\u2212")
     same = (found["chosen"] == found["best"]).sum()
     return (
         f"In our own runs the setting that validation chooses is the best on test in {same} of {len(found)} cases; choosing on "

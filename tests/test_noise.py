@@ -94,7 +94,8 @@ def test_choosing_on_test_flatters_a_family():
     row = found.iloc[0]
     assert (row["chosen"], row["best"]) == ("ams-s10-m0.2", "ams-s30-m0.4")
     assert [row["chosen_gain"], row["best_gain"], row["optimism"]] == pytest.approx([2, 6, 4])
-    assert "in 0 of 1 cases" in findings.selection_sentence(found)
+    assert "Choosing on test adds **4.0 points**" in findings.selection_sentence(found)
+    assert "in 0 of 2 cases" in findings.selection_sentence(pd.concat([found, found]))
     assert findings.selection_table(found).loc[0, "Best on test"] == "AMS, s = 30, m = 0.4"
     assert noise.selection(runs[runs["fold"] > 0], history).empty and "No family" in findings.selection_sentence(found[:0])
 
