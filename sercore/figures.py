@@ -173,7 +173,7 @@ def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figu
         for index, family in enumerate(dict.fromkeys(families)):
             own = centred[(table["group"] == group) & (families == family)]
             marker = MARKERS[index % len(MARKERS)]
-            how = {"color": FAMILY_COLOURS[family], "label": FAMILY_TITLES[family]}
+            how: dict[str, Any] = {"color": FAMILY_COLOURS[family], "label": FAMILY_TITLES[family]}
             axis.plot(own[measure], own["ua"], marker, alpha=0.8, markersize=5.5, **how)
         axis.axhline(0, color="#7d8597", linewidth=0.8)
         axis.axvline(0, color="#7d8597", linewidth=0.8)
