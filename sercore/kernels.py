@@ -61,7 +61,7 @@ def as_rows(x: Tensor) -> np.ndarray:
 
 
 def in_parts(kernel: Callable[..., None], count: int, *arguments: Any) -> None:
-    """`kernel(first, last, *arguments)` over `count` things, on as many threads as PyTorch uses; within, it uses one."""
+    """`kernel(first, last, *arguments)` over `count` things, on as many threads as PyTorch uses; each of several uses one."""
     threads = torch.get_num_threads()
     parts = min(threads, count)
     if parts == 1:
