@@ -89,10 +89,10 @@ def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
         {
             "Claim": measured["claim"],
             "Where": measured["corpus"].map(corpus_title) + ", " + measured["protocol"],
+            "Effect": numbers,
+            "Claimed": measured["claimed"],
             "Verdict": [said(row) for _, row in measured.iterrows()],
             "Measure": measured["measure"],
-            "Claimed": measured["claimed"],
-            "Effect": numbers,
             P_CLAIMS: measured["p_holm"].where(~measured["claim"].isin(JOINT)),
             "Missing": [_shortened(text) for text in measured["missing"]],
         }
