@@ -89,6 +89,18 @@ def sentence(tables: dict[str, pd.DataFrame]) -> str:
     return ". ".join(parts) + "." if parts else "Nothing has been measured yet."
 
 
+def wider_sentence(tables: dict[str, pd.DataFrame]) -> str:
+    """Whether combined pooling spreads its attention over more time than the baseline does, corpus by corpus."""
+    parts = []
+    for corpus, table in tables.items():
+        spans = table.set_index("slug")["span"]
+        if {"baseline", "combined"} <= set(spans.index):
+            parts.append(f"{spans['combined']:.1f} s and {spans['baseline']:.1f} s on {corpus_title(corpus)}")
+    if not parts:
+        return "Combined pooling and the baseline have not both been measured yet."
+    return f"On average the attention of combined pooling and of the baseline spreads over {', '.join(parts)}."
+
+
 def profiles(frame: pd.DataFrame, slugs: Sequence[str]) -> Figure:
     """Mean attention along the utterance, one panel a class, one line a system; 1 is even attention without any padding."""
     labels = sorted(frame["label"].unique())

@@ -16,7 +16,7 @@ can hold, all of them must have been measured. Until then it is "not yet measure
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -145,16 +145,28 @@ def verdict(interval: Interval, claimed: float) -> str:
     return REVERSED if interval.high < 0 else OPEN
 
 
-def settle(predictions: pd.DataFrame, runs: pd.DataFrame, cells: Iterable[tuple[str, str]] = ()) -> pd.DataFrame:
+Difference = Callable[[Tally, Tally, statistics.Measure], Interval]
+"""The difference of two systems in a measure, with its interval."""
+
+
+def resampled(a: Tally, b: Tally, measure: statistics.Measure) -> Interval:
+    """The `Difference` that the verdicts rest on: speakers resampled."""
+    return statistics.paired_difference(a, b, measure, RESAMPLES, BOOTSTRAP_SEED)
+
+
+def settle(
+    predictions: pd.DataFrame, runs: pd.DataFrame, cells: Iterable[tuple[str, str]] = (), difference: Difference = resampled
+) -> pd.DataFrame:
     """One row for each claim, corpus and protocol that was measured, or is named in `cells`.
 
     `predictions`: corpus, protocol, system, seed, fold, utterance, speaker, label, prediction (labels by name).
     `runs`: corpus, protocol, system, parameters, and `changed` where it is known. Columns: `claim`, `number`, `corpus`,
     `protocol`, `systems` (the comparison shown, the weakest of several), `measure`, `claimed`, `effect`, `low`, `high`
     (points; percent of parameters for claim 4), `p` (the largest of several), `p_holm` (over the claims of one corpus and
-    protocol), `verdict`, `seeds`, `missing`, `provisional`, `detail`. The verdict rests on the interval, not on p.
+    protocol), `verdict`, `seeds`, `missing`, `provisional`, `detail`. The verdict rests on the interval, not on p; another
+    `difference` says what another kind of interval would have decided.
     """
-    found = _cells(predictions, runs, cells)
+    found = _cells(predictions, runs, cells, difference)
     return _table([[_settle(claim, cell) for claim in CLAIMS] for cell in found])
 
 
@@ -188,6 +200,7 @@ class _Cell:
     tallies: dict[str, Tally]
     parameters: dict[str, int]
     changed: dict[str, str]  # settings that neither system nor corpus explains
+    between: Difference
 
     def seeds(self, *systems: str) -> tuple[int, ...]:
         """The whole seeds that all of `systems` have; none where one of them was not measured."""
@@ -196,8 +209,7 @@ class _Cell:
 
     def difference(self, system: str, reference: str, measure: str) -> Interval:
         """In points, over the seeds that both have."""
-        both = self.tallies[system], self.tallies[reference]
-        return statistics.paired_difference(*both, _MEASURES[measure], RESAMPLES, BOOTSTRAP_SEED).percent()
+        return self.between(self.tallies[system], self.tallies[reference], _MEASURES[measure]).percent()
 
     def missing(self, *systems: str) -> str:
         """What is lacking of `systems`: their names, or the number of seeds."""
@@ -214,7 +226,9 @@ class _Cell:
         return bool(present) and (len(self.seeds(*present)) < MINIMUM_SEEDS or any(map(self.changed.get, present)))
 
 
-def _cells(predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[str, str]]) -> list[_Cell]:
+def _cells(
+    predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[str, str]], difference: Difference = resampled
+) -> list[_Cell]:
     columns = ("corpus", "protocol", "system", "seed", "fold", "utterance", "speaker", "label", "prediction")
     lacking = [f"predictions: {name}" for name in columns if name not in predictions]
     lacking += [f"runs: {name}" for name in (*columns[:3], "parameters") if name not in runs]
@@ -230,6 +244,7 @@ def _cells(predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[
             _tallies(measured.get(key, predictions[:0])),
             _parameters(counted.get(key, runs[:0])),
             _changed(counted.get(key, runs[:0])),
+            difference,
         )
         for key in sorted({*measured, *counted, *named})
     ]

@@ -222,7 +222,8 @@ def check_same(folder: Path, config: Config, prepared: Prepared) -> None:
 
 
 def _weights_seed(name: RunName) -> int:
-    """Systems of one seed and fold start from the same weights, so that their difference is paired."""
+    """One draw for all systems of a seed and fold: those with as large a feature start from the same weights. Combined
+    pooling, whose logits layer takes more of the drawn numbers, starts from others."""
     return int(np.random.SeedSequence([name.seed, name.fold]).generate_state(1)[0])
 
 

@@ -268,15 +268,15 @@ def card(headline: str, gains: pd.DataFrame) -> Figure:
     return figure
 
 
-def paper_noise(table_2: pd.DataFrame, sd: float) -> Figure:
-    """UA of Table 2 as the paper reports it, a band of 2 `sd` at the baseline; rows that differ in alpha alone share a line."""
+def paper_noise(table_2: pd.DataFrame, reach: float) -> Figure:
+    """UA of Table 2 as reported, a band of ± `reach` at the baseline; rows that differ in alpha alone share a line."""
     rows: dict[str, list[tuple[str, float]]] = {}
     for slug, ua in zip(table_2["slug"], table_2["ua"], strict=True):
         name = title(slug)
         rows.setdefault(f"{name.rpartition(',')[0]}, any α" if slug.startswith("focal") else name, []).append((slug, ua))
     figure, axis = plt.subplots(figsize=(7.2, 0.9 + 0.32 * len(rows)), layout="constrained")
     base = table_2.set_index("slug")["ua"]["baseline"]
-    axis.axvspan(base - 2 * sd, base + 2 * sd, color=family_colour("baseline"), alpha=0.18, linewidth=0)
+    axis.axvspan(base - reach, base + reach, color=family_colour("baseline"), alpha=0.18, linewidth=0)
     for place, points in enumerate(rows.values()):
         values = [ua for _, ua in points]
         colour = family_colour(points[0][0])

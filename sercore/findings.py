@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from . import claims, corpora, noise, statistics, systems
+from . import claims, corpora, noise, results, statistics, systems, tables
 from .display import Chip, Link
 from .errors import SercoreError
-from .tables import IN_COMBINATIONS, corpus_title, interval_text, p_text, place_title, title, with_interval
+from .tables import IN_COMBINATIONS, corpus_title, interval_text, p_text, place_title, seeds_text, title, with_interval
 
 EVIDENCE = {1: "table-2", 2: "table-2", 3: "confusion", 4: "model", 5: "table-1", 6: "verdicts"}
 """The page that holds the evidence on each claim."""
@@ -23,6 +25,22 @@ KINDS = dict(zip(claims.JUDGED, ("good", "fair", "open", "bad"), strict=True))
 P_CLAIMS = "p, Holm over the claims"
 JOINT = [claim.key for claim in claims.CLAIMS if len(claim.pairs) > 1]
 """Claims with several parts: the effect shown is that of the weakest, the p of all."""
+WEAKEST = [claim.key for claim in claims.CLAIMS if claim.number in (1, 6)]
+"""Those of them whose weakest part is a comparison of two systems."""
+
+BRIEF = {
+    "1-all": "every setting",
+    "2-ams": "AMS",
+    "2-focal": "focal loss",
+    "2-combined": "combined pooling",
+    "3-happy": "happy",
+    "3-most": "happy over the others",
+    "4-parameters": "parameters",
+    "5-prior": "prior art",
+    "6-ams": "AMS + combined",
+    "6-focal": "focal loss + combined",
+}
+"""What each claim is about, where its sentence would be too long."""
 
 PROVISIONAL = "†"
 """Stands behind a verdict where the rules ask for more seeds, or for the training of its corpus and system."""
@@ -77,22 +95,27 @@ def _places(settled: pd.DataFrame) -> list[tuple[claims.Claim, list[pd.Series]]]
 
 
 def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
-    """One row a claim that was measured: effect with interval, p after Holm's correction, verdict, and what is missing."""
+    """One row a claim that was measured: effect with interval, p after Holm's correction, verdict, and what is missing.
+
+    A joint claim shows its weakest comparison, and which that is.
+    """
     measured = settled[settled["effect"].notna()].sort_values(["corpus", "protocol"], ascending=[True, False], kind="stable")
-    numbers = [
-        f"{r.effect:+.{claims.GROWTH_DIGITS}f}"  # counted, not estimated
-        if r.measure == "parameters"
-        else interval_text(r.effect, r.low, r.high, sign=True)
-        for r in measured.itertuples()
-    ]
+    counted = measured["measure"] == "parameters"
+    numbers, claimed, compared = [], [], []
+    for row, exact in zip(measured.itertuples(), counted, strict=True):
+        digits = claims.GROWTH_DIGITS if exact else 1
+        numbers.append(f"{row.effect:+.{digits}f}" if exact else interval_text(row.effect, row.low, row.high, sign=True))
+        claimed.append(f"{row.claimed:.{digits}f}" if row.claimed else None)
+        weakest = f" of {inside(title(str(row.systems).partition(' - ')[0]))}" if row.claim in WEAKEST else ""
+        compared.append(row.measure + weakest)
     return pd.DataFrame(
         {
-            "Claim": measured["claim"],
+            "Claim": measured["number"].astype(str) + ". " + measured["claim"].map(BRIEF),
             "Where": measured["corpus"].map(corpus_title) + ", " + measured["protocol"],
             "Effect": numbers,
-            "Claimed": measured["claimed"],
+            "Claimed": claimed,
             "Verdict": [said(row) for _, row in measured.iterrows()],
-            "Measure": measured["measure"],
+            "In": compared,
             P_CLAIMS: measured["p_holm"].where(~measured["claim"].isin(JOINT)),
             "Missing": [_shortened(text) for text in measured["missing"]],
         }
@@ -112,7 +135,7 @@ def judged(settled: pd.DataFrame) -> pd.DataFrame:
 
 
 def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:
-    """The answer so far in a sentence or two."""
+    """The answer so far in a few sentences."""
     found = judged(settled)
     if found.empty:
         return "**Nothing has been measured yet**; the table below fills as runs are published."
@@ -124,42 +147,108 @@ def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:
     there, of_all = counted["system"].nunique(), f"the paper's {len(systems.TABLE_2)} systems"
     measured = f"{len(counted):,} runs of {of_all if there == len(systems.TABLE_2) else f'{there} of {of_all}'} on {places}"
     settled_ = "1 verdict" if len(found) == 1 else f"{len(found)} verdicts"
-    return f"**So far**, from {measured}: of {settled_} on accuracy {said_}.{few if found['provisional'].any() else ''}"
+    sized = found[found["number"] == 2]
+    excluded = (
+        f" Of the {len(sized)} gains that the paper puts at {claims.GAIN:.0f} points or more, {(sized['low'] > 0).sum()} lie "
+        f"clearly above 0, and for {(sized['high'] < claims.GAIN).sum()} the interval over speakers ends below "
+        f"{claims.GAIN:.0f} points."
+        if len(sized)
+        else ""
+    )
+    return f"**So far**, from {measured}: of {settled_} on accuracy {said_}.{excluded}{few if found['provisional'].any() else ''}"
+
+
+def stricter_sentence(settled: pd.DataFrame, stricter: pd.DataFrame) -> str:
+    """Which verdicts hang on the kind of interval: `stricter` is `settled` by Student's t on a jackknife over speakers."""
+    keys = ["claim", "corpus", "protocol"]
+    both = judged(settled).merge(judged(stricter)[[*keys, "verdict"]], on=keys, suffixes=("", "_stricter"))
+    if both.empty:
+        return ""
+    other = both[both["verdict"] != both["verdict_stricter"]]
+    text = (
+        "A percentile interval over few speakers is somewhat too narrow. Student's t on a jackknife over speakers is wider: by "
+        f"it  **{len(other)} of the {len(both)}** verdicts on accuracy would read otherwise"
+    )
+    parts = [
+        f"{row.number}. {BRIEF[row.claim]} on {place_title(row.corpus, row.protocol)} (*{row.verdict}*, then "
+        f"*{row.verdict_stricter}*)"
+        for row in other.itertuples()
+    ]
+    return f"{text}{': ' if parts else ''}{'; '.join(parts)}."
 
 
 def seed_noise(runs: pd.DataFrame, settled: pd.DataFrame) -> str:
     """How far apart seeds alone set two runs, beside verdicts that rest on few of them; "" where none does.
 
-    Measured on the systems of Table 2 where they have several seeds, else on trainings of the baseline that were changed.
+    Measured on the systems of Table 2 where they have several seeds, else on trainings of the baseline that were changed;
+    where neither was run twice, the text says so.
     """
     found = judged(settled)
     found = found[found["provisional"] & (found["measure"] == "UA")]
     if found.empty:
         return ""
-    parts, limits = [], []
-    runs = runs[runs["corpus"].isin(found["corpus"]) & runs["protocol"].isin(found["protocol"])]
-    for (corpus, protocol), own in runs.groupby(["corpus", "protocol"]):
-        means = own.groupby(["system", "seed"])["ua"].mean().mul(100).reset_index()
-        several = means[means.groupby("system")["seed"].transform("size") > 1]
-        usual = several[several["system"].isin(list(systems.TABLE_2))]
-        if len(several):
-            used = usual if len(usual) else several
-            spread = noise.spread([group["ua"].tolist() for _, group in used.groupby("system")])
-            limits.append(noise.chance_range(spread, 2))
-            where = "" if len(usual) else " (in another training of the baseline)"
-            parts.append(
-                f"{spread.sd:.1f} points on {corpus_title(corpus)}, protocol {protocol}{where} "
-                f"[{spread.low:.1f}, {spread.high:.1f}]"
-            )
-    text = "The intervals resample speakers, not seeds."
-    if parts:
-        limit = max(limits)
-        text += (
-            f" Between seeds the UA of one system had a standard deviation of {listed(parts)}: by chance alone two single runs "
-            f"lie up to **{limit:.0f} points** apart. Of {len(found)} provisional effects on UA, "
-            f"{(found['effect'].abs() > limit).sum()} are larger."
+    found = found.drop_duplicates(["corpus", "protocol", "systems"])  # a joint claim's weakest part may be another claim
+    parts, unknown = [], []
+    for (corpus, protocol), effects in found.groupby(["corpus", "protocol"], sort=False):
+        own = runs[(runs["corpus"] == corpus) & (runs["protocol"] == protocol)]
+        usual = noise.seed_spread(own[own["system"].isin(list(systems.TABLE_2))])
+        if (spread := usual or noise.seed_spread(own)) is None:
+            unknown.append(place_title(corpus, protocol))
+            continue
+        limits = noise.chance_range(spread, 2) / np.sqrt(effects["seeds"])
+        beyond = (effects["effect"].abs() > limits).sum()
+        where = "" if usual else " (in another training of the baseline)"
+        parts.append(
+            f"On {place_title(corpus, protocol)}{where}, the UA of one system had a standard deviation of {spread.sd:.1f} points "
+            f"between seeds [{spread.low:.1f}, {spread.high:.1f}], so that two single runs lie up to "
+            f"**{noise.chance_range(spread, 2):.0f} points** apart 19 times out of 20. Of its {len(effects)} provisional gains "
+            f"in UA {beyond or 'none'} {'are' if beyond > 1 else 'is'} larger than chance makes it over as many seeds as it has."
         )
-    return text
+    text = "The intervals resample speakers, not seeds. " + " ".join(parts)
+    if parts and unknown:
+        text += f" No system has been run with two seeds yet on {'; '.join(unknown)}."
+    return text.strip()
+
+
+def seeds_sentence(protocol: str, slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None) -> str:
+    """Where systems have been run with different seeds: what the baseline's UA is over all of its own, and over those that
+    every system has; "" where all have the same."""
+    runs = results.runs(folder)
+    runs = runs[(runs["protocol"] == protocol) & runs["system"].isin(slugs)]
+    parts = []
+    for corpus, own in runs.groupby("corpus"):
+        counts, shared = own.groupby("system")["seed"].nunique(), tables.shared_seeds(str(corpus), protocol, slugs, folder)
+        seeds = sorted(own.loc[own["system"] == "baseline", "seed"].unique())
+        if counts.nunique() == 1 or "baseline" not in counts or seeds == shared:
+            continue
+        ua = [tables.systems_table(str(corpus), protocol, ["baseline"], each, folder)["ua"].iloc[0] for each in (seeds, shared)]
+        parts.append(
+            f"on {corpus_title(str(corpus))} its UA is {ua[0]:.1f} over {seeds_text(seeds)}, and {ua[1]:.1f} with "
+            f"{seeds_text(shared)}, which every system here has"
+        )
+    return f"Gains are over the baseline with the same seeds: {'; '.join(parts)}." if parts else ""
+
+
+def length_sentence(runs: pd.DataFrame) -> str:
+    """How many runs ended at the largest number of epochs, and how many kept an epoch near it, corpus by corpus."""
+    own = runs[runs["system"].isin(list(systems.TABLE_2))]
+    limit = own["config"].map(lambda config: json.loads(config)["max_epochs"])
+    facts = own.assign(limit=limit, ended=own["epochs"] == limit, late=own["chosen_epoch"] > 0.9 * limit)
+    parts = [
+        f"{each['ended'].sum()} of {len(each)} on {corpus_title(str(corpus))} ({each['late'].sum()} kept one of its last tenth)"
+        for corpus, each in facts.groupby("corpus")
+    ]
+    if not parts:
+        return "No run has been published yet."
+    return (
+        f"So many of the published trainings ran to their last epoch: {', '.join(parts)}. Where a late epoch is kept, longer "
+        "training might have found a better one, and the system that learns more slowly is the one that loses by it."
+    )
+
+
+def inside(name: str) -> str:
+    """A name as it stands inside a sentence: `combined attentive pooling`, but `AMS, s = 10`."""
+    return name if name[:2].isupper() else name[0].lower() + name[1:]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -209,14 +298,41 @@ def confusion_summary(matrices: dict[str, pd.DataFrame]) -> str:
     return "; ".join(parts) + "."
 
 
-def recall_order(label: str, matrices: dict[str, dict[str, pd.DataFrame]]) -> str:
-    """The systems of each place in the order of their recall of one class."""
-    parts = []
+def most_frequent_mistake(matrices: dict[str, pd.DataFrame]) -> str:
+    """`The baseline takes happy for angry in 38 %.`: its largest share of a class; "" without a baseline."""
+    if (name := title("baseline")) not in matrices:
+        return ""
+    counts = matrices[name]
+    shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(1, keepdims=True), 1) * (1 - np.eye(len(counts)))
+    true, said_ = np.unravel_index(shares.argmax(), shares.shape)
+    return f"The baseline takes {counts.index[true]} for {counts.columns[said_]} in {100 * shares[true, said_]:.0f} % of cases."
+
+
+def recalls_side_by_side(label: str, matrices: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame:
+    """Recall of one class, and in brackets the share of all utterances that are given its label: one row a system, one column
+    a place."""
+    columns: dict[str, dict[str, str]] = {}
     for place, systems_ in matrices.items():
-        shares = {name: 100 * counts.at[label, label] / counts.loc[label].sum() for name, counts in systems_.items()}
-        ranked = sorted(shares, key=lambda name: -shares[name])
-        parts.append(f"on {place}: " + ", ".join(f"{name} ({shares[name]:.0f} %)" for name in ranked))
-    return f"Recall of {label}, highest first: " + "; ".join(parts) + "." if parts else ""
+        for name, counts in systems_.items():
+            recall, given = (
+                100 * counts.at[label, label] / counts.loc[label].sum(),
+                100 * counts[label].sum() / counts.to_numpy().sum(),
+            )
+            columns.setdefault(place, {})[name] = f"{recall:.0f} ({given:.0f})"
+    return pd.DataFrame(columns).rename_axis("System").reset_index()
+
+
+def seeds_move_recall(label: str, folder: str | Path | None = None) -> str:
+    """How far seeds alone move the baseline's recall of one class, where it was run with two or more; else ""."""
+    parts = []
+    for corpus, protocol in tables.cells(folder):
+        frame = results.predictions(corpus, protocol, folder)
+        own = frame[(frame["system"] == "baseline") & (frame["label"] == label)]
+        recall = 100 * (own["prediction"] == label).groupby(own["seed"]).mean()
+        if len(recall) > 1:
+            values = listed([f"{value:.0f}" for value in recall])
+            parts.append(f"on {place_title(corpus, protocol)} it recalls {values} percent of {label}, seed by seed")
+    return f"The baseline alone, for comparison: {'; '.join(parts)}." if parts else ""
 
 
 def confusion_counts(matrices: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -259,10 +375,11 @@ def mean_sentence(means: pd.DataFrame) -> str:
         parts.append(f"over {listed(places)} {listed(said_)}")
     if not parts:
         return ""
+    above = (own["claimed"] > own["high"]).sum()
     return (
         "With speakers kept apart and each corpus weighing the same, the mean gain in UA, in points, is "
         + "; ".join(parts)
-        + f". The gain that the paper reports on IEMOCAP lies above {(own['claimed'] > own['high']).sum()} of these {len(own)} "
+        + f". The gain that the paper reports on IEMOCAP lies above {above if above < len(own) else 'all'} of these {len(own)} "
         "intervals. They speak of these corpora and seeds alone, and no verdict rests on them."
     )
 
@@ -272,7 +389,7 @@ def paper_noise_summary(table_2: pd.DataFrame, spread: noise.Spread) -> str:
     base, others = _base_and_others(table_2)
     return (
         f"The paper's UA of {len(others)} systems, from {others.min():.1f} to {others.max():.1f} percent, and of its baseline, "
-        f"{base:.1f}. The band around the baseline reaches {2 * spread.sd:.1f} points to either side."
+        f"{base:.1f}. The band around the baseline reaches {noise.chance_range(spread, 2):.1f} points to either side."
     )
 
 
@@ -288,7 +405,8 @@ def paper_noise_sentence(table_2: pd.DataFrame, spread: noise.Spread) -> str:
     return (
         f"The standard deviation is **{spread.sd:.2f} points of UA** (95 % interval {spread.low:.2f} to {spread.high:.2f}, "
         f"{spread.freedom} degrees of freedom). Two runs of one system lie within {limit:.1f} points of each other nineteen "
-        f"times out of twenty: {(others - base > limit).sum()} of the {len(others)} gains over the baseline are larger. "
+        f"times out of twenty: {(others - base > limit).sum()} of the {len(others)} gains over the baseline are larger. But all "
+        "of them are gains over one number: a baseline that was unlucky once lifts them together. "
         f"Six runs of one system span up to {six:.1f} points nineteen times out of twenty. {' '.join(spans)}"
     )
 
@@ -300,33 +418,36 @@ def _base_and_others(table_2: pd.DataFrame) -> tuple[float, pd.Series]:
 
 def disagreement_so_far() -> tuple[float, str]:
     """The share of utterances that the baseline and a best system decide differently, and where that was measured."""
-    from .results import predictions, published
-
     shares = {}
-    for corpus, protocol in published():
+    for corpus, protocol in results.published():
         if protocol in ("speaker", "paper"):
-            frame = predictions(corpus, protocol)
-            rivals = [slug for slug in systems.CLAIMS[1:] if slug in set(frame["system"])]
-            if rivals and "baseline" in set(frame["system"]):
-                shares[corpus, protocol] = np.mean([noise.disagreement(frame, slug, "baseline") for slug in rivals])
+            frame = results.predictions(corpus, protocol)
+            for slug in systems.CLAIMS[1:]:
+                if {slug, "baseline"} <= set(frame["system"]):
+                    shares[corpus, protocol, slug] = noise.disagreement(frame, slug, "baseline")
     if not shares:
         return 0.25, "assumed: nothing has been measured yet"
-    places = listed(list(dict.fromkeys(corpus_title(corpus) for corpus, _ in shares)))
-    return float(np.mean(list(shares.values()))), f"measured on {places}"
+    places = listed(list(dict.fromkeys(corpus_title(corpus) for corpus, _, _ in shares)))
+    found = list(shares.values())
+    return float(np.mean(found)), f"the mean on {places}, where pairs of systems disagree on {min(found):.0%} to {max(found):.0%}"
 
 
 def detectable_table(spread: noise.Spread, share: float) -> pd.DataFrame:
     """Standard error and detectable gain by kind of chance, at the size of IEMOCAP's four classes."""
-    run, draw = np.sqrt(2) * spread.sd, noise.sampling_error(share, (1103, 1636, 1708, 1084))
+    run, draw = 2 * spread.sd**2, noise.sampling_error(share, (1103, 1636, 1708, 1084)) ** 2  # variances
     rows = [
-        ("Another run, the same utterances", run),
-        ("Other utterances, the same run", draw),
-        ("Both, one seed", np.hypot(run, draw)),
-        ("Both, five seeds", np.hypot(run / np.sqrt(5), draw)),
+        ("Another run, the same utterances", run, 0.0),
+        ("Other utterances, the same run", 0.0, draw),
+        ("Both, one seed", run, draw),
+        ("Both, five seeds", run / 5, draw),
     ]
-    return pd.DataFrame(
-        [{"Chance": name, "Standard error": error, "Detectable gain": noise.detectable(error)} for name, error in rows]
-    )
+    shown = []
+    for name, measured, known in rows:
+        # Welch and Satterthwaite: only the spread between runs is estimated
+        freedom = spread.freedom * ((measured + known) / measured) ** 2 if measured else np.inf
+        error = np.sqrt(measured + known)
+        shown.append({"Chance": name, "Standard error": error, "Detectable gain": noise.detectable(error, freedom=freedom)})
+    return pd.DataFrame(shown)
 
 
 def best_of_sentence(spread: noise.Spread) -> str:
@@ -348,7 +469,7 @@ def selection_sentence(found: pd.DataFrame) -> str:
         text = (
             f"So far we have run one family whole, on {place_title(row['corpus'], row['protocol'])}: validation chooses "
             f"{title(row['chosen'])} ({row['chosen_gain']:+.1f} points), the test folds {title(row['best'])} "
-            f"({row['best_gain']:+.1f}). Choosing on test adds **{row['optimism']:.1f} points** to the gain."
+            f"({row['best_gain']:+.1f}). In this one draw choosing on test adds **{row['optimism']:.1f} points** to the gain."
         )
         return text.replace("(-", "(\u2212")
     same = (found["chosen"] == found["best"]).sum()
@@ -453,29 +574,33 @@ def compactness_correlations(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def compactness_sentence(correlations: pd.DataFrame) -> str:
-    """Whether a more compact feature comes with a better UA: by how many measures, and the silhouette of every place."""
+    """Whether a more compact feature comes with a better UA: by how many measures, and by which beyond the number of tests."""
     if correlations.empty:
         return "It takes two systems on the same folds to say whether compactness and accuracy go together."
-    parts = []
-    for group, own in correlations.groupby("Where", sort=False):
-        row = own[own["Measure"] == "silhouette"].iloc[0]
-        clear = "" if row["p"] < 0.05 else ", which chance alone gives often enough"
-        parts.append(f"{row[RHO]:+.2f} on {group} ({p_text(row['p'])}{clear})")
-    better = correlations[RHO].where(correlations["Measure"] != COMPACTNESS["ratio"], -correlations[RHO]) > 0
-    by_measure = (better & (correlations["p"] < 0.05)).groupby(correlations["Measure"], sort=False).agg(["sum", "size"])
-    counts = ", ".join(f"by {measure} in {row['sum']} of {row['size']} places" for measure, row in by_measure.iterrows())
+    found = correlations.assign(holm=statistics.holm(correlations["p"].to_numpy(float)))
+    better = found[RHO].where(found["Measure"] != COMPACTNESS["ratio"], -found[RHO]) > 0
+    clear = better & (found["p"] < 0.05)
+    counts = clear.groupby(found["Measure"], sort=False).agg(["sum", "size"])
+    by_measure = ", ".join(f"by {measure} in {row['sum']} of {row['size']} places" for measure, row in counts.iterrows())
     text = (
-        f"The more compact feature comes with the better UA {counts} (p below 0.05, {len(correlations)} tests, not corrected). "
+        f"Within a fold, over the runs, the more compact feature comes with the better UA {by_measure} (rank correlation, p "
+        f"below 0.05, {len(found)} tests). "
     )
-    text += "Within a fold, the rank correlation ρ of silhouette and UA over the runs is " + "; ".join(parts) + "."
-    return text.replace(" -", " \u2212")
+    kept = found[clear & (found["holm"] < 0.05)]
+    parts = [f"{row['Measure']} on {row['Where']} (ρ = {row[RHO]:+.2f})" for _, row in kept.iterrows()]
+    text += f"After Holm's correction over the tests {'it remains for ' + listed(parts) if parts else 'none remains'}."
+    return text.replace("= -", "= \u2212")
 
 
 def readings_table(readings: pd.DataFrame) -> pd.DataFrame:
     """`noise.readings` as a page shows it."""
     names = [setting_name(row.system, row.against) for row in readings.itertuples()]
     shown = {"Reading": names, "Corpus": readings["corpus"].map(corpus_title)}
-    shown |= {"Protocol": readings["protocol"], "UA": readings["ua"], "Change": readings["difference"]}
+    shown |= {
+        "Protocol": readings["protocol"],
+        "UA": readings["ua"],
+        "Change": readings["difference"].map("{:+.1f}".format).str.replace("-", "\u2212"),
+    }
     shown |= {"Seeds alone": readings["chance"].map("± {:.1f}".format), "Pairs of runs": readings["pairs"]}
     return pd.DataFrame(shown | {"Beyond seeds?": np.where(readings["beyond"], "yes", "no")})
 
@@ -494,11 +619,12 @@ def agreement_sentence(checks: pd.DataFrame, history: pd.DataFrame) -> str:
     for row in checks.itertuples():
         own = history[(history["corpus"] == row.corpus) & (history["protocol"] == row.protocol)]
         found = noise.validation_change(own, row.system, row.against)
+        inside_ = "no more than" if abs(row.difference) <= row.chance else "more than"
         parts.append(
-            f"On {corpus_title(row.corpus)}, protocol {row.protocol}, *{setting_name(row.system, row.against)}*: "
-            f"**{row.difference:+.1f} points of UA** over {row.pairs} pairs of runs, where seeds alone move such a mean by up to "
-            f"{row.chance:.1f}. In validation accuracy, averaged over the later half of the epochs, which scatters less, it is "
-            f"{found.estimate:+.1f} points [{found.low:+.1f}, {found.high:+.1f}]."
+            f"*{setting_name(row.system, row.against)}*, on {place_title(row.corpus, row.protocol)}: "
+            f"**{row.difference:+.1f} points of UA** over {row.pairs} pairs of runs, {inside_} the {row.chance:.1f} that seeds "
+            "alone move such a mean by. Validation accuracy, averaged over the later half of the epochs, scatters less: there the "
+            f"difference is {found.estimate:+.1f} points [{found.low:+.1f}, {found.high:+.1f}]."
         )
     return re.sub(r"(?<=[ *\[])-(?=\d)", "\u2212", "\n\n".join(parts))
 
@@ -543,30 +669,41 @@ def speaker_summary(table: pd.DataFrame) -> str:
 
 
 def speaker_sentence(table: pd.DataFrame) -> str:
-    """Whether the systems agree on whom they recognise worst, and what each does for that speaker."""
+    """Whom the baseline recognises worst, and whether the other systems agree."""
     values = table.pivot(index="speaker", columns="slug", values="ua")
     if "baseline" not in values or len(values.columns) < 2:
         return ""
     base, others = values["baseline"], values.drop(columns="baseline")
     worst = base.idxmin()
-    agree = (others.idxmin() == worst).sum()
-    changes = "; ".join(f"{title(slug)} {others.at[worst, slug] - base[worst]:+.0f}" for slug in others.columns)
-    text = (
+    agree, count = (others.idxmin() == worst).sum(), len(others.columns)
+    return (
         f"The baseline recognises speaker {worst} worst, at {base[worst]:.0f} %, {base.max() - base[worst]:.0f} points below "
-        f"the best. {agree} of {len(others.columns)} other systems are worst on the same speaker. "
-        f"Change for that speaker, in points: {changes}."
+        f"the best. Of the {count} other systems {agree or 'none'} {'does' if agree < 2 else 'do'} worst on the same speaker."
     )
-    return text.replace(" -", " \u2212")
 
 
-def protocol_sentence(gaps: pd.DataFrame) -> str:
-    """What sharing speakers adds on average, corpus by corpus."""
+def protocol_sentence(gaps: pd.DataFrame, what: str = "Sharing speakers between training and test") -> str:
+    """What a protocol adds (`tables.protocol_gaps`), corpus by corpus, and whether it adds more to one system than to the
+    baseline."""
     if gaps.empty:
         return "No system has been measured under both protocols yet."
-    parts = []
+    parts, apart = [], []
     for group, own in gaps.groupby("group", sort=False):
         effects, above = own["effect"], (own["low"] > 0).sum()
-        spans = f"{effects.min():+.1f} to {effects.max():+.1f}, {above} of {len(own)} intervals above 0"
-        parts.append(f"on {group} by {effects.mean():+.1f} points on average ({spans})")
-    text = f"Sharing speakers between training and test changes UA: {'; '.join(parts)}."
+        parts.append(
+            f"on {group} by {effects.mean():+.1f} points on average over {len(own)} systems, from {effects.min():+.1f} to "
+            f"{effects.max():+.1f}, with {above} of the {len(own)} intervals above 0"
+        )
+        apart += [
+            f"{inside(row.name)} on {group} {interval_text(row.more, row.more_low, row.more_high, sign=True)}"
+            for row in own.dropna(subset="more").itertuples(index=False)
+        ]
+    text = f"{what} changes UA: {'; '.join(parts)}."
+    if apart:
+        counts = sorted(set(gaps["seeds"]))
+        text += (
+            f" Compared with what it adds to the baseline, it adds to {'; '.join(apart)}: by so much a gain over the baseline "
+            f"differs between the two. Each number is from {' or '.join(map(str, counts))} seed{'' if counts == [1] else 's'}, "
+            "and another seed can move it by points."
+        )
     return text.replace("-", "\u2212")

@@ -80,11 +80,14 @@ def sampling_error(disagreement: float, counts: Sequence[int], measure: str = "u
     return float(100 * np.sqrt(variance))
 
 
-def detectable(error: float, power: float = POWER) -> float:
-    """The smallest true difference that a two-sided test at 5 % finds with this power, given its standard error."""
-    from scipy.stats import norm
+def detectable(error: float, power: float = POWER, freedom: float = np.inf) -> float:
+    """The smallest true difference that a two-sided test at 5 % finds with this power, given its standard error.
 
-    return float(error * (norm.ppf((1 + LEVEL) / 2) + norm.ppf(power)))
+    `freedom`: the degrees of freedom that the standard error was estimated with; without end where it is known.
+    """
+    from scipy.stats import t
+
+    return float(error * (t.ppf((1 + LEVEL) / 2, freedom) + t.ppf(power, freedom)))
 
 
 def chance_range(found: Spread, count: int) -> float:
@@ -201,12 +204,12 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(columns))
 
 
-def selection(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+def selection(runs: pd.DataFrame, history: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
     """What choosing a family's setting on the test folds adds to its gain over choosing it on validation, in our runs.
 
     One row a corpus, protocol and family of which every setting was run on all folds: `corpus, protocol, family, chosen,
-    chosen_gain, best, best_gain, optimism`; gains in points of UA (mean over folds and the seeds that all have) over the
-    baseline. Validation chooses by its accuracy (WA) at the epochs that were kept.
+    chosen_gain, best, best_gain, optimism`; gains in points of UA (pooled over the folds, mean over the
+    seeds that all have) over the baseline. Validation chooses by its accuracy (WA) at the epochs that were kept.
     """
     validation = history.groupby("run")["chooser_wa"].max()
     scored = runs.assign(validation=runs["run"].map(validation))
@@ -215,37 +218,49 @@ def selection(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     for (corpus, protocol), own in scored.groupby(["corpus", "protocol"]):
         for family, slugs in families.items():
             wanted = ["baseline", *slugs]
-            tables = own.pivot_table(index=["seed", "fold"], columns="system", values=["ua", "validation"])
-            tables = tables.reindex(columns=pd.MultiIndex.from_product([["ua", "validation"], wanted])).dropna()
-            if tables.empty or set(tables.index.get_level_values("fold")) != set(range(FOLDS)):
+            kept = own.pivot_table(index=["seed", "fold"], columns="system", values="validation").reindex(columns=wanted).dropna()
+            if kept.empty or set(kept.index.get_level_values("fold")) != set(range(FOLDS)):
                 continue
-            means = tables.mean()
-            gains = 100 * (means["ua"] - means["ua", "baseline"])[slugs]
-            chosen, best = means["validation"][slugs].idxmax(), gains.idxmax()
+            here = predictions[(predictions["corpus"] == corpus) & (predictions["protocol"] == protocol)]
+            here = here[here["seed"].isin(kept.index.get_level_values("seed")) & here["system"].isin(wanted)]
+            recalls = (here["prediction"] == here["label"]).groupby([here["system"], here["seed"], here["label"]]).mean()
+            ua = recalls.groupby("system").mean()  # every seed has the same utterances
+            gains = 100 * (ua - ua["baseline"])[slugs]
+            chosen, best = kept.mean()[slugs].idxmax(), gains.idxmax()
             rows.append((corpus, protocol, family, chosen, gains[chosen], best, gains[best], gains[best] - gains[chosen]))
     columns = ["corpus", "protocol", "family", "chosen", "chosen_gain", "best", "best_gain", "optimism"]
     return pd.DataFrame(rows, columns=columns)
 
 
+def seed_spread(runs: pd.DataFrame) -> Spread | None:
+    """The spread (points of UA, mean over the folds) between seeds of one system, in the runs of one corpus and protocol.
+
+    None where none has two seeds.
+    """
+    means = runs.groupby(["system", "seed"])["ua"].mean().mul(100).reset_index()
+    groups = [group["ua"].tolist() for _, group in means.groupby("system") if len(group) > 1]
+    return spread(groups) if groups else None
+
+
 def alpha_and_seed_spread(runs: pd.DataFrame) -> pd.DataFrame:
     """Our own repetitions: the spread (points of UA, mean over the folds) between alphas and between seeds.
 
-    One row a corpus and protocol where either can be computed: `corpus`, `protocol`, `alphas` and `seeds` with their `_low`
+    Between seeds of the systems of Table 2, or where none of them has two, of any. One row a corpus and protocol where
+    either can be computed: `corpus`, `protocol`, `alphas` and `seeds` with their `_low`
     and `_high`, and `p` where both can: how often alphas that change nothing spread as much (F test).
     """
     from scipy.stats import f
 
-    means = runs.groupby(["corpus", "protocol", "system", "seed"], as_index=False)["ua"].mean().assign(ua=lambda t: 100 * t["ua"])
-    means["gamma"] = gamma(means["system"])
     rows = []
-    for (corpus, protocol), own in means.groupby(["corpus", "protocol"]):
+    for (corpus, protocol), own in runs.groupby(["corpus", "protocol"]):
         row: dict[str, object] = {"corpus": corpus, "protocol": protocol}
-        spreads = {}
-        for name, keys in (("alphas", ["gamma", "seed"]), ("seeds", ["system"])):
-            groups = [group["ua"].tolist() for _, group in own.dropna(subset=keys).groupby(keys)]
-            if any(len(group) > 1 for group in groups):
-                found = spreads[name] = spread(groups)
-                row |= {name: found.sd, f"{name}_low": found.low, f"{name}_high": found.high}
+        means = own.groupby(["system", "seed"])["ua"].mean().mul(100).reset_index()
+        usual = own[own["system"].isin(list(systems.TABLE_2))]
+        alphas = [group["ua"].tolist() for _, group in means.groupby([gamma(means["system"]), "seed"]) if len(group) > 1]
+        both = {"alphas": spread(alphas) if alphas else None, "seeds": seed_spread(usual) or seed_spread(own)}
+        spreads = {name: found for name, found in both.items() if found is not None}
+        for name, found in spreads.items():
+            row |= {name: found.sd, f"{name}_low": found.low, f"{name}_high": found.high}
         if len(spreads) == 2:
             ours, theirs = spreads["alphas"], spreads["seeds"]
             row["p"] = float(f.sf((ours.sd / theirs.sd) ** 2, ours.freedom, theirs.freedom))

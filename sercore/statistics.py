@@ -161,6 +161,41 @@ def paired_difference(
     return _tested(*_paired(a, b, measure, resamples, seed))
 
 
+def paired_jackknife(a: pd.DataFrame | Tally, b: pd.DataFrame | Tally, measure: str | Measure = "ua") -> Interval:
+    """`paired_difference` with Student's t interval from leaving out one speaker at a time (Efron & Tibshirani 1993, ch. 11).
+
+    Where speakers are few it is wider than the percentile interval, and nearer to its 95 %. Raises as `paired_difference`
+    does. The recall of a class that one speaker alone has cannot be told without that speaker: its interval is NaN.
+    """
+    first, second = _shared(a, b)
+    left_out = [each.counts.sum(axis=1, keepdims=True) - each.counts for each in (first, second)]
+    function, count = _measure(measure), len(first.groups)
+    ours, theirs = (function(counts).mean(axis=0) for counts in left_out)  # (speakers,)
+    estimate = float(function(first.counts.sum(axis=1)).mean() - function(second.counts.sum(axis=1)).mean())
+    error = float(np.sqrt((count - 1) * (ours - theirs).var()))
+    from scipy.stats import t
+
+    reach = error * t.ppf((1 + CONFIDENCE) / 2, count - 1)
+    p = 2 * t.sf(abs(estimate) / error, count - 1) if error != 0 else float(estimate == 0)
+    return Interval(estimate, estimate - reach, estimate + reach, float(p))
+
+
+def difference_of_differences(
+    first: tuple[pd.DataFrame | Tally, pd.DataFrame | Tally],
+    second: tuple[pd.DataFrame | Tally, pd.DataFrame | Tally],
+    measure: str | Measure = "ua",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """The `paired_difference` of the pair `first` minus that of `second`, on the same resampled speakers, with interval and p.
+
+    Raises SercoreError as `paired_difference` does, and where the pairs do not hold the same utterances.
+    """
+    _assert_same_utterances(_counted(first[0]), _counted(second[0]))
+    (estimate_a, draws_a), (estimate_b, draws_b) = (_paired(*pair, measure, resamples, seed) for pair in (first, second))
+    return _tested(estimate_a - estimate_b, draws_a - draws_b)
+
+
 def mean_difference(
     pairs: Iterable[tuple[pd.DataFrame | Tally, pd.DataFrame | Tally]],
     measure: str | Measure = "ua",
@@ -267,15 +302,17 @@ def _paired(
     a: pd.DataFrame | Tally, b: pd.DataFrame | Tally, measure: str | Measure, resamples: int, seed: int
 ) -> tuple[float, NDArray[np.float64]]:
     """The difference over the seeds that both have, and its resamples (resamples,)."""
+    (estimate_a, draws_a), (estimate_b, draws_b) = (_draws(each, _measure(measure), resamples, seed) for each in _shared(a, b))
+    return estimate_a - estimate_b, draws_a - draws_b
+
+
+def _shared(a: pd.DataFrame | Tally, b: pd.DataFrame | Tally) -> tuple[Tally, Tally]:
+    """Both over the seeds that they have in common, after a check that they hold the same utterances."""
     first, second = _counted(a), _counted(b)
     _assert_same_utterances(first, second)
-    seeds = common_seeds(first, second)
-    if not seeds:
+    if not (seeds := common_seeds(first, second)):
         raise SercoreError(f"no seed in common: {list(first.seeds)} and {list(second.seeds)}")
-    (estimate_a, draws_a), (estimate_b, draws_b) = (
-        _draws(each.select(seeds), _measure(measure), resamples, seed) for each in (first, second)
-    )
-    return estimate_a - estimate_b, draws_a - draws_b
+    return first.select(seeds), second.select(seeds)
 
 
 def _tested(difference: float, draws: NDArray[np.float64]) -> Interval:

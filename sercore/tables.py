@@ -233,17 +233,39 @@ def shown_systems(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def verdicts(folder: str | Path | None = None, protocols: Sequence[str] = ("speaker", "paper")) -> pd.DataFrame:
+def verdicts(
+    folder: str | Path | None = None,
+    protocols: Sequence[str] = ("speaker", "paper"),
+    difference: claims.Difference = claims.resampled,
+) -> pd.DataFrame:
     """Every claim settled on every published corpus under every protocol (`sercore.claims.settle`), and on IEMOCAP as open."""
     open_cells = [("iemocap", protocol) for protocol in protocols]
     runs = results.runs(folder)
-    return claims.settle(all_predictions(folder, protocols), runs[runs["protocol"].isin(protocols)], open_cells)
+    return claims.settle(all_predictions(folder, protocols), runs[runs["protocol"].isin(protocols)], open_cells, difference)
 
 
 def _tallies(frame: pd.DataFrame, slugs: Sequence[str]) -> dict[str, statistics.Tally]:
     """The counts of each of these systems that `frame` (as `coded` gives it) has predictions of."""
     there = set(frame["system"])
     return {slug: statistics.tally(frame[frame["system"] == slug]) for slug in slugs if slug in there}
+
+
+def shared_seeds(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> list[int]:
+    """The seeds that all of `slugs` were run with, or all where they share none: what sets systems side by side takes these."""
+    runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol and system in @slugs")
+    each = [set(own["seed"]) for _, own in runs.groupby("system")]
+    return sorted(set.intersection(*each) or set.union(*each)) if each else []
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    """`seed 0`, `seeds 0, 1`."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def _alike(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None) -> pd.DataFrame:
+    """The predictions of `slugs` over the seeds that all of them have."""
+    frame = results.predictions(corpus, protocol, folder)
+    return frame[frame["system"].isin(slugs) & frame["seed"].isin(shared_seeds(corpus, protocol, slugs, folder))]
 
 
 def recall_table(
@@ -263,11 +285,12 @@ def recall_table(
 
 
 def speaker_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
-    """UA of each speaker in percent, over the classes that the speaker has: one row a system and speaker.
+    """UA of each speaker in percent, over the classes that the speaker has and the seeds that all of `slugs` have: one row a
+    system and speaker.
 
     Columns: slug, speaker, gender, utterances, ua.
     """
-    frame = coded(results.predictions(corpus, protocol, folder))
+    frame = coded(_alike(corpus, protocol, slugs, folder))
     people = results.utterances(corpus, folder).groupby("speaker")["gender"].agg(["first", "size"])
     rows = []
     for slug, tally in _tallies(frame, slugs).items():
@@ -279,8 +302,10 @@ def speaker_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str 
 
 
 def gender_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
-    """UA over the women and over the men, and the difference with its interval: one row a system, where both are two or more."""
-    frame = coded(results.predictions(corpus, protocol, folder))
+    """UA over the women and over the men, and the difference with its interval: one row a system, where both are two or more.
+
+    Over the seeds that all of `slugs` have."""
+    frame = coded(_alike(corpus, protocol, slugs, folder))
     genders = results.utterances(corpus, folder).groupby("speaker")["gender"].first()
     women, men = (genders.index[genders == code].tolist() for code in "fm")
     rows = []
@@ -332,7 +357,8 @@ def shown_combinations(table: pd.DataFrame) -> pd.DataFrame:
 def protocol_gaps(base: str = "speaker", other: str = "paper", folder: str | Path | None = None) -> pd.DataFrame:
     """What protocol `other` adds to UA over `base`: the same system, corpus, seeds and test utterances, one row a system.
 
-    Columns as `figures.forest` takes them (group, slug, name, effect, low, high, claimed), and base, other, p.
+    Columns as `figures.forest` takes them (group, slug, name, effect, low, high, claimed), and base, other, p, seeds; `more`
+    with `_low` and `_high` is what it adds to the system less what it adds to the baseline, over the seeds of all four.
     """
     rows = []
     for corpus in dict.fromkeys(corpus for corpus, name in results.published(folder) if name == base):
@@ -340,26 +366,42 @@ def protocol_gaps(base: str = "speaker", other: str = "paper", folder: str | Pat
             continue
         frames = {name: coded(results.predictions(corpus, name, folder)) for name in (base, other)}
         both = [s for s in measured_systems(corpus, base, folder) if s in measured_systems(corpus, other, folder)]
-        for slug in both:
-            first, second = (statistics.tally(frame[frame["system"] == slug]) for frame in frames.values())
+        pairs = {slug: tuple(statistics.tally(frame[frame["system"] == slug]) for frame in frames.values()) for slug in both}
+        for slug, (first, second) in pairs.items():
             if not (seeds := statistics.common_seeds(first, second)):
                 continue
             gap = statistics.paired_difference(second, first, "ua", RESAMPLES).percent()
             values = (100 * statistics.bootstrap_speakers(t.select(seeds), "ua", RESAMPLES).estimate for t in (first, second))
             row = {"group": corpus_title(corpus), "slug": slug, "name": title(slug), "effect": gap.estimate, "low": gap.low}
-            rows.append(
-                row | {"high": gap.high, "claimed": np.nan} | dict(zip(("base", "other"), values, strict=True)) | {"p": gap.p}
-            )
-    columns = ["group", "slug", "name", "effect", "low", "high", "claimed", "base", "other", "p"]
+            row |= {"high": gap.high, "claimed": np.nan} | dict(zip(("base", "other"), values, strict=True))
+            rows.append(row | {"p": gap.p, "seeds": len(seeds)} | _more_than_baseline(pairs, slug))
+    columns = ["group", "slug", "name", "effect", "low", "high", "claimed", "base", "other", "p", "seeds"]
+    columns += [f"more{end}" for end in ENDS]
     return pd.DataFrame(rows, columns=columns)
 
 
-def confusion(corpus: str, protocol: str, slug: str, folder: str | Path | None = None) -> pd.DataFrame:
-    """Counts over all folds and seeds, true classes down and predicted classes across."""
-    frame = results.predictions(corpus, protocol, folder).query("system == @slug")
+def _more_than_baseline(pairs: dict[str, tuple[statistics.Tally, ...]], slug: str) -> dict[str, float]:
+    """How far the second of a pair lies above the first, less the same for the baseline; nothing where that cannot be said."""
+    if slug == "baseline" or "baseline" not in pairs:
+        return {}
+    four = [*pairs[slug], *pairs["baseline"]]
+    if not (seeds := set.intersection(*(set(each.seeds) for each in four))):
+        return {}
+    first, second, base_first, base_second = (each.select(sorted(seeds)) for each in four)
+    found = statistics.difference_of_differences((second, first), (base_second, base_first), "ua", RESAMPLES).percent()
+    return {"more": found.estimate, "more_low": found.low, "more_high": found.high}
+
+
+def confusions(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> dict[str, pd.DataFrame]:
+    """Counts by slug over all folds and the seeds that all of `slugs` have, true classes down and predicted classes across."""
+    frame = _alike(corpus, protocol, slugs, folder)
     order, numbers = label_order(frame["label"].unique()), coded(frame)
-    counts = metrics.confusion(numbers["label"].to_numpy(), numbers["prediction"].to_numpy(), len(order))
-    return pd.DataFrame(counts, index=pd.Index(order, name="true"), columns=order)
+    counted = {}
+    for slug in (slug for slug in slugs if slug in set(frame["system"])):
+        own = numbers[numbers["system"] == slug]
+        counts = metrics.confusion(own["label"].to_numpy(), own["prediction"].to_numpy(), len(order))
+        counted[slug] = pd.DataFrame(counts, index=pd.Index(order, name="true"), columns=order)
+    return counted
 
 
 def geometry_of_systems(runs: pd.DataFrame) -> pd.DataFrame:

@@ -41,6 +41,8 @@ def test_summary_and_its_sentence(frame):
     assert table.at["combined", "moved"] == pytest.approx(90)
     said = attention.sentence({"emodb": table.reset_index()})
     assert "Baseline" in said and "50 %" in said and "0.3 s" in said
+    wider = attention.wider_sentence({"emodb": table.reset_index()})
+    assert "0.3 s and" in wider and "on EmoDB" in wider and "not both" in attention.wider_sentence({})
 
 
 def test_most_different_takes_one_of_each_class_first(frame):

@@ -214,6 +214,16 @@ def test_verdicts_from_a_changed_training_are_provisional_and_say_so():
     assert findings.said(found.loc["2-ams"]) == "replicates\u202f†"
 
 
+def test_verdicts_that_hang_on_the_kind_of_interval_are_named():
+    frame = records({"baseline": 0.6, "ams-s10-m0.4": 0.68, "combined": 0.68})
+    settled = claims.settle(frame, runs(frame))
+    assert "**0 of the 2** verdicts on accuracy would read otherwise." in findings.stricter_sentence(settled, settled)
+    wider = claims.settle(frame, runs(frame), difference=lambda *both: Interval(0.08, -0.01, 0.17, 0.1))
+    said = findings.stricter_sentence(settled, wider)
+    assert "2. AMS on nEMO, speaker (*replicates*, then *not supported*)" in said
+    assert findings.stricter_sentence(settled[:0], wider) == ""
+
+
 def test_the_headline_counts_neither_synthetic_speech_nor_parameters():
     frame = pd.concat([records({"baseline": 0.6, "combined": 0.68}), records({"baseline": 0.6, "combined": 0.68}, corpus="demo")])
     said = findings.headline(claims.settle(frame, runs(frame)), runs(frame))

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
+from scipy.stats import nct, norm, t
 
 from sercore import SercoreError, findings, noise, paper, systems
 
@@ -40,6 +40,8 @@ def test_sampling_error_is_that_of_simulated_pairs(measure):
 def test_detectable_difference_is_found_with_its_power():
     difference = noise.detectable(1.0, power=0.8)
     assert norm.sf(norm.ppf(0.975) - difference) == pytest.approx(0.8, abs=1e-3)
+    estimated = noise.detectable(1.0, power=0.8, freedom=4)
+    assert nct.sf(t.ppf(0.975, 4), 4, estimated) == pytest.approx(0.8, abs=0.01) and estimated > difference
 
 
 def test_best_of_several_is_the_mean_of_the_largest_of_normal_values():
@@ -89,15 +91,19 @@ def test_choosing_on_test_flatters_a_family():
     ]
     runs = pd.DataFrame(rows)
     history = pd.concat([runs.assign(epoch=1, chooser_wa=0.2), runs.assign(epoch=2, chooser_wa=runs["best"])])
-    found = noise.selection(runs, history)
+    right = [["sad"] * round(100 * ua) + ["happy"] * (100 - round(100 * ua)) for ua in runs["ua"]]
+    predictions = runs.assign(prediction=right, label="sad").explode("prediction")
+    found = noise.selection(runs, history, predictions)
     assert found["family"].tolist() == ["ams"]  # the other family was not measured
     row = found.iloc[0]
     assert (row["chosen"], row["best"]) == ("ams-s10-m0.2", "ams-s30-m0.4")
     assert [row["chosen_gain"], row["best_gain"], row["optimism"]] == pytest.approx([2, 6, 4])
-    assert "Choosing on test adds **4.0 points**" in findings.selection_sentence(found)
+    assert "choosing on test adds **4.0 points**" in findings.selection_sentence(found)
     assert "in 0 of 2 cases" in findings.selection_sentence(pd.concat([found, found]))
     assert findings.selection_table(found).loc[0, "Best on test"] == "AMS, s = 30, m = 0.4"
-    assert noise.selection(runs[runs["fold"] > 0], history).empty and "No family" in findings.selection_sentence(found[:0])
+    assert noise.selection(runs[runs["fold"] > 0], history, predictions).empty and "No family" in findings.selection_sentence(
+        found[:0]
+    )
 
 
 def test_range_of_runs_of_one_system():

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ttest_1samp
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from sercore import statistics
@@ -225,6 +226,52 @@ def test_a_mean_difference_weighs_corpora_alike_and_is_surer_than_each():
     assert twice.estimate == pytest.approx(one.estimate) and twice.high - twice.low < one.high - one.low
     with pytest.raises(SercoreError, match="needs a pair"):
         statistics.mean_difference([])
+
+
+def test_jackknife_of_a_mean_is_students_interval():
+    # One class and one utterance a speaker: WA is a mean over speakers, whose jackknife is the t interval of that mean.
+    right = np.random.default_rng(3).random((2, 30)) < [[0.5], [0.8]]
+    names = [f"s{number:02d}" for number in range(30)]
+    frames = [
+        pd.DataFrame({"utterance": names, "speaker": names, "label": 0, "prediction": (~each).astype(int)}) for each in right
+    ]
+    found = statistics.paired_jackknife(frames[1], frames[0], lambda counts: counts[..., 0, 0] / counts.sum((-2, -1)))
+    reference = ttest_1samp(right[1].astype(float) - right[0], 0)
+    assert [found.estimate, found.p] == pytest.approx([right[1].mean() - right[0].mean(), reference.pvalue])
+    assert [found.low, found.high] == pytest.approx(list(reference.confidence_interval(0.95)))
+
+
+def test_jackknife_covers_where_speakers_are_few_and_the_bootstrap_does_not():
+    random, inside = np.random.default_rng(0), {"jackknife": 0, "bootstrap": 0}
+    names = np.repeat([f"s{number}" for number in range(9)], 40)
+    base = {"utterance": [f"u{number:03d}" for number in range(360)], "speaker": names, "label": np.tile([0, 1], 180)}
+    for _ in range(150):
+        accuracy = np.repeat(np.clip(random.normal([[0.6]] * 9, 0.08), 0, 1), 40)
+        frames = [
+            pd.DataFrame(base | {"prediction": base["label"] ^ (random.random(360) > level)})
+            for level in (accuracy, np.full(360, 0.6))
+        ]
+        a, b = (statistics.tally(frame) for frame in frames)
+        for name, found in (
+            ("jackknife", statistics.paired_jackknife(a, b)),
+            ("bootstrap", statistics.paired_difference(a, b, resamples=400)),
+        ):
+            inside[name] += found.low <= 0 <= found.high
+    assert inside["jackknife"] / 150 == pytest.approx(0.95, abs=0.04) and inside["bootstrap"] < inside["jackknife"]
+
+
+def test_jackknife_of_a_class_that_one_speaker_alone_has():
+    frame = predictions()
+    alone = frame.assign(label=np.where(frame["speaker"] == "s0", frame["label"], frame["label"].clip(upper=2)))
+    found = statistics.paired_jackknife(alone, alone, statistics.recall_of(3))
+    assert found.estimate == 0 and np.isnan(found.low) and statistics.paired_jackknife(alone, alone).high == 0
+
+
+def test_difference_of_differences_is_that_of_two_pairs():
+    a, b, c = (predictions(accuracy, noise=noise) for accuracy, noise in ((0.7, 1), (0.6, 2), (0.5, 3)))
+    found = statistics.difference_of_differences((a, c), (b, c))
+    direct = statistics.paired_difference(a, b)
+    assert [found.estimate, found.low, found.high] == pytest.approx([direct.estimate, direct.low, direct.high])
 
 
 def test_difference_of_groups_is_that_of_their_own_measures():

@@ -56,5 +56,6 @@ def test_a_mistake_is_named_where_most_corpora_have_it(second, title, monkeypatc
     classes = ["angry", "happy"]
     monkeypatch.setattr(tables, "cells", lambda: [(corpus, "speaker") for corpus in counts])
     monkeypatch.setattr(tables, "measured_systems", lambda corpus, protocol: ["baseline"])
-    monkeypatch.setattr(tables, "confusion", lambda corpus, *_: pd.DataFrame(counts[corpus], classes, classes))
+    matrix = {corpus: {"baseline": pd.DataFrame(values, classes, classes)} for corpus, values in counts.items()}
+    monkeypatch.setattr(tables, "confusions", lambda corpus, *_: matrix[corpus])
     assert titles.of("confusion") == title
