@@ -1,0 +1,15 @@
+"""Words inside sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def inside(name: str) -> str:
+    """A name as it stands inside a sentence: `combined attentive pooling`, but `AMS, s = 10`."""
+    return name if name[:2].isupper() else name[0].lower() + name[1:]
+
+
+def listed(names: Sequence[str]) -> str:
+    """`EmoDB, nEMO and RAVDESS`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
