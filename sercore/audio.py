@@ -42,6 +42,9 @@ SUFFIXES = frozenset(
         ".wav",
     )
 )
+SILENT = 1e-3
+"""Peak, of full scale, below which a file counts as silent: -60 dB."""
+
 SHORT_DATA = re.compile(r"^\s*(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 LFS_POINTER = b"version https://git-lfs"
 UNKNOWN_FORMAT = 1  # libsndfile's SF_ERR_UNRECOGNISED_FORMAT

@@ -40,7 +40,16 @@ Runs = Annotated[Path | None, typer.Option(help="Folder of the runs [default: SE
 Results = Annotated[Path | None, typer.Option(help="Folder of the published records [default: SERCORE_RESULTS, else ./results]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a machine to read")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
-Precision = Annotated[str, typer.Option(help="float32, or bfloat16 in the convolutions")]
+Precision = Annotated[
+    str, typer.Option(help="float32, or bfloat16 in the convolutions; a finished run stands, whatever it was computed in")
+]
+Protocols = Annotated[
+    str,
+    typer.Option(
+        help="With commas: speaker (no speaker in two parts), paper (a random split, speakers in all parts), leaky (as paper, "
+        "but the test part chooses the epoch)"
+    ),
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting of the training, as in --set max_epochs=5; may be repeated")
 ]
@@ -49,12 +58,20 @@ CorpusName = Annotated[str, typer.Argument(help="A corpus (`sercore corpora` lis
 
 @contextmanager
 def errors_told() -> Iterator[None]:
-    """Bad input ends with its message and exit code 2, without a traceback."""
+    """Bad input ends with its message and exit code 2, without a traceback; so does Ctrl-C, with 130."""
     try:
         yield
     except SercoreError as error:
         err.print(f"sercore: {error}", style="red", markup=False)
         raise typer.Exit(2) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        err.print(f"sercore: {error.filename}: {error.strerror}", style="red", markup=False)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        err.print("sercore: interrupted; what is done is kept, and the same command goes on from there", style="red")
+        raise typer.Exit(130) from None
 
 
 def show(rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -106,7 +123,7 @@ def corpora(as_json: AsJson = False, data_root: DataRoot = None) -> None:
         try:
             where = str(module.find_root(corpus, data_root)) if corpus.kind != "synthetic" else "made when first used"
         except SercoreError:
-            where = ""
+            where = "not here"
         rows.append(
             {
                 "name": name,
@@ -158,7 +175,9 @@ def systems(as_json: AsJson = False) -> None:
 @app.command()
 def run(
     corpus: CorpusName,
-    protocol: Annotated[str, typer.Argument(help="paper, speaker or leaky")],
+    protocol: Annotated[
+        str, typer.Argument(help="speaker (no speaker in two parts), paper (a random split) or leaky (the test part chooses)")
+    ],
     system: Annotated[str, typer.Argument(help="A slug, such as baseline or ams-s10-m0.4")],
     seed: int = 0,
     fold: Annotated[int, typer.Option(help="0 to 4")] = 0,
@@ -180,7 +199,10 @@ def run(
         folder = experiment.run(corpus, protocol, system, seed, fold, runs, root_text(data_root), changes, device, report)
     facts = records.read_facts(folder)
     if there:
-        err.print(f"it was there already, from {facts['finished']}: remove its folder to train it again", markup=False)
+        err.print(
+            f"it was there already, computed in {facts['precision']} at {facts['finished']}: remove its folder to train it again",
+            markup=False,
+        )
     if absent := [label for label, recall in zip(facts["classes"], facts["recall"], strict=True) if math.isnan(recall)]:
         err.print(f"the test part has no {' and no '.join(absent)}: UA is the mean over the other classes", markup=False)
     if as_json:
@@ -199,7 +221,7 @@ def sweep(
     systems: Annotated[
         str, typer.Option(help="Slugs with commas; `table2` is all 14, `claims` the baseline and the three best")
     ] = "claims",
-    protocols: Annotated[str, typer.Option(help="paper, speaker, leaky, with commas")] = "speaker",
+    protocols: Protocols = "speaker",
     seeds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0",
     folds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0-4",
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once; each gets its share of the cores")] = 1,
@@ -212,16 +234,24 @@ def sweep(
     precision: Precision = "float32",
     settings: Settings = None,
 ) -> None:
-    """Do all runs that are missing. It can be killed and started again at any time."""
+    """Do all runs that are missing. It can be killed and started again at any time.
+
+    The seed and the slug are part of a run's name, its other settings are not: asked for with others, a finished run is
+    refused, and never done again by the way.
+    """
     from tqdm import tqdm
 
     from . import results as published
     from . import sweep as module
 
     with errors_told():
-        wanted = module.plan(corpus, systems, protocols, seeds, folds)
+        changes = overrides(settings, precision)
+        whole = wanted = module.plan(corpus, systems, protocols, seeds, folds)
         if skip_published:
-            wanted = wanted.without(published.runs(results)["run"])
+            wanted = wanted.without(published.runs(results), changes)
+            err.print(f"{len(whole.names) - len(wanted.names)} of {len(whole.names)} runs are published and left out")
+        if not wanted.names:
+            return
         missing = wanted.missing(module.records.runs_folder(runs))
         err.print(f"{len(wanted.names) - len(missing)} of {len(wanted.names)} runs are there, {len(missing)} to do", markup=False)
         alone = jobs == 1 and dask is None
@@ -231,7 +261,6 @@ def sweep(
                 bar.set_description_str(str(name))
                 bar.update()
 
-            changes = overrides(settings, precision)
             root = root_text(data_root)
             outcome = module.sweep(wanted, runs, root, changes, device, jobs, dask, told, report if alone else None)
     for problem in dict.fromkeys(outcome.failed.values()):
@@ -244,8 +273,8 @@ def sweep(
 def status(
     corpus: str,
     systems: str = "table2",
-    protocols: str = "speaker,paper",
-    seeds: str = "0",
+    protocols: Protocols = "speaker,paper",
+    seeds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0",
     runs: Runs = None,
     results: Results = None,
     settings: Settings = None,
@@ -253,7 +282,8 @@ def status(
 ) -> None:
     """Count what of a grid is published, finished on this machine, begun or missing.
 
-    `otherwise` counts finished runs of the same names with other settings or from another corpus: a sweep refuses them.
+    `otherwise` counts runs of the same names with other settings (give yours by --set) or from another corpus, published
+    or finished: a sweep refuses those that are finished.
     """
     from . import records, sweep
     from . import results as published
@@ -261,13 +291,13 @@ def status(
     with errors_told():
         wanted, folder = sweep.plan(corpus, systems, protocols, seeds), records.runs_folder(runs)
         changes = overrides(settings, "float32")
-        there = set(published.runs(results)["run"])
+        there = sweep.published_as_wanted(wanted, published.runs(results), changes)
         rows: dict[tuple[str, str], dict[str, Any]] = {}
         counts = dict.fromkeys(("published", "finished", "otherwise", "begun", "missing"), 0)
         for name in wanted.names:
             row = rows.setdefault((name.protocol, name.system), {"protocol": name.protocol, "system": name.system, **counts})
-            if str(name) in there:
-                row["published"] += 1
+            if name in there:
+                row["published" if there[name] else "otherwise"] += 1
             elif records.finished(folder, name):
                 row["finished" if sweep.as_wanted(corpus, name, folder, changes) else "otherwise"] += 1
             else:
@@ -289,13 +319,18 @@ def bundle(
 
 
 @app.command()
-def publish(runs: Runs = None, results: Results = None, data_root: DataRoot = None) -> None:
+def publish(
+    runs: Runs = None,
+    results: Results = None,
+    data_root: DataRoot = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Also put runs in the place of those with other settings")] = False,
+) -> None:
     """Gather finished runs into the Parquet files that the book is made from: seeds of which all folds are there."""
     from . import results as module
 
     with errors_told():
-        done = module.publish(runs, results, root_text(data_root))
-        out.print(f"{done.runs} runs in {module.results_folder(results)}", markup=False)
+        done = module.publish(runs, results, root_text(data_root), replace)
+        out.print(f"{done.runs} runs in {module.results_folder(results)}, {done.new} of them new", markup=False)
     if done.waiting:
         err.print(f"left out until the other folds of their seed are there: {', '.join(done.waiting)}", markup=False)
 
@@ -306,8 +341,8 @@ def chapters(
     results: Results = None,
     corpus: Annotated[str | None, typer.Option(help="Train and publish this corpus first: your IEMOCAP in one command")] = None,
     systems: str = "claims",
-    protocols: str = "speaker,paper",
-    seeds: str = "0",
+    protocols: Protocols = "speaker,paper",
+    seeds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0",
     data_root: DataRoot = None,
     runs: Runs = None,
     precision: Precision = "float32",
@@ -318,11 +353,12 @@ def chapters(
     from . import chapters as module
 
     with errors_told():
+        module.wanted(book, module.records_folder(book, results))  # a folder without a book is refused before any training
         if corpus is not None:
             changes = overrides(settings, precision)
             module.train_and_publish(corpus, systems, protocols, seeds, runs, results, root_text(data_root), changes)
         done = module.execute(book, results, force)
-    out.print(f"{len(done)} chapters executed", markup=False)
+    out.print(f"{len(done)} chapters executed in {book}; `jupyter-book build {book}` makes the site", markup=False)
 
 
 @app.command()
@@ -342,11 +378,14 @@ def predict(
     from . import prediction
 
     unread: list[str] = []
+    doubtful: list[str] = []
     with errors_told():
-        labelled = prediction.predict(files, model, unread)
+        labelled = prediction.predict(files, model, unread, doubtful)
         _, _, origin = prediction.load(model)
     err.print(f"model: {origin.get('run', '?')}; it knows how that corpus sounds, and little else", markup=False)
     show(labelled.to_dict("records"), as_json)
+    for doubt in doubtful:
+        err.print(f"sercore: {doubt}", style="yellow", markup=False)
     for problem in unread:
         err.print(f"sercore: {problem}", style="red", markup=False)
     raise typer.Exit(2 if unread else 0)

@@ -103,6 +103,8 @@ def run_together(
     They differ in the part that chooses the epoch alone, and each record is the one that its run leaves by itself: what
     `leaky` sees of the test part, no other run reads.
     """
+    if seed < 0:
+        raise SercoreError(f"seed {seed}: seeds are numbers from 0")
     if len({protocol.split_of(protocol_name) for protocol_name in protocol_names}) != 1:
         raise SercoreError(f"protocols {', '.join(protocol_names)} do not split alike: run each by itself")
     folder, prepared = records.runs_folder(runs), prepare(corpus, data_root)

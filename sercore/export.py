@@ -76,6 +76,8 @@ def export(path: str | os.PathLike[str], model: str | Path | None = None) -> Pat
     if network.config.masked or network.config.normalisation != "corpus":
         raise SercoreError("a model with masked padding or normalisation over each utterance cannot be written as ONNX yet")
     target = Path(path)
+    if target.suffix != ".onnx":
+        raise SercoreError(f"{target}: name a file that ends in .onnx")
     samples = torch.zeros(FFT + 99 * HOP)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():

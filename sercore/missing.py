@@ -77,7 +77,7 @@ def train_and_publish(
 
     from . import records, sweep
 
-    plan = sweep.plan(corpus, systems, protocols, seeds).without(published_runs(results)["run"])
+    plan = sweep.plan(corpus, systems, protocols, seeds).without(published_runs(results), overrides)
     if not plan.names:
         return
     missing = plan.missing(records.runs_folder(runs))

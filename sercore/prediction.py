@@ -28,8 +28,15 @@ the folds, the fold with the best. Neither choice looked at a test part.
 """
 
 
+SHORT_SECONDS = 0.3
+"""Shorter than the shortest word: what is left is silence that the model was padded with."""
+
+
 def predict(
-    files: str | Path | Iterable[str | Path], model: str | Path | None = None, unread: list[str] | None = None
+    files: str | Path | Iterable[str | Path],
+    model: str | Path | None = None,
+    unread: list[str] | None = None,
+    doubtful: list[str] | None = None,
 ) -> pd.DataFrame:
     """Label files: columns file, label, one probability a class (named by it), seconds, windows.
 
@@ -40,17 +47,27 @@ def predict(
     `model` is a `model.pt` or the folder of a run (default: the one that comes with the package). Files longer than the
     model's clip are heard in windows of that length, half overlapping, whose probabilities are averaged. All files that
     cannot be read are named in one `SercoreError`; with `unread`, a list, their messages go there and the others are labelled.
+    Files that are labelled but hold next to no speech (silent, or very short), and files of a folder that are passed over,
+    are named in the list `doubtful`.
     """
     from . import audio
 
     given = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+    if strange := sorted({type(name).__name__ for name in given if not isinstance(name, (str, os.PathLike))}):
+        raise SercoreError(f"files are given by their paths, not as {', '.join(strange)}: write samples to a file first")
+    doubts = [] if doubtful is None else doubtful
     network, classes, _ = load(model)
     fold(network)
     rows, problems = [], [] if unread is None else unread
     paths: list[str | Path] = []
     for name in given:
-        inside = list(audio_files(Path(name), Counter())) if Path(name).is_dir() else [name]
-        problems += [] if inside else [f"{name}: no audio file in this folder"]
+        dropped: Counter[str] = Counter()
+        inside = list(audio_files(Path(name), dropped)) if Path(name).is_dir() else [name]
+        over = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
+        if not inside:
+            problems.append(f"{name}: no audio file in this folder" + (f" ({over})" if over else ""))
+        elif over:
+            doubts.append(f"{name}: passed over: {over}")
         paths += inside
     for path in paths:
         try:
@@ -62,6 +79,8 @@ def predict(
         mean = probabilities.mean(0)
         scores = dict(zip(classes, mean.tolist(), strict=True))
         seconds = round(len(waveform) / audio.SAMPLE_RATE, 3)
+        if seconds < SHORT_SECONDS or np.abs(waveform).max(initial=0) < audio.SILENT:
+            doubts.append(f"{path}: {'silent' if seconds >= SHORT_SECONDS else f'only {seconds} s'}: its label means nothing")
         rows.append(
             {"file": str(path), "label": classes[int(mean.argmax())], **scores, "seconds": seconds, "windows": len(probabilities)}
         )

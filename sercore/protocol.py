@@ -149,18 +149,20 @@ def _speaker_groups(table: pd.DataFrame, folds: int) -> NDArray[np.int64]:
     """The group 0..folds-1 of every utterance: its session where those serve, else a balanced group of
     speakers."""
     if "speaker" not in table:
-        raise SercoreError("protocol 'speaker' needs the column 'speaker': add it, or use the protocol 'paper'")
+        raise SercoreError(
+            "protocol 'speaker' needs the column 'speaker': add it, or use `--protocols paper`, where the parts share voices"
+        )
     unnamed = table["speaker"].isna() | (table["speaker"].astype(str).str.strip() == "")
     if unnamed.any():
         raise SercoreError(
             f"column 'speaker': {unnamed.sum()} utterances have none ({_few(table.loc[unnamed, 'id'])}); "
-            "fill it in, or use the protocol 'paper'"
+            "fill it in, or use `--protocols paper`, where the parts share voices"
         )
     speaker = table["speaker"].astype(str)
     if speaker.nunique() < folds:
         raise SercoreError(
             f"column 'speaker': {speaker.nunique()} speakers cannot fill {folds} groups; "
-            "protocol 'speaker' needs one speaker a fold at least, use the protocol 'paper'"
+            "protocol 'speaker' needs one speaker a fold at least; with `--protocols paper` the parts share voices"
         )
     if "session" in table:
         session = table["session"].astype(object).fillna("").astype(str)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,7 +115,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     try:
         return json.loads((folder / "run.json").read_text())
     except (OSError, ValueError) as error:
-        raise SercoreError(f"{folder}: the record cannot be read ({error}); remove the folder and run it again") from error
+        raise _damaged(folder, error) from error
 
 
 def all_facts(runs: Path) -> list[dict[str, Any]]:
@@ -124,12 +125,24 @@ def all_facts(runs: Path) -> list[dict[str, Any]]:
 
 
 def read_history(folder: Path) -> pd.DataFrame:
-    return pd.read_csv(folder / "history.csv")
+    """`history.csv` of one run; a damaged one raises `SercoreError` that names the run."""
+    try:
+        return pd.read_csv(folder / "history.csv")
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, error) from error
 
 
 def read_test(folder: Path) -> dict[str, np.ndarray]:
-    with np.load(folder / "test.npz") as arrays:
-        return {key: arrays[key] for key in arrays.files}
+    """The arrays of `test.npz` of one run; a damaged file raises `SercoreError` that names the run."""
+    try:
+        with np.load(folder / "test.npz") as arrays:
+            return {key: arrays[key] for key in arrays.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise _damaged(folder, error) from error
+
+
+def _damaged(folder: Path, error: Exception) -> SercoreError:
+    return SercoreError(f"{folder}: the record cannot be read ({error}); remove the folder and run it again")
 
 
 def remove_partial(runs: Path, name: RunName) -> None:

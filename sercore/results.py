@@ -50,13 +50,17 @@ class Published:
     """What `publish` came to."""
 
     runs: int  # that the results hold
+    new: int  # of them were not there before
     waiting: tuple[str, ...]  # runs that were left out until the other folds of their seed are there
 
 
-def publish(runs: str | Path | None = None, results: str | Path | None = None, data_root: str | None = None) -> Published:
+def publish(
+    runs: str | Path | None = None, results: str | Path | None = None, data_root: str | None = None, replace: bool = False
+) -> Published:
     """Gather the finished runs under `runs` into `results`: every seed of a system of which all folds are there.
 
-    A run that `results` already holds is replaced. Runs of one corpus on different data, or of one protocol on
+    A run that `results` already holds is replaced, one that it holds with other settings only where `replace` says so. Such
+    runs, runs of one corpus on different data, or of one protocol on
     different splits, raise `SercoreError`, all at once; so do runs none of which belongs to a whole seed.
     """
     source, target = records.runs_folder(runs), results_folder(results)
@@ -65,6 +69,9 @@ def publish(runs: str | Path | None = None, results: str | Path | None = None, d
         raise SercoreError(f"no finished run under {source}: `sercore sweep` makes them")
     fresh = pd.DataFrame([_row(fact) for fact in facts])
     old = _read(target / "runs.parquet")
+    known = set() if old is None else set(old["run"])
+    if old is not None and not replace:
+        _refuse_other_settings(old, fresh, target)
     table = _merge(old, fresh, ["run"]).sort_values(NAME, ignore_index=True)
     partial = table.groupby(NAME[:-1])["fold"].transform("nunique") < protocol.FOLDS
     waiting = set(table.loc[partial, "run"]) - set([] if old is None else old["run"])
@@ -102,7 +109,22 @@ def publish(runs: str | Path | None = None, results: str | Path | None = None, d
     _write(target / "history.parquet", history)
     _publish_corpora(table, {fact["corpus"]: fact["source"] for fact in facts}, target, data_root)
     _write(target / "runs.parquet", table)
-    return Published(len(table), tuple(sorted(waiting)))
+    return Published(len(table), len(set(table["run"]) - known), tuple(sorted(waiting)))
+
+
+def _refuse_other_settings(old: pd.DataFrame, fresh: pd.DataFrame, target: Path) -> None:
+    """Runs that are published with other settings are not replaced by the way."""
+    problems = []
+    for run, before, now in old[["run", "config"]].merge(fresh[["run", "config"]], on="run").itertuples(index=False):
+        was, is_ = json.loads(before), json.loads(now)
+        if differing := [f"{key}={was.get(key)} there, {value} here" for key, value in is_.items() if was.get(key) != value]:
+            problems.append(f"{run}: {', '.join(differing)}")
+    if problems:
+        raise SercoreError(
+            f"{target} holds {len(problems)} of these runs with other settings; `sercore publish --replace` puts these in their "
+            "place, and another --results folder holds both:\n  " + "\n  ".join(problems),
+            offenders=problems,
+        )
 
 
 def _publish_corpora(table: pd.DataFrame, sources: dict[str, str], target: Path, data_root: str | None) -> None:

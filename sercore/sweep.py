@@ -7,19 +7,25 @@ epoch, and the records are those of an unbroken sweep. PyTorch is imported where
 from __future__ import annotations
 
 import functools
+import json
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import corpora, protocol, records, systems
 from .config import Config
 from .errors import SercoreError
 from .records import RunName
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -33,10 +39,10 @@ class Plan:
         """The runs that have no finished record under `runs`."""
         return [name for name in self.names if not records.finished(runs, name)]
 
-    def without(self, published: Iterable[str]) -> Plan:
-        """The same plan less the runs of these names."""
-        there = set(published)
-        return Plan(self.corpus, tuple(name for name in self.names if str(name) not in there))
+    def without(self, published: pd.DataFrame, overrides: dict[str, Any] | None = None) -> Plan:
+        """The same plan less what `published` (`results.runs`) holds with the settings that it would be run with."""
+        there = published_as_wanted(self, published, overrides)
+        return Plan(self.corpus, tuple(name for name in self.names if not there.get(name, False)))
 
 
 @dataclass
@@ -73,18 +79,31 @@ def plan(
     return Plan(corpus, names)
 
 
+def published_as_wanted(wanted: Plan, published: pd.DataFrame, overrides: dict[str, Any] | None = None) -> dict[RunName, bool]:
+    """Those runs of a plan that `published` (`results.runs`) holds: whether each has the settings that the plan would give it."""
+    configs = dict(zip(published["run"], published["config"], strict=True))
+    there = {name: json.loads(configs[str(name)]) for name in wanted.names if str(name) in configs}
+    return {name: _as_set(wanted.corpus, name.system, config, overrides) for name, config in there.items()}
+
+
 def as_wanted(corpus: str, name: RunName, runs: Path, overrides: dict[str, Any] | None = None) -> bool:
     """Whether the finished run `name` under `runs` is of this corpus and has these settings; precision and engine may differ.
 
     It looks at the record alone: changed audio is found when the run is asked for.
     """
-    facts, entry = records.read_facts(runs / str(name)), corpora.get(corpus)
+    facts = records.read_facts(runs / str(name))
+    return facts["source"] == corpus and _as_set(corpus, name.system, facts["config"], overrides)
+
+
+def _as_set(corpus: str, system: str, config: dict[str, Any], overrides: dict[str, Any] | None) -> bool:
+    """Whether a run of `system` with this configuration has the settings that it would be given on the corpus now."""
+    entry = corpora.get(corpus)
     base = Config(max_epochs=entry.max_epochs, patience=entry.patience).replace(**(overrides or {}))
-    expected, found = systems.config(name.system, base).to_dict(), Config.from_dict(facts["config"]).to_dict()
+    expected, found = systems.config(system, base).to_dict(), Config.from_dict(config).to_dict()
     if "clip_seconds" not in (overrides or {}):
         expected["clip_seconds"] = entry.clip_seconds or found["clip_seconds"]
     free = ("precision", "engine")
-    return facts["source"] == corpus and all(found[key] == value for key, value in expected.items() if key not in free)
+    return all(found[key] == value for key, value in expected.items() if key not in free)
 
 
 def integers(values: str | Iterable[int], what: str) -> list[int]:
@@ -114,6 +133,9 @@ def sweep(
 ) -> Outcome:
     """Do the runs of `wanted` that are missing; a failing run does not stop the others.
 
+    What no run could be made of is refused before the first: a protocol that the corpus does not bear, and finished runs of
+    the same name that were made otherwise.
+
     Runs of `paper` and `leaky` that are both missing share one training (`trainings`). `jobs` of them go at once, each with
     its share of the cores; `dask` is the address of a scheduler instead. `on_run` is told name, done and total after each
     run; `on_epoch` goes to `experiment.run_together` where one process does it all.
@@ -123,6 +145,11 @@ def sweep(
     folder = records.runs_folder(runs)
     prepared = experiment.prepare(wanted.corpus, data_root, progress=on_epoch is not None)
     different = []
+    for protocol_name in dict.fromkeys(name.protocol for name in wanted.names):
+        try:
+            protocol.splits(prepared.utterances, protocol_name)
+        except SercoreError as error:
+            different.append(f"protocol {protocol_name}: {error}")
     for name in wanted.names:
         if records.finished(folder, name):
             try:
@@ -173,6 +200,7 @@ def _begin_worker(threads: int, parent: int) -> None:
     """In each process of a sweep: its share of the cores, and an end with the sweep, however that was killed."""
     import torch
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the sweep alone answers
     torch.set_num_threads(threads)
 
     def follow() -> None:
@@ -183,15 +211,29 @@ def _begin_worker(threads: int, parent: int) -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _executor(jobs: int, dask: str | None) -> Executor:
+@contextmanager
+def _executor(jobs: int, dask: str | None) -> Iterator[Executor]:
+    """What does the runs. An exception, Ctrl-C above all, ends what goes on: the next sweep takes it up."""
     if dask is None:
         from joblib.externals.loky import ProcessPoolExecutor
 
         threads = max(1, (os.cpu_count() or 1) // jobs)
         # loky, unlike multiprocessing, does not run the caller's script again in each process
-        return ProcessPoolExecutor(jobs, initializer=_begin_worker, initargs=(threads, os.getpid()))
+        pool = ProcessPoolExecutor(jobs, initializer=_begin_worker, initargs=(threads, os.getpid()))
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, kill_workers=True)
+            raise
+        pool.shutdown()
+        return
     try:
         from distributed import Client
     except ImportError:
         raise SercoreError("a Dask cluster needs `pip install 'sercore[dask]'`") from None
-    return Client(dask).get_executor()
+    try:
+        client = Client(dask)
+    except (OSError, ValueError) as error:
+        raise SercoreError(f"no Dask scheduler answers at {dask} ({error})") from None
+    with client:
+        yield client.get_executor()

@@ -1,11 +1,15 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from typer.testing import CliRunner
 
 from sercore import corpora, protocol
@@ -60,10 +64,25 @@ def test_run_publish_status_and_predict_as_a_user_would(tones, tmp_path):
     assert call("publish", "--runs", runs, "--results", results).exit_code == 0
     status = json.loads(
         call(
-            "status", tones, "--systems", "claims", "--protocols", "speaker", "--runs", runs, "--results", results, "--json"
+            "status",
+            tones,
+            "--systems",
+            "claims",
+            "--protocols",
+            "speaker",
+            "--runs",
+            runs,
+            "--results",
+            results,
+            "--json",
+            *QUICK,
         ).stdout
     )
     assert [row["published"] for row in status] == [5, 0, 0, 0] and status[1]["missing"] == 5
+    grid = ("--systems", "baseline", "--protocols", "speaker", "--runs", runs, "--results", results)
+    assert json.loads(call("status", tones, *grid, "--json").stdout)[0]["otherwise"] == 5  # by the settings of a usual training
+    left = call("sweep", "--corpus", tones, *grid, "--skip-published", *QUICK)
+    assert left.exit_code == 0 and "5 of 5 runs are published and left out" in left.output and "to do" not in left.output
     wave = next(tones.parent.glob("*.wav"))
     labelled = json.loads(call("predict", wave, "--model", runs / facts["run"], "--json").stdout)
     assert labelled[0]["label"] in facts["classes"]
@@ -107,12 +126,59 @@ def test_check_exits_1_where_something_is_wrong(tones, tmp_path):
         (["run", "TONES", "speaker", "baseline", "--set", "epochs"], "write setting=value"),
         (["predict", "absent.wav", "--model", "nowhere.pt"], "nowhere.pt"),
         (["publish", "--runs", "nowhere"], "no finished run"),
+        (["run", "TONES", "speaker", "baseline", "--seed", "-1"], "seeds are numbers from 0"),
+        (["run", "TONES", "speaker", "baseline", "--runs", "/proc/nowhere"], "/proc/nowhere"),
+        (["run", "no/such/table.csv", "speaker", "baseline"], "no such file"),
+        (["run", "README.md", "speaker", "baseline"], "neither a folder nor a .csv"),
+        (["sweep", "--corpus", "TONES", "--dask", "tcp://127.0.0.1:1"], "no Dask scheduler answers"),
+        (["export", "model.txt"], "ends in .onnx"),
+        (["chapters", "--book", "tests", "--corpus", "TONES"], "is tests the folder of the book?"),
     ],
 )
 def test_bad_input_is_told_in_one_line_without_a_traceback(tones, arguments, message):
     command = [sys.executable, "-m", "sercore.cli", *(str(tones) if part == "TONES" else part for part in arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_corpus_without_speakers_is_refused_before_the_first_training_and_told_what_is_possible(tones, tmp_path):
+    table = pd.read_csv(tones).drop(columns="speaker").assign(path=lambda t: [str(tones.parent / path) for path in t["path"]])
+    table.to_csv(tmp_path / "nameless.csv", index=False)
+    asked = (
+        "--corpus",
+        tmp_path / "nameless.csv",
+        "--systems",
+        "baseline",
+        "--protocols",
+        "paper,speaker",
+        "--runs",
+        tmp_path / "runs",
+    )
+    done = call("sweep", *asked, *QUICK)
+    assert done.exit_code == 2 and done.output.count("`--protocols paper`") == 1 and not (tmp_path / "runs").exists()
+    assert "0: only the protocols paper and leaky" in call("check", tmp_path / "nameless.csv").output.replace(" (none)", "")
+
+
+def test_silence_and_what_a_folder_holds_beside_audio_are_named(tones, tmp_path):
+    soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
+    soundfile.write(tmp_path / "click.wav", np.ones(160), 16_000)
+    (tmp_path / "speech.m4a").write_bytes(b"")
+    done = call("predict", tmp_path)
+    assert done.exit_code == 0 and "silent.wav: silent" in done.output and "click.wav: only 0.01 s" in done.output
+    assert "passed over: not audio: *.m4a 1" in done.output
+
+
+def test_ctrl_c_ends_a_sweep_of_several_processes(tones, tmp_path):
+    options = ["--corpus", str(tones), "--systems", "baseline", "--runs", str(tmp_path), "--jobs", "2", "--set", "max_epochs=500"]
+    command = [sys.executable, "-m", "sercore.cli", "sweep", *options]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.time() + 90
+    while not list(tmp_path.glob("*.partial/checkpoint.pt")) and time.time() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130 and "the same command goes on" in said and "Traceback" not in said
+    assert not list(tmp_path.glob("*/run.json"))
 
 
 def test_a_bad_file_does_not_keep_the_others_from_their_labels(tones, tmp_path):

@@ -64,6 +64,11 @@ def test_any_format_and_every_bad_file_named(model_file, tmp_path):
         sercore.predict([tmp_path / "a.flac", tmp_path / "c.wav", tmp_path / "d.wav"], model_file)
 
 
+def test_samples_instead_of_files_are_refused(model_file):
+    with pytest.raises(sercore.SercoreError, match=r"not as float64: write samples to a file"):
+        sercore.predict(wave(1.0), model_file)
+
+
 def test_a_folded_network_gives_the_same_answers():
     model, _, _ = load()
     folded, _, _ = load()
@@ -76,7 +81,9 @@ def test_a_folded_network_gives_the_same_answers():
 def test_very_short_and_silent_files_are_labelled(model_file, tmp_path):
     soundfile.write(tmp_path / "short.wav", wave(0.05), 16_000)
     soundfile.write(tmp_path / "silent.wav", np.zeros(8_000), 16_000)
-    table = sercore.predict([tmp_path / "short.wav", tmp_path / "silent.wav"], model_file)
+    doubts: list[str] = []
+    table = sercore.predict([tmp_path / "short.wav", tmp_path / "silent.wav"], model_file, doubtful=doubts)
+    assert len(doubts) == 2 and "only 0.05 s" in doubts[0] and "silent.wav: silent" in doubts[1]
     assert table[list(CLASSES)].sum(1).tolist() == pytest.approx([1, 1], abs=1e-5)
 
 

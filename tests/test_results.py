@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ def published(tones, tmp_path_factory):
     """(runs, results) of two systems on all folds under both protocols."""
     runs, target = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("published")
     sweep.sweep(sweep.plan(str(tones), "baseline,combined", "speaker,paper"), runs, overrides=QUICK)
-    assert results.publish(runs, target) == results.Published(20, ())
+    assert results.publish(runs, target) == results.Published(20, 20, ())
     return runs, target
 
 
@@ -73,6 +74,28 @@ def test_publishing_again_changes_nothing_and_keeps_what_came_from_elsewhere(pub
     assert set(results.features("tones", "speaker", tmp_path / "alone")["seed"]) == {3}
 
 
+def test_runs_with_other_settings_replace_published_ones_only_where_that_is_asked_for(published, tones, tmp_path):
+    target = shutil.copytree(published[1], tmp_path / "results")
+    other = {**QUICK, "max_epochs": "1"}
+    sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "0"), tmp_path / "runs", overrides=other)
+    before = results.runs(target)
+    with pytest.raises(
+        SercoreError, match=r"(?s)5 of these runs with other settings.*fold0: max_epochs=\d+ there, 1 here.*fold4"
+    ):
+        results.publish(tmp_path / "runs", target)
+    assert results.runs(target).equals(before)
+    assert results.publish(tmp_path / "runs", target, replace=True) == results.Published(len(before), 0, ())
+    assert (results.runs(target).query("system == 'baseline' and protocol == 'speaker' and seed == 0")["epochs"] == 1).all()
+
+
+def test_a_damaged_record_is_named(published, tmp_path):
+    runs = shutil.copytree(published[0], tmp_path / "runs")
+    folder = next(path.parent for path in sorted(runs.glob("*/test.npz")))
+    (folder / "test.npz").write_bytes(b"junk")
+    with pytest.raises(SercoreError, match=f"{folder.name}: the record cannot be read"):
+        results.publish(runs, tmp_path / "results")
+
+
 def test_nothing_finished_is_an_error(tmp_path):
     with pytest.raises(SercoreError, match="no finished run"):
         results.publish(tmp_path, tmp_path / "results")
@@ -87,12 +110,12 @@ def test_a_seed_is_published_when_all_its_folds_are_there(published, tones, tmp_
     assert [name[-6:] for name in caught.value.offenders] == ["-fold0", "-fold1", "-fold2", "-fold3"]
     sweep.sweep(sweep.plan(str(tones), "combined", "speaker", "1"), runs, overrides=QUICK)
     done = results.publish(runs, target)
-    assert done == results.Published(25, tuple(caught.value.offenders))
+    assert done == results.Published(25, 5, tuple(caught.value.offenders))
     assert results.predictions("tones", "speaker", target).query("seed == 1")["system"].unique().tolist() == ["combined"]
     command = CliRunner().invoke(app, ["publish", "--runs", str(runs), "--results", str(target)])
     assert "25 runs" in command.stdout and "left out" in command.stderr and command.exit_code == 0
     sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "1", "4"), runs, overrides=QUICK)
-    assert results.publish(runs, target) == results.Published(30, ())
+    assert results.publish(runs, target) == results.Published(30, 5, ())
     assert set(results.history(target).query("seed == 1")["system"]) == {"baseline", "combined"}
 
 

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -5,6 +6,7 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 
@@ -24,9 +26,13 @@ def test_plan_spells_out_the_grid(tones):
     assert str(wanted.names[0]) == "tones-paper-baseline-seed0-fold0"
 
 
-def test_plan_without_what_is_published(tones):
-    rest = planned(tones, folds="0-2").without(["tones-speaker-baseline-seed0-fold1", "another"])
-    assert [name.fold for name in rest.names] == [0, 2]
+def test_plan_without_what_is_published(tones, tmp_path):
+    sweep.sweep(planned(tones, folds="1"), tmp_path, overrides=QUICK)
+    config = records.all_facts(tmp_path)[0]["config"]
+    published = pd.DataFrame({"run": ["tones-speaker-baseline-seed0-fold1", "another"], "config": [json.dumps(config)] * 2})
+    assert [name.fold for name in planned(tones, folds="0-2").without(published, QUICK).names] == [0, 2]
+    # published with other settings is not what is wanted
+    assert [name.fold for name in planned(tones, folds="0-2").without(published, {**QUICK, "max_epochs": 9}).names] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

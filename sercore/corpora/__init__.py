@@ -69,6 +69,10 @@ def get(name: str | os.PathLike[str]) -> Corpus:
         from .files import corpus_at
 
         return corpus_at(path)
+    if path.exists():
+        raise SercoreError(f"{name}: neither a folder nor a .csv or .tsv file")
+    if path.suffix or len(path.parts) > 1:
+        raise SercoreError(f"{name}: no such file or folder")
     raise SercoreError(
         f"unknown corpus {str(name)!r}: {nearest(str(name), names())}There are {', '.join(names())}, "
         "or the path of a folder (one sub-folder a label) or of a .csv or .tsv file (columns path and label)"

@@ -15,7 +15,6 @@ from .. import audio, protocol
 from ..errors import SercoreError
 from . import Corpus, clip_rule, find_root, get
 
-SILENT = 1e-3  # a peak below -60 dB of full scale
 FULL_SCALE = 0.99
 CLIPPED_RUN = 3  # samples in a row that stand at the file's own peak, near full scale
 CLIPPED_SHARE = 1e-3  # of all samples: single runs cannot be heard, and peak-normalised corpora are full of peaks
@@ -44,10 +43,12 @@ class Report:
         def listed(counts: dict[str, Any]) -> str:
             return ", ".join(f"{name} {number}" for name, number in counts.items()) or "none"
 
+        people = {name: number for name, number in self.speakers.items() if name}
         lines = [
             f"{self.title}: {self.root}",
             f"  utterances   {sum(self.labels.values())} ({listed(self.labels)})",
-            f"  speakers     {len(self.speakers)} ({listed(self.speakers)})",
+            f"  speakers     {len(people)} ({listed(people)})"
+            + ("" if len(people) >= protocol.FOLDS and "" not in self.speakers else ": only the protocols paper and leaky"),
             f"  seconds      {listed(self.seconds)}",
             f"  clip length  {listed(self.clip)}",
             f"  left out     {listed(self.dropped)}",
@@ -103,7 +104,7 @@ def _look(path: str) -> tuple[float, str, str, str]:
     seconds = len(samples) / rate
     loudness = np.abs(samples)
     peak = loudness.max()
-    if peak < SILENT:
+    if peak < audio.SILENT:
         return seconds, "silent", f"peak {peak:.5f} of full scale", ""
     content = hashlib.sha256(samples.tobytes() + str((rate, samples.shape)).encode()).hexdigest()
     if peak >= FULL_SCALE:

@@ -27,8 +27,8 @@ def corpus_at(path: Path) -> Corpus:
     adapter = functools.partial(_read_folder if path.is_dir() else _read_table, path)
     found = set(adapter(path).label)
     if len(found) < 2:
-        where = "sub-folders with audio files, one a label" if path.is_dir() else "values in its column label"
-        raise SercoreError(f"{path}: two or more {where} are needed; it has {', '.join(sorted(found)) or 'none'}")
+        where = "sub-folders with audio files, one a label" if path.is_dir() else "labels in its column label"
+        raise SercoreError(f"{path} needs two or more {where}; it has {f'only {min(found)}' if found else 'none'}")
     return Corpus(
         name=f"{path.stem}-files" if path.stem in names() else path.stem,
         title=path.name,
@@ -66,12 +66,16 @@ def _read_table(listing: Path, _root: Path) -> pd.DataFrame:
             keep_default_na=False,
             encoding="utf-8-sig",
         )
+    except pd.errors.EmptyDataError:
+        raise SercoreError(f"{listing} is empty: it needs the columns path and label") from None
+    except UnicodeDecodeError:
+        raise SercoreError(f"{listing}: its letters are not UTF-8: save it as UTF-8") from None
     except (ValueError, pd.errors.ParserError) as error:
         raise SercoreError(f"{listing}: not a table ({error})") from error
     absent = {"path", "label"} - set(frame.columns)
     if absent and len(frame.columns) == 1 and ";" in frame.columns[0]:
         raise SercoreError(f"{listing}: its columns are separated by ';': save it with commas")
-    complain(f"{listing}: missing columns (it has {', '.join(frame.columns)})", sorted(absent))
+    complain(f"{listing}: missing columns, in small letters (it has {', '.join(frame.columns)})", sorted(absent))
     frame = frame[[column for column in COLUMNS[:-1] if column in frame]].apply(lambda column: column.str.strip())
     if "id" not in frame:
         frame["id"] = frame.path
