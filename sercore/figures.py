@@ -166,7 +166,7 @@ def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figu
     """Every run a mark (`tables.geometry_of_runs` with a column `group`): a measure of compactness against UA, both less the
     mean of their fold; one panel a group, one colour a family."""
     groups = list(dict.fromkeys(table["group"]))
-    figure, axes = _panels(len(groups), 2, 4.4, 2.9, sharey=True)
+    figure, axes = _panels(len(groups), 2, 4.4, 2.9, sharex=True, sharey=True)
     centred = table[[measure, "ua"]] - table.groupby(["group", "fold"])[[measure, "ua"]].transform("mean")
     families = table["slug"].map(systems.family)
     for axis, group in zip(axes, groups, strict=True):
@@ -179,6 +179,7 @@ def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figu
         axis.axvline(0, color="#7d8597", linewidth=0.8)
         axis.set_title(group, fontsize="medium")
         axis.set_xlabel(f"{name}, less the fold's mean")
+        axis.tick_params(labelbottom=True)  # also above an empty place
     for axis in axes[::2]:
         axis.set_ylabel("UA, less the fold's mean")
     handles, names = axes[0].get_legend_handles_labels()
