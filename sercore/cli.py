@@ -39,6 +39,7 @@ DataRoot = Annotated[Path | None, typer.Option(help="Folder that holds the corpo
 Runs = Annotated[Path | None, typer.Option(help="Folder of the runs [default: SERCORE_RUNS, else ./runs]")]
 Results = Annotated[Path | None, typer.Option(help="Folder of the published records [default: SERCORE_RESULTS, else ./results]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a machine to read")]
+Jobs = Annotated[int, typer.Option(min=1, help="Runs at once; each gets its share of the cores")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Precision = Annotated[
     str, typer.Option(help="float32, or bfloat16 in the convolutions; a finished run stands, whatever it was computed in")
@@ -224,7 +225,7 @@ def sweep(
     protocols: Protocols = "speaker",
     seeds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0",
     folds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0-4",
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at once; each gets its share of the cores")] = 1,
+    jobs: Jobs = 1,
     dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to work on instead")] = None,
     skip_published: Annotated[bool, typer.Option("--skip-published", help="Leave out what the published records hold")] = False,
     runs: Runs = None,
@@ -345,6 +346,8 @@ def chapters(
     seeds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0",
     data_root: DataRoot = None,
     runs: Runs = None,
+    jobs: Jobs = 1,
+    device: Device = "auto",
     precision: Precision = "float32",
     settings: Settings = None,
     force: Annotated[bool, typer.Option(help="Execute every chapter, also those that are up to date")] = False,
@@ -356,7 +359,8 @@ def chapters(
         module.wanted(book, module.records_folder(book, results))  # a folder without a book is refused before any training
         if corpus is not None:
             changes = overrides(settings, precision)
-            module.train_and_publish(corpus, systems, protocols, seeds, runs, results, root_text(data_root), changes)
+            root = root_text(data_root)
+            module.train_and_publish(corpus, systems, protocols, seeds, runs, results, root, changes, device, jobs)
         done = module.execute(book, results, force)
     out.print(f"{len(done)} chapters executed in {book}; `jupyter-book build {book}` makes the site", markup=False)
 

@@ -68,8 +68,10 @@ def train_and_publish(
     results: str | Path | None = None,
     data_root: str | None = None,
     overrides: dict[str, Any] | None = None,
+    device: str = "auto",
+    jobs: int = 1,
 ) -> None:
-    """Train what the published records lack of a grid, with a progress bar, and publish it.
+    """Train what the published records lack of a grid, with a progress bar, and publish it; `device` and `jobs` as in a sweep.
 
     `SercoreError` names all runs that failed.
     """
@@ -90,7 +92,7 @@ def train_and_publish(
         def on_epoch(values: dict[str, float], config: Any) -> None:
             bar.set_postfix_str(f"epoch {values['epoch']:.0f} of {config.max_epochs}")
 
-        outcome = sweep.sweep(plan, runs, data_root, overrides, on_run=on_run, on_epoch=on_epoch)
+        outcome = sweep.sweep(plan, runs, data_root, overrides, device, jobs, None, on_run, on_epoch if jobs == 1 else None)
     if outcome.failed:
         problems = [f"{name}: {problem}" for name, problem in outcome.failed.items()]
         raise SercoreError("runs that failed:\n  " + "\n  ".join(problems), offenders=problems)

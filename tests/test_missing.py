@@ -26,7 +26,7 @@ def test_an_unknown_corpus_is_refused(tmp_path):
 def test_missing_runs_are_trained_and_published(tones, tmp_path, monkeypatch):
     trained: list[str] = []
 
-    def sweeping(plan, runs, data_root, overrides, on_run, on_epoch):
+    def sweeping(plan, runs, data_root, overrides, device, jobs, dask, on_run, on_epoch):
         for number, name in enumerate(plan.names, 1):
             on_epoch({"epoch": 1.0}, Config())
             on_run(name, number, len(plan.names))

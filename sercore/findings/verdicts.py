@@ -147,8 +147,9 @@ def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:
     return f"**So far**, from {measured}: of {settled_} on accuracy {said_}.{excluded}{few if found['provisional'].any() else ''}"
 
 
-def stricter_sentence(settled: pd.DataFrame, stricter: pd.DataFrame) -> str:
-    """Which verdicts hang on the kind of interval: `stricter` is `settled` by Student's t on a jackknife over speakers."""
+def stricter_sentence(settled: pd.DataFrame, stricter: pd.DataFrame, brief: bool = False) -> str:
+    """How many verdicts hang on the kind of interval, and unless `brief` which: `stricter` is `settled` by Student's t on a
+    jackknife over speakers."""
     keys = ["claim", "corpus", "protocol"]
     both = judged(settled).merge(judged(stricter)[[*keys, "verdict"]], on=keys, suffixes=("", "_stricter"))
     if both.empty:
@@ -156,14 +157,14 @@ def stricter_sentence(settled: pd.DataFrame, stricter: pd.DataFrame) -> str:
     other = both[both["verdict"] != both["verdict_stricter"]]
     text = (
         "A percentile interval over few speakers is somewhat too narrow. Student's t on a jackknife over speakers is wider: by "
-        f"it  **{len(other)} of the {len(both)}** verdicts on accuracy would read otherwise"
+        f"it **{len(other)} of the {len(both)}** verdicts on accuracy would read otherwise"
     )
     parts = [
         f"{row.number}. {BRIEF[row.claim]} on {place_title(row.corpus, row.protocol)} (*{row.verdict}*, then "
         f"*{row.verdict_stricter}*)"
         for row in other.itertuples()
     ]
-    return f"{text}{': ' if parts else ''}{'; '.join(parts)}."
+    return f"{text}." if brief or not parts else f"{text}: {'; '.join(parts)}."
 
 
 def seed_noise(runs: pd.DataFrame, settled: pd.DataFrame) -> str:
