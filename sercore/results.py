@@ -107,7 +107,9 @@ def publish(
                 _write(target / "maps" / file, maps)
     history = _merge(_read(target / "history.parquet"), pd.concat(histories, ignore_index=True), ["run", "epoch"])
     _write(target / "history.parquet", history)
-    _publish_corpora(table, {fact["corpus"]: fact["source"] for fact in facts}, target, data_root)
+    sources = {fact["corpus"]: fact["source"] for fact in facts}
+    _publish_corpora(table, sources, target, data_root)
+    _publish_yardsticks(sources, target, data_root)
     _write(target / "runs.parquet", table)
     return Published(len(table), len(set(table["run"]) - known), tuple(sorted(waiting)))
 
@@ -138,6 +140,23 @@ def _publish_corpora(table: pd.DataFrame, sources: dict[str, str], target: Path,
             path = target / "splits" / f"{corpus}-{name}.csv"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text.encode())
+
+
+def _publish_yardsticks(sources: dict[str, str], target: Path, data_root: str | None) -> None:
+    """`sercore.yardstick` on each corpus under both clean protocols; one on the same data and parts stays as it is."""
+    from . import experiment, yardstick
+
+    for corpus, source in sources.items():
+        prepared = experiment.prepare(source, data_root)
+        for name in ("speaker", "paper"):
+            path = target / "yardsticks" / f"{corpus}-{name}.parquet"
+            try:
+                split = protocol.checksum(protocol.splits(prepared.utterances, name))
+            except SercoreError:  # too few speakers, or none named
+                continue
+            old = _read(path)
+            if old is None or (old["data"].iloc[0], old["split"].iloc[0]) != (prepared.data.mels.digest, split):
+                _write(path, yardstick.measure(prepared, name))
 
 
 def _row(fact: dict[str, Any]) -> dict[str, Any]:
@@ -344,6 +363,11 @@ def maps(corpus: str, protocol_name: str, results: str | Path | None = None) -> 
 def utterances(corpus: str, results: str | Path | None = None) -> pd.DataFrame:
     """The corpus's table as it was when its runs were published, without paths."""
     return pd.read_parquet(_present(results_folder(results) / "utterances" / f"{corpus}.parquet"))
+
+
+def yardstick(corpus: str, protocol_name: str, results: str | Path | None = None) -> pd.DataFrame | None:
+    """What `sercore.yardstick.measure` found on a corpus; None where it has not been published."""
+    return _read(results_folder(results) / "yardsticks" / f"{corpus}-{protocol_name}.parquet")
 
 
 def published(results: str | Path | None = None) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ TITLES = {
     "combined": "Combined attentive pooling",
     "chance": "Chance",
     "majority": "Always the most frequent class",
+    "yardstick": "Yardstick: logistic regression on the bands' means and deviations",
 }
 IN_COMBINATIONS = {"ams-s10-m0.4": "AMS", "focal-g2-a2": "focal loss", "combined": "combined pooling"}
 """What the schemes are called where several meet, each in the setting that the paper names best."""
@@ -75,11 +76,49 @@ def cells(folder: str | Path | None = None) -> list[tuple[str, str]]:
     return [pair for pair in pairs if measured_systems(*pair, folder)]
 
 
-def references(corpus: str, folder: str | Path | None = None) -> pd.DataFrame:
-    """What asks for no training: chance and majority, as rows with `slug`, `ua`, `wa`."""
+def references(corpus: str, protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
+    """What a network has to beat: chance, majority and, where it was published, the yardstick (`sercore.yardstick`).
+
+    Rows with `slug`, `ua`, `wa`, and the yardstick's interval over speakers, `ua_low` and `ua_high`.
+    """
     counts = results.utterances(corpus, folder)["label"].value_counts()
     chance, most = 100 / len(counts), 100 * counts.max() / counts.sum()
-    return pd.DataFrame({"slug": ["chance", "majority"], "ua": [chance, chance], "wa": [chance, most]})
+    rows = [{"slug": "chance", "ua": chance, "wa": chance}, {"slug": "majority", "ua": chance, "wa": most}]
+    if (measured := yardstick_tally(corpus, protocol, folder)) is not None:
+        ua, wa = (statistics.bootstrap_speakers(measured, measure, RESAMPLES).percent() for measure in ("ua", "wa"))
+        rows.append({"slug": "yardstick", "ua": ua.estimate, "ua_low": ua.low, "ua_high": ua.high, "wa": wa.estimate})
+    return pd.DataFrame(rows)
+
+
+def yardstick_tally(
+    corpus: str, protocol: str, folder: str | Path | None = None, seeds: Sequence[int] = (0,)
+) -> statistics.Tally | None:
+    """The counts of the yardstick, for each of `seeds` the same: it draws nothing. None where it was not published."""
+    frame = results.yardstick(corpus, protocol, folder)
+    return None if frame is None else statistics.tally(coded(pd.concat([frame.assign(seed=seed) for seed in seeds])))
+
+
+def over_yardstick(folder: str | Path | None = None) -> pd.DataFrame:
+    """By how much the baseline's UA lies above the yardstick's on the same test utterances, in points: one row a corpus and
+    protocol, columns `corpus, protocol, effect, low, high`."""
+    rows = []
+    for corpus, protocol in cells(folder):
+        own = _tallies(coded(results.predictions(corpus, protocol, folder)), ["baseline"]).get("baseline")
+        if own is not None and (other := yardstick_tally(corpus, protocol, folder, own.seeds)) is not None:
+            found = statistics.paired_difference(own, other, "ua", RESAMPLES).percent()
+            rows.append((corpus, protocol, found.estimate, found.low, found.high))
+    return pd.DataFrame(rows, columns=["corpus", "protocol", "effect", "low", "high"])
+
+
+def yardstick_gaps(folder: str | Path | None = None) -> pd.DataFrame:
+    """What sharing speakers adds to the yardstick's UA, in points: one row a corpus, columns `corpus, effect, low, high`."""
+    rows = []
+    for corpus in dict.fromkeys(corpus for corpus, _ in results.published(folder)):
+        apart, shared = (yardstick_tally(corpus, protocol, folder) for protocol in ("speaker", "paper"))
+        if apart is not None and shared is not None:
+            found = statistics.paired_difference(shared, apart, "ua", RESAMPLES).percent()
+            rows.append((corpus, found.estimate, found.low, found.high))
+    return pd.DataFrame(rows, columns=["corpus", "effect", "low", "high"])
 
 
 def systems_table(
@@ -88,7 +127,7 @@ def systems_table(
     """One row a system: UA and WA pooled with intervals over speakers, over folds, the paired gain, and the costs.
 
     The gain is over `baseline`, p by the paired bootstrap, Holm's correction over the rows. Only systems that were
-    measured on every fold stand here; chance and majority close the table.
+    measured on every fold stand here; chance, majority and the yardstick close the table.
     """
     frame = coded(results.predictions(corpus, protocol, folder))
     runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol")
@@ -114,7 +153,7 @@ def systems_table(
     table = pd.DataFrame(rows)
     if "p" in table:
         table["p_holm"] = statistics.holm(table["p"].to_numpy(float))
-    reference = references(corpus, folder)
+    reference = references(corpus, protocol, folder)
     return pd.concat([table, reference.assign(system=reference["slug"].map(TITLES))], ignore_index=True)
 
 
@@ -154,14 +193,14 @@ def table_1(folder: str | Path | None = None) -> pd.DataFrame:
         points = {"ua": 100 * measured.estimate, "ua_low": 100 * measured.low, "ua_high": 100 * measured.high}
         row |= {"UA (%)": with_interval(points, "ua")}
         rows.append(row | {"Parameters": parameters})
-        for reference in references(corpus, folder).itertuples():
+        for reference in references(corpus, protocol, folder).to_dict("records"):
             row = {
-                "Method": TITLES[reference.slug],
-                "Reported by": "arithmetic",
+                "Method": TITLES[reference["slug"]],
+                "Reported by": "this code" if reference["slug"] == "yardstick" else "arithmetic",
                 "Corpus": corpus_title(corpus),
                 "Protocol": protocol,
             }
-            rows.append(row | {"UA (%)": reference.ua})
+            rows.append(row | {"UA (%)": with_interval(reference, "ua")})
     columns = ["Method", "Reported by", "Corpus", "Protocol", "UA (%)", "Parameters"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -169,9 +208,9 @@ def table_1(folder: str | Path | None = None) -> pd.DataFrame:
 def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
     """Table 2 under one protocol: the paper's UA and WA on IEMOCAP beside ours on every published corpus.
 
-    One row a system of Table 2, then chance and majority. Columns of two levels: the source, then `UA`, `WA` and `gain`,
-    the paired difference in UA to the baseline over the seeds that both have; ours of UA with 95 % intervals over speakers.
-    IEMOCAP's own columns are empty until somebody runs on it.
+    One row a system of Table 2, then yardstick, majority and chance. Columns of two levels: the source, then `UA`, `WA` and
+    `gain`, the paired difference in UA to the baseline over the seeds that both have; ours of UA with 95 % intervals over
+    speakers. IEMOCAP's own columns are empty until somebody runs on it.
     """
     reported = paper.table_2().set_index("slug")
     corpora = [corpus for corpus, name in results.published(folder) if name == protocol]
@@ -181,7 +220,7 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
         for corpus in corpora
     }
     rows = []
-    for slug in [*systems.TABLE_2, "chance", "majority"]:
+    for slug in [*systems.TABLE_2, "yardstick", "majority", "chance"]:
         row: dict[tuple[str, str], object] = {("System", ""): title(slug)}
         row |= {("Paper on IEMOCAP", measure.upper()): reported[measure].get(slug, np.nan) for measure in ("ua", "wa")}
         for corpus in order:

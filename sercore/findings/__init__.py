@@ -20,6 +20,8 @@ from .accuracy import (
     seeds_sentence,
     speaker_sentence,
     speaker_summary,
+    yardstick_gap_sentence,
+    yardstick_sentence,
 )
 from .chance import (
     SETTINGS,
@@ -119,4 +121,6 @@ __all__ = [
     "verdict_matrix",
     "verdict_note",
     "verdict_overview",
+    "yardstick_gap_sentence",
+    "yardstick_sentence",
 ]

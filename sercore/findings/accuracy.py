@@ -229,6 +229,34 @@ def speaker_sentence(table: pd.DataFrame) -> str:
     )
 
 
+def yardstick_sentence(found: pd.DataFrame) -> str:
+    """How far the baseline lies above the yardstick (`tables.over_yardstick`)."""
+    if found.empty:
+        return "The yardstick has not been published yet."
+    parts = [
+        f"{interval_text(row.effect, row.low, row.high, sign=True)} on {place_title(row.corpus, row.protocol)}"
+        for row in found.itertuples()
+    ]
+    above = (found["low"] > 0).sum()
+    return (
+        f"Over the yardstick the baseline gains, in points of UA: {'; '.join(parts)}. {above or 'None'} of the {len(found)} "
+        f"intervals {'lies' if above < 2 else 'lie'} above 0."
+    )
+
+
+def yardstick_gap_sentence(gaps: pd.DataFrame) -> str:
+    """What sharing speakers adds to the yardstick (`tables.yardstick_gaps`); "" where it was not published."""
+    if gaps.empty:
+        return ""
+    parts = [
+        f"{interval_text(row.effect, row.low, row.high, sign=True)} on {corpus_title(row.corpus)}" for row in gaps.itertuples()
+    ]
+    return (
+        "It does not take a network to recognise a voice again. To logistic regression on the means and deviations of the 40 "
+        f"bands, which hold neither order nor rhythm, sharing speakers adds {', '.join(parts)}."
+    )
+
+
 def protocol_sentence(gaps: pd.DataFrame, what: str = "Sharing speakers between training and test") -> str:
     """What a protocol adds (`tables.protocol_gaps`), corpus by corpus, and whether it adds more to one system than to the
     baseline."""
