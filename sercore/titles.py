@@ -91,7 +91,7 @@ def _noise() -> str:
     reported = paper.table_2()
     ua, limit = reported.set_index("slug")["ua"], noise.chance_range(noise.paper_spread(reported), 2)
     gains = ua.drop("baseline") - ua["baseline"]
-    return f"Table 2 by chance: {(gains > limit).sum()} of {len(gains)} gains exceed the spread of its equal rows"
+    return f"Table 2 by chance: {(gains > limit).sum()} of {len(gains)} gains exceed what equal rows differ by"
 
 
 def _per_speaker() -> str:

@@ -44,6 +44,16 @@ def test_detectable_difference_is_found_with_its_power():
     assert nct.sf(t.ppf(0.975, 4), 4, estimated) == pytest.approx(0.8, abs=0.01) and estimated > difference
 
 
+def test_what_a_test_can_find_by_kind_of_chance():
+    spread = noise.paper_spread(paper.table_2())
+    table = findings.detectable_table(spread, 0.15).set_index("Chance")
+    run, draw, both, five = table["Standard error"]
+    assert run == pytest.approx(np.sqrt(2) * spread.sd) and both == pytest.approx(np.hypot(run, draw)) and draw < five < both
+    # an SD from few repetitions asks for more than a known one
+    ratio = table["Detectable gain"] / table["Standard error"]
+    assert ratio.iloc[1] == pytest.approx(2.80, abs=0.01) and ratio.iloc[0] > ratio.iloc[2] > ratio.iloc[3] > ratio.iloc[1]
+
+
 def test_best_of_several_is_the_mean_of_the_largest_of_normal_values():
     assert noise.best_of(1) == pytest.approx(0, abs=1e-9)
     assert noise.best_of(2) == pytest.approx(1 / np.sqrt(np.pi))

@@ -1,5 +1,6 @@
 """Tables from published records whose numbers are known: recalls are set, utterance by utterance."""
 
+import json
 import math
 import shutil
 
@@ -225,6 +226,14 @@ def test_seeds_are_named_beside_provisional_verdicts(folder):
     usual = [each.assign(system="baseline") for each in seeds]
     assert "in another" not in findings.seed_noise(pd.concat([runs, *seeds, *usual], ignore_index=True), settled)
     assert findings.seed_noise(runs, settled.assign(provisional=False)) == ""
+
+
+def test_how_trainings_ended_is_counted(folder):
+    runs = results.runs(folder).query("system == 'baseline' and protocol == 'speaker'")
+    assert runs["config"].map(lambda config: json.loads(config)["max_epochs"]).eq(100).all()
+    runs = runs.assign(epochs=[100, 100, 60, 100, 100], chosen_epoch=[95, 90, 50, 91, 10])
+    said = findings.length_sentence(runs)
+    assert "4 of 5 on mine (2 kept one of its last tenth)" in said and findings.length_sentence(runs[:0]).startswith("No run")
 
 
 def test_only_clean_runs_of_unchanged_systems_are_counted(folder):

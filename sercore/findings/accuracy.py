@@ -37,14 +37,14 @@ def seeds_sentence(protocol: str, slugs: Sequence[str] = tuple(systems.TABLE_2),
 def length_sentence(runs: pd.DataFrame) -> str:
     """How many runs ended at the largest number of epochs, and how many kept an epoch near it, corpus by corpus."""
     own = runs[runs["system"].isin(list(systems.TABLE_2))]
+    if own.empty:
+        return "No run has been published yet."
     limit = own["config"].map(lambda config: json.loads(config)["max_epochs"])
     facts = own.assign(limit=limit, ended=own["epochs"] == limit, late=own["chosen_epoch"] > 0.9 * limit)
     parts = [
         f"{each['ended'].sum()} of {len(each)} on {corpus_title(str(corpus))} ({each['late'].sum()} kept one of its last tenth)"
         for corpus, each in facts.groupby("corpus")
     ]
-    if not parts:
-        return "No run has been published yet."
     return (
         f"So many of the published trainings ran to their last epoch: {', '.join(parts)}. Where a late epoch is kept, longer "
         "training might have found a better one, and the system that learns more slowly is the one that loses by it."
