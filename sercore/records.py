@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -118,10 +119,12 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise _damaged(folder, error) from error
 
 
-def all_facts(runs: Path) -> list[dict[str, Any]]:
-    """`run.json` of every finished run under `runs`, sorted by name; remains of unfinished ones are passed over."""
-    folders = sorted(path.parent for path in runs.glob("*/run.json") if not path.parent.name.endswith(".partial"))
-    return [read_facts(folder) | {"folder": str(folder)} for folder in folders]
+def all_facts(runs: Path, corpus: str | None = None) -> list[dict[str, Any]]:
+    """`run.json` of every finished run under `runs` (of `corpus`), sorted by name; remains of unfinished ones are passed over."""
+    of_corpus = f"{glob.escape(corpus)}-*" if corpus else "*"
+    folders = sorted(path.parent for path in runs.glob(f"{of_corpus}/run.json") if not path.parent.name.endswith(".partial"))
+    facts = [read_facts(folder) | {"folder": str(folder)} for folder in folders]
+    return [fact for fact in facts if corpus in (None, fact["corpus"])]
 
 
 def read_history(folder: Path) -> pd.DataFrame:

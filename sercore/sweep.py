@@ -133,8 +133,8 @@ def sweep(
 ) -> Outcome:
     """Do the runs of `wanted` that are missing; a failing run does not stop the others.
 
-    What no run could be made of is refused before the first: a protocol that the corpus does not bear, and finished runs of
-    the same name that were made otherwise.
+    What could not stand together is refused before the first run: a protocol that the corpus does not bear, finished runs of
+    the same name that were made otherwise, and finished runs of other data by the same name.
 
     Runs of `paper` and `leaky` that are both missing share one training (`trainings`). `jobs` of them go at once, each with
     its share of the cores; `dask` is the address of a scheduler instead. `on_run` is told name, done and total after each
@@ -157,6 +157,12 @@ def sweep(
                 experiment.check_same(folder / str(name), config, prepared)
             except SercoreError as error:
                 different.append(str(error))
+    others = [fact for fact in records.all_facts(folder, corpora.get(wanted.corpus).name) if fact["data"] != prepared.data.mels.digest]
+    if others and not different:
+        different.append(
+            f"{folder} has {len(others)} runs on other data by the name of {others[0]['corpus']} (from {others[0]['source']}), "
+            f"{others[0]['run']} the first: choose another --runs folder, or another name for the file"
+        )
     if different:
         raise SercoreError("\n".join(different))
     missing, outcome = wanted.missing(folder), Outcome()

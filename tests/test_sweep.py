@@ -92,6 +92,17 @@ def test_records_made_otherwise_are_all_named_before_anything_runs(tones, tmp_pa
         sweep.sweep(planned(tones), tmp_path, overrides={**QUICK, "max_epochs": "7"})
 
 
+def test_another_corpus_of_the_same_name_is_refused_before_anything_runs(tones, tmp_path):
+    sweep.sweep(planned(tones, folds="0"), tmp_path / "runs", overrides=QUICK)
+    table = pd.read_csv(tones).iloc[2:].assign(path=lambda t: [str(tones.parent / path) for path in t["path"]])
+    other = tmp_path / tones.name
+    table.to_csv(other, index=False)
+    with pytest.raises(
+        SercoreError, match=r"1 runs on other data by the name of tones .*tones-speaker-baseline-seed0-fold0 the"
+    ):
+        sweep.sweep(sweep.plan(str(other), "baseline", "paper", folds="1"), tmp_path / "runs", overrides=QUICK)
+
+
 def test_a_killed_sweep_started_again_ends_with_the_same_records(tones, tmp_path):
     def command(folder):
         options = ["--corpus", str(tones), "--systems", "baseline", "--runs", str(folder), *OPTIONS]
