@@ -157,7 +157,9 @@ def sweep(
                 experiment.check_same(folder / str(name), config, prepared)
             except SercoreError as error:
                 different.append(str(error))
-    others = [fact for fact in records.all_facts(folder, corpora.get(wanted.corpus).name) if fact["data"] != prepared.data.mels.digest]
+    others = [
+        fact for fact in records.all_facts(folder, corpora.get(wanted.corpus).name) if fact["data"] != prepared.data.mels.digest
+    ]
     if others and not different:
         different.append(
             f"{folder} has {len(others)} runs on other data by the name of {others[0]['corpus']} (from {others[0]['source']}), "

@@ -97,9 +97,7 @@ def test_another_corpus_of_the_same_name_is_refused_before_anything_runs(tones, 
     table = pd.read_csv(tones).iloc[2:].assign(path=lambda t: [str(tones.parent / path) for path in t["path"]])
     other = tmp_path / tones.name
     table.to_csv(other, index=False)
-    with pytest.raises(
-        SercoreError, match=r"1 runs on other data by the name of tones .*tones-speaker-baseline-seed0-fold0 the"
-    ):
+    with pytest.raises(SercoreError, match=r"1 runs on other data by the name of tones .*tones-speaker-baseline-seed0-fold0 the"):
         sweep.sweep(sweep.plan(str(other), "baseline", "paper", folds="1"), tmp_path / "runs", overrides=QUICK)
 
 
