@@ -292,7 +292,7 @@ def test_every_bad_row_in_one_error(tmp_path):
 
 
 @pytest.mark.parametrize("text, says", [
-    ("path,emotion\na.wav,sad\n", "missing columns"), ("", "not a table"), ("path,label\na.wav,sad\n", "two or more"),
+    ("path,emotion\na.wav,sad\n", "missing columns"), ("", "is empty"), ("path,label\na.wav,sad\n", "two or more"),
     ("path,label\na.wav,sad,1,2\nb\n\"", "not a table"), (None, "no such file"),
 ])  # fmt: skip
 def test_tables_that_are_none(tmp_path, text, says):

@@ -31,7 +31,7 @@ def test_a_saved_model_gives_what_the_model_gave(model_file, tmp_path):
     samples, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
     model, _, _ = records.load_model(model_file)
     expected = window_probabilities(model, log_mel(samples))[0]
-    assert [row[label] for label in CLASSES] == pytest.approx(expected.tolist())
+    assert [row[label] for label in CLASSES] == pytest.approx(expected.tolist(), abs=1e-6)  # float32, batch norm folded
     assert row["label"] == CLASSES[int(expected.argmax())] and row["windows"] == 1
 
 
