@@ -77,16 +77,16 @@ def cells(folder: str | Path | None = None) -> list[tuple[str, str]]:
 
 
 def references(corpus: str, protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
-    """What a network has to beat: chance, majority and, where it was published, the yardstick (`sercore.yardstick`).
+    """What a network has to beat: the yardstick (`sercore.yardstick`) where it was published, majority and chance.
 
     Rows with `slug`, `ua`, `wa`, and the yardstick's interval over speakers, `ua_low` and `ua_high`.
     """
     counts = results.utterances(corpus, folder)["label"].value_counts()
     chance, most = 100 / len(counts), 100 * counts.max() / counts.sum()
-    rows = [{"slug": "chance", "ua": chance, "wa": chance}, {"slug": "majority", "ua": chance, "wa": most}]
+    rows = [{"slug": "majority", "ua": chance, "wa": most}, {"slug": "chance", "ua": chance, "wa": chance}]
     if (measured := yardstick_tally(corpus, protocol, folder)) is not None:
         ua, wa = (statistics.bootstrap_speakers(measured, measure, RESAMPLES).percent() for measure in ("ua", "wa"))
-        rows.append({"slug": "yardstick", "ua": ua.estimate, "ua_low": ua.low, "ua_high": ua.high, "wa": wa.estimate})
+        rows.insert(0, {"slug": "yardstick", "ua": ua.estimate, "ua_low": ua.low, "ua_high": ua.high, "wa": wa.estimate})
     return pd.DataFrame(rows)
 
 
@@ -127,7 +127,7 @@ def systems_table(
     """One row a system: UA and WA pooled with intervals over speakers, over folds, the paired gain, and the costs.
 
     The gain is over `baseline`, p by the paired bootstrap, Holm's correction over the rows. Only systems that were
-    measured on every fold stand here; chance, majority and the yardstick close the table.
+    measured on every fold stand here; yardstick, majority and chance close the table.
     """
     frame = coded(results.predictions(corpus, protocol, folder))
     runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol")
