@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import re
@@ -12,7 +13,9 @@ from urllib.parse import unquote, urldefrag
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import PAGES, SITE, WIDTHS
+from playwright.sync_api import TimeoutError as Unsettled
 
+SIDEWAYS = "document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
 KNOWN_EXCEPTIONS = {"label-content-name-mismatch"}
 """Of the theme's own search button."""
 
@@ -35,7 +38,7 @@ def test_nothing_goes_wrong_on_opening(visit, name, width, scheme):
 
 def sideways(page):
     """Pixels that the page can be scrolled to the side."""
-    return page.evaluate("() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth")
+    return page.evaluate(f"() => {SIDEWAYS}")
 
 
 @every_page
@@ -43,6 +46,10 @@ def test_nothing_leaves_the_page_at_any_width(visit, name):
     page = visit(name).settled()
     for width in (320, 600, 800, 1000, 1100, 1200, 1300, 1920):
         page.set_viewport_size({"width": width, "height": 900})
+        with contextlib.suppress(Unsettled):  # the theme's sidebars take a moment to come and go
+            page.wait_for_function(
+                "() => document.scrollingElement.scrollWidth <= document.documentElement.clientWidth", timeout=2000
+            )
         assert sideways(page) <= 0, f"at {width} pixels"
 
 
