@@ -47,9 +47,7 @@ def test_nothing_leaves_the_page_at_any_width(visit, name):
     for width in (320, 600, 800, 1000, 1100, 1200, 1300, 1920):
         page.set_viewport_size({"width": width, "height": 900})
         with contextlib.suppress(Unsettled):  # the theme's sidebars take a moment to come and go
-            page.wait_for_function(
-                "() => document.scrollingElement.scrollWidth <= document.documentElement.clientWidth", timeout=2000
-            )
+            page.wait_for_function(f"() => {SIDEWAYS} <= 0", timeout=2000)
         assert sideways(page) <= 0, f"at {width} pixels"
 
 
