@@ -62,7 +62,7 @@ from .verdicts import (
     verdict_note,
     verdict_overview,
 )
-from .words import inside, listed
+from .words import inside, listed, signed
 
 __all__ = [
     "BRIEF",
@@ -114,6 +114,7 @@ __all__ = [
     "selection_sentence",
     "selection_table",
     "setting_name",
+    "signed",
     "speaker_sentence",
     "speaker_summary",
     "stricter_sentence",

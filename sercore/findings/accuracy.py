@@ -12,7 +12,7 @@ import pandas as pd
 from .. import results, statistics, systems, tables
 from ..errors import SercoreError
 from ..tables import corpus_title, interval_text, place_title, seeds_text, title
-from .words import inside, listed
+from .words import inside, listed, signed
 
 
 def seeds_sentence(protocol: str, slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None) -> str:
@@ -185,9 +185,8 @@ def compactness_sentence(correlations: pd.DataFrame) -> str:
         f"below 0.05, {len(found)} tests). "
     )
     kept = found[clear & (found["holm"] < 0.05)]
-    parts = [f"{row['Measure']} on {row['Where']} (ρ = {row[RHO]:+.2f})" for _, row in kept.iterrows()]
-    text += f"After Holm's correction over the tests {'it remains for ' + listed(parts) if parts else 'none remains'}."
-    return text.replace("= -", "= \u2212")
+    parts = [f"{row['Measure']} on {row['Where']} (ρ = {signed(row[RHO], 2)})" for _, row in kept.iterrows()]
+    return text + f"After Holm's correction over the tests {'it remains for ' + listed(parts) if parts else 'none remains'}."
 
 
 def model_sentence(origin: dict, runs: pd.DataFrame, classes: Sequence[str]) -> str:
@@ -266,8 +265,8 @@ def protocol_sentence(gaps: pd.DataFrame, what: str = "Sharing speakers between 
     for group, own in gaps.groupby("group", sort=False):
         effects, above = own["effect"], (own["low"] > 0).sum()
         parts.append(
-            f"on {group} by {effects.mean():+.1f} points on average over {len(own)} systems, from {effects.min():+.1f} to "
-            f"{effects.max():+.1f}, with {above} of the {len(own)} intervals above 0"
+            f"on {group} by {signed(effects.mean())} points on average over {len(own)} systems, from {signed(effects.min())} to "
+            f"{signed(effects.max())}, with {above} of the {len(own)} intervals above 0"
         )
         apart += [
             f"{inside(row.name)} on {group} {interval_text(row.more, row.more_low, row.more_high, sign=True)}"
@@ -281,4 +280,4 @@ def protocol_sentence(gaps: pd.DataFrame, what: str = "Sharing speakers between 
             f"differs between the two. Each number is from {' or '.join(map(str, counts))} seed{'' if counts == [1] else 's'}, "
             "and another seed can move it by points."
         )
-    return text.replace("-", "\u2212")
+    return text

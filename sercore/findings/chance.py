@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 
 from .. import noise, results, systems
-from ..tables import corpus_title, p_text, place_title, title, with_interval
-from .words import listed
+from ..tables import corpus_title, interval_text, p_text, place_title, title, with_interval
+from .words import listed, signed
 
 
 def paper_noise_summary(table_2: pd.DataFrame, spread: noise.Spread) -> str:
@@ -94,12 +92,11 @@ def selection_sentence(found: pd.DataFrame) -> str:
         return "No family has been run with all of its settings yet."
     if len(found) == 1:
         row = found.iloc[0]
-        text = (
+        return (
             f"So far we have run one family whole, on {place_title(row['corpus'], row['protocol'])}: validation chooses "
-            f"{title(row['chosen'])} ({row['chosen_gain']:+.1f} points), the test folds {title(row['best'])} "
-            f"({row['best_gain']:+.1f}). In this one draw choosing on test adds **{row['optimism']:.1f} points** to the gain."
+            f"{title(row['chosen'])} ({signed(row['chosen_gain'])} points), the test folds {title(row['best'])} "
+            f"({signed(row['best_gain'])}). In this one draw choosing on test adds **{row['optimism']:.1f} points** to the gain."
         )
-        return text.replace("(-", "(\u2212")
     same = (found["chosen"] == found["best"]).sum()
     return (
         f"In our own runs the setting that validation chooses is the best on test in {same} of {len(found)} cases; choosing on "
@@ -132,14 +129,14 @@ def by_seed_sentence(found: pd.DataFrame) -> str:
     """What every seed alone would have said of each gain (`tables.gains_by_seed`)."""
     parts = []
     for (slug, where), own in found.groupby(["slug", "where"], sort=False):
-        values = listed([f"{effect:+.1f}" for effect in own["effect"]])
+        values = listed([signed(effect) for effect in own["effect"]])
         verdicts = own["verdict"].value_counts(sort=False)
         said_ = listed([f"*{verdict}* ({count} of {len(own)})" for verdict, count in verdicts.items()])
         alone = (
             f"each alone would be judged *{verdicts.index[0]}*" if len(verdicts) == 1 else f"alone they would be judged {said_}"
         )
         parts.append(f"{title(str(slug))} on {where} gains {values} points, seed by seed; {alone}.")
-    return re.sub(r"(?<=[ ])-(?=\d)", "\u2212", "\n\n".join(parts))
+    return "\n\n".join(parts)
 
 
 def own_spread_sentence(spreads: pd.DataFrame) -> str:
@@ -174,7 +171,7 @@ def readings_table(readings: pd.DataFrame) -> pd.DataFrame:
     shown |= {
         "Protocol": readings["protocol"],
         "UA": readings["ua"],
-        "Change": readings["difference"].map("{:+.1f}".format).str.replace("-", "\u2212"),
+        "Change": readings["difference"].map(signed),
     }
     shown |= {"Seeds alone": readings["chance"].map("± {:.1f}".format), "Pairs of runs": readings["pairs"]}
     return pd.DataFrame(shown | {"Beyond seeds?": np.where(readings["beyond"], "yes", "no")})
@@ -197,11 +194,11 @@ def agreement_sentence(checks: pd.DataFrame, history: pd.DataFrame) -> str:
         inside_ = "no more than" if abs(row.difference) <= row.chance else "more than"
         parts.append(
             f"*{setting_name(row.system, row.against)}*, on {place_title(row.corpus, row.protocol)}: "
-            f"**{row.difference:+.1f} points of UA** over {row.pairs} pairs of runs, {inside_} the {row.chance:.1f} that seeds "
-            "alone move such a mean by. Validation accuracy, averaged over the later half of the epochs, scatters less: there "
-            f"the difference is {found.estimate:+.1f} points [{found.low:+.1f}, {found.high:+.1f}]."
+            f"**{signed(row.difference)} points of UA** over {row.pairs} pairs of runs, {inside_} the {row.chance:.1f} that "
+            "seeds alone move such a mean by. Validation accuracy, averaged over the later half of the epochs, scatters less: "
+            f"there the difference is {interval_text(found.estimate, found.low, found.high, sign=True)} points."
         )
-    return re.sub(r"(?<=[ *\[])-(?=\d)", "\u2212", "\n\n".join(parts))
+    return "\n\n".join(parts)
 
 
 def readings_sentence(readings: pd.DataFrame) -> str:
@@ -211,8 +208,7 @@ def readings_sentence(readings: pd.DataFrame) -> str:
         return "No other reading has been measured with two seeds yet."
     beyond, largest = readings[readings["beyond"]], readings.loc[readings["difference"].abs().idxmax()]
     name = setting_name(largest["system"], largest["against"])
-    text = (
+    return (
         f"{len(beyond)} of {len(readings)} readings measured so far move UA by more than seeds do. The largest change is "
-        f"{largest['difference']:+.1f} points, on {corpus_title(largest['corpus'])}, protocol {largest['protocol']}: {name}."
+        f"{signed(largest['difference'])} points, on {corpus_title(largest['corpus'])}, protocol {largest['protocol']}: {name}."
     )
-    return text.replace(" -", " \u2212")

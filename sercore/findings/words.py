@@ -10,6 +10,11 @@ def inside(name: str) -> str:
     return name if name[:2].isupper() else name[0].lower() + name[1:]
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """`+1.3`, and `−1.3` with a true minus."""
+    return f"{value:+.{digits}f}".replace("-", "\u2212")
+
+
 def listed(names: Sequence[str]) -> str:
     """`EmoDB, nEMO and RAVDESS`."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
