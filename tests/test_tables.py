@@ -108,6 +108,7 @@ def test_what_a_protocol_adds(folder):
     assert ams["more"] == pytest.approx(-gaps.at["baseline", "effect"]) and ams["more_low"] < ams["more"] < ams["more_high"]
     said = findings.protocol_sentence(gaps.reset_index())
     assert "with 1 of the 2 intervals above 0" in said and "it adds to AMS, s = 10, m = 0.4 on mine \u2212" in said
+    assert "on CREMA-D by" in findings.protocol_sentence(gaps.reset_index().assign(group="CREMA-D"))  # no minus in a name
     nothing = tables.protocol_gaps("paper", "leaky", folder)
     assert nothing.empty and "not" not in nothing and "No system" in findings.protocol_sentence(nothing)
 
