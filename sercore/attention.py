@@ -6,6 +6,7 @@ is shared between the utterance and the padding behind it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from . import results
 from .config import STEP_SECONDS
 from .figures import family_colour
+from .findings import inside, listed
 from .tables import corpus_title, title
 
 PARTS = 10
@@ -25,10 +27,10 @@ PARTS = 10
 
 
 def weights(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
-    """One row a tested utterance of a system: system, utterance, label, duration (s), attention (steps,)."""
+    """One row a tested utterance of a run: run, system, seed, utterance, label, duration (s), attention (steps,)."""
     deep = results.features(corpus, protocol, folder)
     facts = results.utterances(corpus, folder).set_index("id")[["label", "duration"]]
-    return deep[deep["system"].isin(slugs)][["system", "utterance", "attention"]].join(facts, on="utterance")
+    return deep[deep["system"].isin(slugs)][["run", "system", "seed", "utterance", "attention"]].join(facts, on="utterance")
 
 
 def heard(attention: NDArray, seconds: NDArray | float) -> NDArray[np.float64]:
@@ -56,8 +58,8 @@ def distance(first: NDArray, second: NDArray) -> float:
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of `weights`: for each system the mean share on padding (percent), the span (seconds), and the distance to the baseline
-    (percent of the attention, mean over utterances; 0 for the baseline itself)."""
+    """Of `weights` of one seed: for each system the mean share on padding (percent), the span (seconds), and the distance to the
+    baseline (percent of the attention, mean over utterances; 0 for the baseline itself)."""
     base = frame[frame["system"] == "baseline"].set_index("utterance")["attention"]
     rows = []
     for slug, own in frame.groupby("system"):
@@ -70,10 +72,44 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["slug", "padding", "padded", "span", "moved"])
 
 
-def shown_summary(table: pd.DataFrame) -> pd.DataFrame:
-    """`summary` with readable headers."""
+def between_seeds(frame: pd.DataFrame) -> dict[str, float]:
+    """Of `weights` of several seeds: the distance between two of a system (percent of the attention, mean over utterances and
+    pairs of seeds), for the systems that have two."""
+    found = {}
+    for slug, own in frame.groupby("system"):
+        by_seed = [group.set_index("utterance")["attention"] for _, group in own.groupby("seed")]
+        pairs = list(itertools.combinations(by_seed, 2))
+        if pairs:
+            apart = [[distance(weights, second[name]) for name, weights in first.items()] for first, second in pairs]
+            found[str(slug)] = 100 * float(np.mean(apart))
+    return found
+
+
+def seeds_sentence(between: dict[str, dict[str, float]], tables: dict[str, pd.DataFrame]) -> str:
+    """Beside the distances to the baseline (`summary`), those between two seeds of one system, corpus by corpus."""
+    parts, unknown = [], []
+    for corpus, table in tables.items():
+        if not (own := between.get(corpus)):
+            unknown.append(corpus_title(corpus))
+            continue
+        seeds = listed([f"{apart:.0f} % in {inside(title(slug))}" for slug, apart in own.items()])
+        others = table[table["slug"] != "baseline"].dropna(subset="moved")
+        further = [inside(title(slug)) for slug in others.loc[others["moved"] > max(own.values()), "slug"]]
+        parts.append(
+            f"On {corpus_title(corpus)} two seeds of one system lie {seeds} apart; "
+            f"{listed(further) or 'no system'} {'lie' if len(further) > 1 else 'lies'} "
+            "further than that from the baseline."
+        )
+    if unknown:
+        parts.append(f"On {listed(unknown)} there is no such yardstick yet: two seeds of one system may lie as far apart.")
+    return " ".join(parts)
+
+
+def shown_summary(table: pd.DataFrame, between: dict[str, float]) -> pd.DataFrame:
+    """`summary` with readable headers, beside the distances `between_seeds` where there are any."""
     shown = {"System": table["slug"].map(title), "On padding (%)": table["padding"], "Spread over (s)": table["span"]}
-    return pd.DataFrame(shown | {"Moved against the baseline (%)": table["moved"].where(table["slug"] != "baseline")})
+    shown["Moved against the baseline (%)"] = table["moved"].where(table["slug"] != "baseline")
+    return pd.DataFrame(shown | ({"Moved between two seeds (%)": table["slug"].map(between)} if between else {}))
 
 
 def sentence(tables: dict[str, pd.DataFrame]) -> str:

@@ -41,10 +41,9 @@ def write(folder: Path, published: str | Path | None = None) -> list[Path]:
         if not slugs:
             continue
         name = f"{corpus}-{protocol}"
-        deep = results.features(corpus, protocol, published)
+        deep, predictions = (read(corpus, protocol, published) for read in (results.features, results.predictions))
         mapped = set(maps["run"])
-        predictions, runs = results.predictions(corpus, protocol, published), results.runs(published)
-        predictions, runs = (frame[frame["run"].isin(mapped)] for frame in (predictions, runs))
+        deep, predictions, runs = (frame[frame["run"].isin(mapped)] for frame in (deep, predictions, results.runs(published)))
         utterances = results.utterances(corpus, published)
         utterances = utterances[utterances["id"].isin(maps["utterance"])].reset_index(drop=True)
         tested = maps[maps["system"] == slugs[0]].set_index("utterance")["fold"]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from .errors import SercoreError
 
 PROTOCOLS = ("paper", "speaker", "leaky")
+CLEAN = ("speaker", "paper")  # the test part is read once, after the epoch was chosen
 PARTS = ("train", "validation", "test")
 FOLDS = 5
 VALIDATION_SHARE = 0.25

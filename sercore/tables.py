@@ -14,7 +14,7 @@ import pandas as pd
 from . import claims, metrics, paper, results, statistics, systems
 from .corpora import LABELS
 from .errors import SercoreError
-from .protocol import FOLDS
+from .protocol import CLEAN, FOLDS
 
 TITLES = {
     "baseline": "Baseline (softmax, attentive pooling)",
@@ -62,7 +62,7 @@ def coded(predictions: pd.DataFrame) -> pd.DataFrame:
     return predictions.assign(label=predictions["label"].map(codes), prediction=predictions["prediction"].map(codes))
 
 
-def all_predictions(folder: str | Path | None = None, protocols: Sequence[str] = ("speaker", "paper")) -> pd.DataFrame:
+def all_predictions(folder: str | Path | None = None, protocols: Sequence[str] = CLEAN) -> pd.DataFrame:
     """Every prediction published under `protocols`, with whole labels: what `sercore.claims.settle` takes."""
     frames = [results.predictions(corpus, name, folder) for corpus, name in results.published(folder) if name in protocols]
     columns = [*results.NAME, "utterance", "speaker", "label", "prediction"]
@@ -72,7 +72,7 @@ def all_predictions(folder: str | Path | None = None, protocols: Sequence[str] =
 def cells(folder: str | Path | None = None) -> list[tuple[str, str]]:
     """Published (corpus, protocol) pairs under the two honest protocols with a system on every fold, speakers apart first."""
     there = results.published(folder)
-    pairs = [(corpus, name) for name in ("speaker", "paper") for corpus, found in there if found == name]
+    pairs = [(corpus, name) for name in CLEAN for corpus, found in there if found == name]
     return [pair for pair in pairs if measured_systems(*pair, folder)]
 
 
@@ -114,7 +114,7 @@ def yardstick_gaps(folder: str | Path | None = None) -> pd.DataFrame:
     """What sharing speakers adds to the yardstick's UA, in points: one row a corpus, columns `corpus, effect, low, high`."""
     rows = []
     for corpus in dict.fromkeys(corpus for corpus, _ in results.published(folder)):
-        apart, shared = (yardstick_tally(corpus, protocol, folder) for protocol in ("speaker", "paper"))
+        apart, shared = (yardstick_tally(corpus, protocol, folder) for protocol in CLEAN)
         if apart is not None and shared is not None:
             found = statistics.paired_difference(shared, apart, "ua", RESAMPLES).percent()
             rows.append((corpus, found.estimate, found.low, found.high))
@@ -174,7 +174,7 @@ def table_1(folder: str | Path | None = None) -> pd.DataFrame:
         for row in reported.itertuples()
     ]
     published = results.published(folder)
-    for protocol in ("speaker", "paper"):
+    for protocol in CLEAN:
         if ("iemocap", protocol) not in published:
             rows.append({"Method": "Our baseline", "Reported by": "nobody yet", "Corpus": "IEMOCAP", "Protocol": protocol})
     for corpus, protocol in cells(folder):
@@ -274,7 +274,7 @@ def shown_systems(table: pd.DataFrame) -> pd.DataFrame:
 
 def verdicts(
     folder: str | Path | None = None,
-    protocols: Sequence[str] = ("speaker", "paper"),
+    protocols: Sequence[str] = CLEAN,
     difference: claims.Difference = claims.resampled,
 ) -> pd.DataFrame:
     """Every claim settled on every published corpus under every protocol (`sercore.claims.settle`), and on IEMOCAP as open."""
@@ -444,12 +444,13 @@ def confusions(corpus: str, protocol: str, slugs: Sequence[str], folder: str | P
 
 
 def geometry_of_systems(runs: pd.DataFrame) -> pd.DataFrame:
-    """`geometry_of_runs` averaged over the folds: one row a system."""
-    return runs.drop(columns=["run", "fold"]).groupby("slug", sort=False).mean().reset_index() if len(runs) else runs
+    """`geometry_of_runs` of the first seed, which all systems have, averaged over the folds: one row a system."""
+    own = runs[runs["seed"] == runs["seed"].min()].drop(columns=["run", "seed", "fold"]) if len(runs) else runs
+    return own.groupby("slug", sort=False).mean().reset_index() if len(runs) else runs
 
 
 def geometry_of_runs(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
-    """Compactness of the deep features of each run's test utterances, beside its UA: slug, run, fold, measures, ua.
+    """Compactness of the deep features of each run's test utterances, beside its UA: slug, run, seed, fold, measures, ua.
 
     In the order of `slugs`.
     """
@@ -460,15 +461,15 @@ def geometry_of_runs(corpus: str, protocol: str, slugs: Sequence[str], folder: s
     codes = {label: index for index, label in enumerate(label_order(labels.unique()))}
     accuracy = results.runs(folder).query("corpus == @corpus and protocol == @protocol").set_index("run")["ua"]
     rows = []
-    for (slug, run, fold), own in frame.groupby(["system", "run", "fold"]):
+    for (slug, run, seed, fold), own in frame.groupby(["system", "run", "seed", "fold"]):
         if slug in slugs:
             classes = own["utterance"].map(labels).map(codes).to_numpy()
             try:
                 found = geometry.compactness(np.stack(own["features"]), classes)
             except SercoreError:  # too few utterances in this fold
                 found = dict.fromkeys(geometry.MEASURES, np.nan)
-            rows.append({"slug": slug, "run": run, "fold": fold, **found, "ua": 100 * accuracy[run]})
-    return pd.DataFrame(sorted(rows, key=lambda row: (slugs.index(row["slug"]), row["fold"])))
+            rows.append({"slug": slug, "run": run, "seed": seed, "fold": fold, **found, "ua": 100 * accuracy[run]})
+    return pd.DataFrame(sorted(rows, key=lambda row: (slugs.index(row["slug"]), row["seed"], row["fold"])))
 
 
 def corpus_title(name: str) -> str:

@@ -129,8 +129,7 @@ def _combinations() -> str:
 
 
 def _readings() -> str:
-    runs = results.runs()
-    found = noise.readings(runs[runs["protocol"].isin(["speaker", "paper"])])
+    found = noise.readings(results.clean(results.runs()))
     found = found[found["of_paper"].astype(bool)]
     if found.empty:
         return "Does the reading matter?"

@@ -45,6 +45,17 @@ def test_summary_and_its_sentence(frame):
     assert "0.3 s and" in wider and "on EmoDB" in wider and "not both" in attention.wider_sentence({})
 
 
+def test_two_seeds_of_a_system_are_the_yardstick(frame):
+    every = pd.concat([frame.assign(seed=0), frame[frame["system"] == "combined"].assign(seed=2, attention=[EVEN] * 3)])
+    between = attention.between_seeds(every)
+    assert list(between) == ["combined"] and between["combined"] == pytest.approx(90)
+    table = attention.summary(every[every["seed"] == 0])
+    assert list(attention.shown_summary(table, between).iloc[:, -1].dropna()) == [pytest.approx(90)]
+    assert "two seeds" not in " ".join(attention.shown_summary(table, {}))
+    said = attention.seeds_sentence({"emodb": between, "nemo": {}}, {"emodb": table, "nemo": table})
+    assert "90 % in combined attentive pooling apart; no system lies further" in said and "On nEMO there is no such" in said
+
+
 def test_most_different_takes_one_of_each_class_first(frame):
     assert {
         frame.set_index("utterance").loc[name, "label"].iloc[0]

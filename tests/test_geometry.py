@@ -1,8 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics.pairwise import cosine_distances
 
-from sercore import geometry
+from sercore import findings, geometry
 from sercore.errors import SercoreError
 
 
@@ -91,3 +92,21 @@ def test_a_map_is_turned_towards_another_without_being_stretched():
     mirrored = points @ np.array([[0.6, 0.8], [0.8, -0.6]]) + 5  # orthogonal, and it mirrors
     back = geometry.turned(mirrored, points)
     np.testing.assert_allclose(back - back.mean(0), points - points.mean(0), atol=1e-9)
+
+
+def test_compactness_differs_between_systems_by_more_than_seeds_explain():
+    rows = [
+        {"slug": slug, "seed": seed, "fold": fold, "ratio": ratio + 0.01 * seed, "silhouette": fold / 9 + seed, "purity": 0.5}
+        for slug, ratio, seeds in (("baseline", 0.2, (0, 1)), ("combined", 0.5, (0, 1)), ("focal-g2-a2", 0.9, (0,)))
+        for seed in seeds
+        for fold in range(5)
+    ]
+    table = pd.DataFrame(rows).assign(group="EmoDB, speaker")
+    spread = findings.compactness_spread(table).set_index("Measure")
+    assert spread.at["within / between", "Between seeds"] == pytest.approx(np.std([0, 0.01], ddof=1))
+    assert spread.at["within / between", "Between systems"] == pytest.approx(np.std([0.2, 0.5, 0.9], ddof=1))
+    assert spread.at["silhouette", "Between systems"] == pytest.approx(0)
+    said = findings.compactness_spread_sentence(spread.reset_index())
+    assert "in 1 of 3 cases" in said and "within / between on EmoDB, speaker" in said
+    alone = findings.compactness_spread(table[table["seed"] == 0])
+    assert alone.empty and "not been published" in findings.compactness_spread_sentence(alone)

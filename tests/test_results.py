@@ -69,9 +69,19 @@ def test_publishing_again_changes_nothing_and_keeps_what_came_from_elsewhere(pub
     sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "3"), tmp_path, overrides=QUICK)
     assert results.publish(tmp_path, target).runs == 25
     assert set(results.predictions("tones", "speaker", target)["seed"]) == {0, 3}
-    assert set(results.features("tones", "speaker", target)["seed"]) == {0}
+    assert set(results.features("tones", "speaker", target)["seed"]) == {0, 3}
+    assert set(results.maps("tones", "speaker", target)["seed"]) <= {0}
     results.publish(tmp_path, tmp_path / "alone")
     assert set(results.features("tones", "speaker", tmp_path / "alone")["seed"]) == {3}
+
+
+def test_features_are_published_of_first_seeds_and_of_the_systems_with_claims(tmp_path):
+    publish(tmp_path, "mine", "baseline,ams-s10-m0.1,combined", "speaker,leaky", "1-2")
+    kept = results.with_features(results.runs(tmp_path))
+    assert {(row.protocol, row.system, row.seed) for row in kept.itertuples()} == {
+        *(("speaker", system, seed) for system in ("baseline", "combined") for seed in (1, 2)),
+        ("speaker", "ams-s10-m0.1", 1),
+    }
 
 
 def test_runs_with_other_settings_replace_published_ones_only_where_that_is_asked_for(published, tones, tmp_path):

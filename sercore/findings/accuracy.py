@@ -171,6 +171,41 @@ def compactness_correlations(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def compactness_spread(table: pd.DataFrame) -> pd.DataFrame:
+    """Do systems differ in compactness by more than seeds do? One row a group and measure of `tables.geometry_of_runs` (with
+    `group`), for the groups where a system has two seeds.
+
+    Standard deviations of the mean over the folds: between the seeds of one system, pooled, and between the systems of the first
+    seed; p is how often seeds alone spread systems as much (F test).
+    """
+    from scipy.stats import f
+
+    rows = []
+    for group, own in table.groupby("group", sort=False):
+        means = own.groupby(["slug", "seed"])[list(COMPACTNESS)].mean()
+        first = means[means.index.get_level_values("seed") == own["seed"].min()]
+        residuals = means - means.groupby("slug").transform("mean")
+        freedom = len(means) - means.index.get_level_values("slug").nunique()
+        if not freedom or len(first) < 2:
+            continue
+        for measure, name in COMPACTNESS.items():
+            seeds, between = np.sqrt((residuals[measure] ** 2).sum() / freedom), first[measure].std()
+            p = f.sf((between / seeds) ** 2, len(first) - 1, freedom) if seeds else np.nan
+            rows.append({"Where": group, "Measure": name, "Between seeds": seeds, "Between systems": between, "p": p})
+    return pd.DataFrame(rows, columns=["Where", "Measure", "Between seeds", "Between systems", "p"])
+
+
+def compactness_spread_sentence(spread: pd.DataFrame) -> str:
+    """Which measures set systems further apart than seeds do (`compactness_spread`)."""
+    if spread.empty:
+        return "Features of a second seed have not been published yet: how far seeds alone set these measures apart is not known."
+    beyond = spread[spread["p"] < 0.05]
+    where = [f"{measure} on {' and '.join(own['Where'])}" for measure, own in beyond.groupby("Measure", sort=False)]
+    return f"Systems differ by more than seeds alone explain in {len(beyond)} of {len(spread)} cases (F test, p below 0.05)" + (
+        f": {'; '.join(where)}." if where else "."
+    )
+
+
 def compactness_sentence(correlations: pd.DataFrame) -> str:
     """Whether a more compact feature comes with a better UA: by how many measures, and by which beyond the number of tests."""
     if correlations.empty:

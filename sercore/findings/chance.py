@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from .. import noise, results, systems
+from ..protocol import CLEAN
 from ..tables import corpus_title, interval_text, p_text, place_title, title, with_interval
 from .words import listed, signed
 
@@ -46,7 +47,7 @@ def disagreement_so_far() -> tuple[float, str]:
     """The share of utterances that the baseline and a best system decide differently, and where that was measured."""
     shares = {}
     for corpus, protocol in results.published():
-        if protocol in ("speaker", "paper"):
+        if protocol in CLEAN:
             frame = results.predictions(corpus, protocol)
             for slug in systems.CLAIMS[1:]:
                 if {slug, "baseline"} <= set(frame["system"]):
