@@ -5,7 +5,7 @@
 | `runs.parquet` | run | `RUN_COLUMNS`, and the classes, the engine, the processor and the versions |
 | `history.parquet` | epoch of a run | run, epoch, train_loss, chooser_loss, chooser_wa, chooser_ua, seconds |
 | `predictions/CORPUS-PROTOCOL.parquet` | test utterance of a run | run, utterance, speaker, label, and `p_LABEL` for each class |
-| `features/CORPUS-PROTOCOL.parquet` | the same, first seeds, and all of the claims | run, utterance, features, attention (float16) |
+| `features/CORPUS-PROTOCOL.parquet` | the same, first seeds and the claims' | run, utterance, features, attention (float16) |
 | `maps/CORPUS-PROTOCOL.parquet` | the same, first seeds | run, utterance, x, y: UMAP of the features; trustworthiness |
 | `utterances/CORPUS.parquet` | utterance | id, label, speaker, session, gender, sentence, duration |
 | `splits/CORPUS-PROTOCOL.csv` | utterance and fold | id, fold, part; its SHA-256 is the `split` of its runs |
