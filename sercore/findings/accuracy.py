@@ -12,7 +12,7 @@ import pandas as pd
 from .. import results, statistics, systems, tables
 from ..errors import SercoreError
 from ..tables import corpus_title, interval_text, place_title, seeds_text, title
-from .words import inside, listed, signed
+from .words import inside, lie, listed, signed
 
 
 def seeds_sentence(protocol: str, slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None) -> str:
@@ -147,9 +147,10 @@ def combination_sentence(found: pd.DataFrame) -> str:
     parts = found[found["other"] != "baseline"].groupby(["corpus", "protocol", "slug"])
     better, worse = (parts["effect_low"].min() > 0), (parts["effect_high"].min() < 0)
     base = found[found["other"] == "baseline"]
+    compared = "" if len(base) == len(better) else f", with which {len(base)} could be compared"
     return (
-        f"Of {len(better)} combinations of schemes, corpus and protocol, {better.sum()} lie above each of their parts, and "
-        f"{worse.sum()} below one of them; above the baseline lie {(base['effect_low'] > 0).sum()} of {len(base)}."
+        f"Of {len(better)} combinations of schemes, corpus and protocol, {lie(better.sum())} above each of their parts, and "
+        f"{lie(worse.sum())} below one of them; {lie((base['effect_low'] > 0).sum())} above the baseline{compared}."
     )
 
 
@@ -273,8 +274,8 @@ def yardstick_sentence(found: pd.DataFrame) -> str:
     ]
     above = (found["low"] > 0).sum()
     return (
-        f"Over the yardstick the baseline gains, in points of UA: {'; '.join(parts)}. {above or 'None'} of the {len(found)} "
-        f"intervals {'lies' if above < 2 else 'lie'} above 0."
+        f"Over the yardstick the baseline gains, in points of UA: {'; '.join(parts)}. Of the {len(found)} intervals "
+        f"{lie(above)} above 0."
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from .. import claims, corpora, noise, systems
 from ..display import Chip, Link
 from ..tables import IN_COMBINATIONS, corpus_title, interval_text, place_title, title
-from .words import inside, listed
+from .words import inside, lie, listed
 
 EVIDENCE = {1: "table-2", 2: "table-2", 3: "confusion", 4: "model", 5: "table-1", 6: "verdicts"}
 """The page that holds the evidence on each claim."""
@@ -138,7 +138,7 @@ def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:
     settled_ = "1 verdict" if len(found) == 1 else f"{len(found)} verdicts"
     sized = found[found["number"] == 2]
     excluded = (
-        f" Of the {len(sized)} gains that the paper puts at {claims.GAIN:.0f} points or more, {(sized['low'] > 0).sum()} lie "
+        f" Of the {len(sized)} gains that the paper puts at {claims.GAIN:.0f} points or more, {lie((sized['low'] > 0).sum())} "
         f"clearly above 0, and for {(sized['high'] < claims.GAIN).sum()} the interval over speakers ends below "
         f"{claims.GAIN:.0f} points."
         if len(sized)

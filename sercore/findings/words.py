@@ -15,6 +15,11 @@ def signed(value: float, digits: int = 1) -> str:
     return f"{value:+.{digits}f}".replace("-", "\u2212")
 
 
+def lie(count: int) -> str:
+    """`none lies`, `1 lies`, `2 lie`."""
+    return f"{count or 'none'} {'lies' if count < 2 else 'lie'}"
+
+
 def listed(names: Sequence[str]) -> str:
     """`EmoDB, nEMO and RAVDESS`."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
