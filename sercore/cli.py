@@ -166,10 +166,11 @@ def systems(as_json: AsJson = False) -> None:
     """List the 14 systems of Table 2: slug, the paper's UA and WA on IEMOCAP, parameters."""
     from . import build, paper
 
-    rows = [
-        {"slug": row.slug, "paper_ua": row.ua, "paper_wa": row.wa, "parameters": build(row.slug).num_parameters()}
-        for row in paper.table_2().itertuples()
-    ]
+    with errors_told():
+        rows = [
+            {"slug": row.slug, "paper_ua": row.ua, "paper_wa": row.wa, "parameters": build(row.slug).num_parameters()}
+            for row in paper.table_2().itertuples()
+        ]
     show(rows, as_json)
 
 

@@ -14,6 +14,7 @@ import importlib.util
 import inspect
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from .errors import SercoreError
@@ -35,6 +36,17 @@ def load() -> None:
             spec.loader.exec_module(module)
         except Exception as error:
             raise SercoreError(f"{VARIABLE}: {path} fails ({type(error).__name__}: {error})") from error
+
+
+def told(error: Exception, of: type) -> str:
+    """An error in a class of the user's own in one line, with the last line of its file that was reached."""
+    try:
+        file = inspect.getsourcefile(of)
+    except TypeError:  # typed into a session
+        file = None
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    where = f" ({file}, line {lines[-1]})" if lines else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def checksum(of: type) -> str:

@@ -93,6 +93,43 @@ def own_code(config: Config) -> dict[str, str]:
     return {name: checksum for name, checksum in found.items() if checksum}
 
 
+def try_own_code(model: SERModel) -> None:
+    """Give two made-up utterances to a loss or a pooling of the user's own, so that its mistakes show before any training.
+
+    Raises `SercoreError` that names what fails, or whose output has another shape than it must have, all at once.
+    """
+    pooling, head, steps, classes = model.pooling, model.head, 5, model.classes
+    channels = model.head_inputs // pooling.multiple
+    hidden = torch.linspace(-1, 1, 2 * steps * channels).view(2, steps, channels)
+    deep, labels = torch.linspace(-1, 1, 2 * model.head_inputs).view(2, -1), torch.arange(2) % classes
+    sequence = hidden, hidden[:, -1], torch.ones(2, steps, dtype=torch.bool) if model.config.masked else None
+    trials: list[tuple[str, str, nn.Module, tuple[int, ...], Callable[[], Tensor]]] = [
+        ("pooling", "output", pooling, (2, model.head_inputs), lambda: pooling(*sequence)),
+        ("pooling", "weights", pooling, (2, steps), lambda: pooling.weights(*sequence)),
+        ("loss", "value", head, (), lambda: head(deep, labels)),
+        ("loss", "scores", head, (2, classes), lambda: head.scores(deep)),
+    ]
+    own, wrong = own_code(model.config), []
+    model.eval()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        for kind, what, module, shape, compute in trials:
+            if kind not in own:
+                continue
+            what = f"the {what} of {kind} {getattr(model.config, kind)!r}"
+            try:
+                found = tuple(compute().shape)
+            except Exception as error:
+                wrong.append(f"{what} fails: {extensions.told(error, type(module))}")
+                continue
+            if found != shape:
+                wrong.append(
+                    f"{what} has the shape {found} for two utterances, and must have {shape or 'none: it is one number'}"
+                )
+    model.train()
+    if wrong:
+        raise SercoreError("cannot build the model: " + "; ".join(wrong), offenders=wrong)
+
+
 class SERModel(nn.Module):
     """The whole system: log-Mel energies in, a deep feature and class scores out.
 
@@ -120,11 +157,14 @@ class SERModel(nn.Module):
         self.blstm = nn.LSTM(FILTERS[-1], config.lstm_cells, batch_first=True, bidirectional=True)
         channels = config.lstm_cells * (2 if config.lstm_merge == "concat" else 1)
         self.pooling = POOLINGS[config.pooling](channels, config)
-        self.head = LOSSES[config.loss](channels * self.pooling.multiple, classes, config)
+        self.head_inputs = channels * self.pooling.multiple
+        self.head = LOSSES[config.loss](self.head_inputs, classes, config)
         self.register_buffer("mean", torch.zeros(MELS))
         self.register_buffer("deviation", torch.ones(MELS))
         if config.toolkit == "keras":
             initialise_as_keras(self)
+        if own_code(config):
+            try_own_code(self)
 
     def num_parameters(self, count_frozen: bool = False) -> int:
         """Trainable parameters; with `count_frozen` also the LSTM's second bias vector, which Keras does not have."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import math
 import os
 import time
 import warnings
@@ -116,6 +117,12 @@ def fit(
     while open_ := [part for part in choosers if not kept[part].history.exhausted(config)]:
         started, epoch = time.perf_counter(), epoch + 1
         loss = _train_epoch(model, data, train, optimiser, frames, seed, epoch)
+        if not math.isfinite(loss):
+            raise SercoreError(
+                f"the training has diverged: in epoch {epoch} its loss is {loss}. A smaller learning_rate than "
+                f"{config.learning_rate} may help; a loss of your own (this one is {config.loss!r}) may divide by 0 or take the "
+                "logarithm of it"
+            )
         trained = time.perf_counter() - started
         for part in open_:
             started = time.perf_counter()

@@ -2,8 +2,11 @@ import pytest
 import torch
 
 import sercore
+from sercore import SercoreError
 from sercore.config import Config
+from sercore.losses import LOSSES, Softmax
 from sercore.model import MIN_FRAMES, BatchNorm, SERModel, build, dropout
+from sercore.pooling import POOLINGS, Attentive
 
 
 def small(**settings):
@@ -159,3 +162,29 @@ def test_errors_say_what_to_do():
 
 def test_more_classes_than_four():
     assert sercore.build("ams-s10-m0.4", classes=6)(torch.randn(1, 64, 40)).shape == (1, 6)
+
+
+class OneEach(Softmax):
+    def forward(self, features, labels):
+        return super().forward(features, labels) * torch.ones(len(features))  # should be one number
+
+
+class Narrow(Attentive):
+    multiple = 2
+
+    def weights(self, hidden, query, mask=None):
+        raise RuntimeError("my own mistake")
+
+    def forward(self, hidden, query, mask=None):
+        return hidden.mean(1)
+
+
+def test_mistakes_in_ones_own_loss_and_pooling_are_named_together_before_training(monkeypatch):
+    monkeypatch.setitem(LOSSES, "each", OneEach)
+    monkeypatch.setitem(POOLINGS, "narrow", Narrow)
+    with pytest.raises(SercoreError) as caught:
+        build(Config(loss="each", pooling="narrow"))
+    said = str(caught.value)
+    assert "the value of loss 'each' has the shape (2,)" in said and "one number" in said
+    assert "the output of pooling 'narrow' has the shape (2, 64) for two utterances, and must have (2, 128)" in said
+    assert "RuntimeError: my own mistake" in said and "test_model.py, line" in said and len(caught.value.offenders) == 3

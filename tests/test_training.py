@@ -89,6 +89,12 @@ def test_best_epoch_is_restored(prepared):
     assert history.epochs[history.chosen_epoch - 1]["chooser_loss"] == pytest.approx(found["chooser_loss"])
 
 
+def test_a_training_that_diverges_ends_with_its_epoch(prepared, monkeypatch):
+    monkeypatch.setattr(training, "_train_epoch", lambda *arguments: float("nan"))
+    with pytest.raises(SercoreError, match=r"diverged: in epoch 1 its loss is nan.*learning_rate than 0\.003"):
+        fitted(prepared)
+
+
 def test_early_stopping_counts_epochs_without_a_better_one():
     config = Config(max_epochs=100, patience=2)
     accuracies, history = [0.2, 0.5, 0.5, 0.4], training.History()
