@@ -211,7 +211,7 @@ def test_what_stands_side_by_side_has_the_same_seeds(folder, with_a_second_seed)
     people = [tables.speaker_table("mine", "speaker", slugs, path) for path in (folder, with_a_second_seed)]
     pd.testing.assert_frame_equal(*people)
     said = findings.seeds_sentence("speaker", folder=with_a_second_seed)
-    assert "on mine its UA is 72.9 over seeds 0, 1, and 45.8 with seed 0" in said
+    assert "on mine, speaker, its UA is 72.9 over seeds 0, 1, and 45.8 with seed 0" in said
     assert findings.seeds_sentence("speaker", folder=folder) == ""
     assert "it recalls 46 and 100 percent of happy" in findings.seeds_move_recall("happy", with_a_second_seed)
 

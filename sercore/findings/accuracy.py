@@ -28,7 +28,7 @@ def seeds_sentence(protocol: str, slugs: Sequence[str] = tuple(systems.TABLE_2),
             continue
         ua = [tables.systems_table(str(corpus), protocol, ["baseline"], each, folder)["ua"].iloc[0] for each in (seeds, shared)]
         parts.append(
-            f"on {corpus_title(str(corpus))} its UA is {ua[0]:.1f} over {seeds_text(seeds)}, and {ua[1]:.1f} with "
+            f"on {place_title(str(corpus), protocol)}, its UA is {ua[0]:.1f} over {seeds_text(seeds)}, and {ua[1]:.1f} with "
             f"{seeds_text(shared)}, which every system here has"
         )
     return f"Gains are over the baseline with the same seeds: {'; '.join(parts)}." if parts else ""
