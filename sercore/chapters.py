@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from . import notebooks
+from . import extensions, notebooks
 from .errors import SercoreError
 from .missing import ensure_records, train_and_publish, whole_grid
 from .results import READS
@@ -266,10 +266,12 @@ def _check_parameters(chapters: Iterable[Chapter]) -> None:
 
 
 def _surroundings() -> str:
-    """One checksum of what every chapter depends on: this package, and the versions of other packages."""
+    """One checksum of what every chapter depends on: this package, extensions of it, and the versions of other packages."""
     digest = hashlib.sha256()
     for path in sorted(path for path in PACKAGE.rglob("*") if path.suffix in CODE):
         digest.update(f"{path.relative_to(PACKAGE).as_posix()} {path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
+    for path in filter(Path.is_file, extensions.files()):
         digest.update(path.read_bytes())
     versions = {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()}
     digest.update(json.dumps(versions, sort_keys=True).encode())

@@ -8,6 +8,7 @@ import datetime
 import functools
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -107,6 +108,7 @@ def run_together(
         raise SercoreError(f"seed {seed}: seeds are numbers from 0")
     if len({protocol.split_of(protocol_name) for protocol_name in protocol_names}) != 1:
         raise SercoreError(f"protocols {', '.join(protocol_names)} do not split alike: run each by itself")
+    corpus = os.fspath(corpus)
     folder, prepared = records.runs_folder(runs), prepare(corpus, data_root)
     names = [RunName(_short(corpus), protocol_name, system, seed, fold) for protocol_name in protocol_names]
     config = configure(prepared, system, overrides)
@@ -213,12 +215,13 @@ def check_same(folder: Path, config: Config, prepared: Prepared) -> None:
     facts = records.read_facts(folder)
     before = Config.from_dict(facts["config"]).to_dict() | {"precision": config.precision, "engine": config.engine}
     differing = [f"{key}: {before[key]!r} then, {value!r} now" for key, value in config.to_dict().items() if before[key] != value]
-    if facts["source"] != prepared.source:
-        differing.append(f"from {facts['source']} then, from {prepared.source} of the same name now")
-    elif facts["data"] != prepared.data.mels.digest:
-        differing.append("the corpus's audio, labels or features have changed")
-    code = own_code(config)
-    differing += [f"the code of its {name} has changed" for name in code if facts.get("code", code).get(name) != code[name]]
+    if facts["data"] != prepared.data.mels.digest:
+        other = f"from {facts['source']} then, from {prepared.source} of the same name now"
+        same = facts["source"] == prepared.source
+        differing.append("the corpus's audio, labels or features have changed" if same else other)
+    now = own_code(config)
+    then = facts.get("code", now)
+    differing += [f"the code of its {name} has changed" for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
     if differing:
         raise SercoreError(f"{folder} was made otherwise ({'; '.join(differing)}): remove it, or choose another --runs folder")
 

@@ -16,26 +16,43 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 from .errors import SercoreError
 
 VARIABLE = "SERCORE_EXTENSIONS"
 
 
+def files() -> list[Path]:
+    """The files that the variable names."""
+    return [Path(name).expanduser().absolute() for name in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))]
+
+
 @functools.cache
 def load() -> None:
-    """Import the files, once; one that is not there or fails raises `SercoreError` that names it."""
-    for name in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
-        path = Path(name).expanduser().absolute()
+    """Import the files, once; one that is not there, fails, or replaces a name of the package raises `SercoreError`."""
+    from .losses import LOSSES
+    from .pooling import POOLINGS
+
+    ours: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "loss": (LOSSES, dict(LOSSES)),
+        "pooling": (POOLINGS, dict(POOLINGS)),
+    }
+    for path in files():
         if not path.is_file():
             raise SercoreError(f"{VARIABLE}: {path} is not there")
-        spec = importlib.util.spec_from_file_location(f"sercore_extension_{path.stem}", path)
+        unique = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]  # two files may be called alike
+        spec = importlib.util.spec_from_file_location(f"sercore_extension_{path.stem}_{unique}", path)
         assert spec is not None and spec.loader is not None
         module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
         try:
             spec.loader.exec_module(module)
         except Exception as error:
             raise SercoreError(f"{VARIABLE}: {path} fails ({type(error).__name__}: {error})") from error
+        for kind, (table, before) in ours.items():
+            if replaced := [name for name in before if table.get(name) is not before[name]]:
+                table.update(before)
+                raise SercoreError(f"{VARIABLE}: {path} replaces the {kind} {', '.join(map(repr, replaced))}: take a new name")
 
 
 def told(error: Exception, of: type) -> str:
@@ -50,10 +67,10 @@ def told(error: Exception, of: type) -> str:
 
 
 def checksum(of: type) -> str:
-    """SHA-256 of the source of a class that is not the package's own; "" of one that is."""
+    """SHA-256 of the file of a class that is not the package's own, for what it calls there counts too; "" of one that is."""
     if of.__module__.partition(".")[0] == __package__:
         return ""
     try:
-        return hashlib.sha256(inspect.getsource(of).encode()).hexdigest()
+        return hashlib.sha256(Path(inspect.getfile(of)).read_bytes()).hexdigest()
     except (OSError, TypeError):  # typed into a session: it has no file
         return "unknown"

@@ -19,12 +19,15 @@ import functools
 import json
 import os
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from . import geometry, protocol, records, systems
 from .errors import SercoreError
@@ -60,8 +63,9 @@ def publish(
     """Gather the finished runs under `runs` into `results`: every seed of a system of which all folds are there.
 
     A run that `results` already holds is replaced, one that it holds with other settings only where `replace` says so. Such
-    runs, runs of one corpus on different data, or of one protocol on
-    different splits, raise `SercoreError`, all at once; so do runs none of which belongs to a whole seed.
+    runs, runs of one corpus on different data, of one protocol on different splits or of one seed with different settings
+    raise `SercoreError`, all at once; so do runs none of which belongs to a whole seed, and corpora that cannot be loaded.
+    Whatever fails, `results` stays as it was: the new files take their places at the end, together.
     """
     source, target = records.runs_folder(runs), results_folder(results)
     facts = records.all_facts(source)
@@ -84,6 +88,43 @@ def publish(
     table = table[~table["run"].isin(waiting)].reset_index(drop=True)
     facts = [fact for fact in facts if fact["run"] not in waiting]
     _check(table, target)
+    with _staged() as write:
+        _gather(table, facts, target, data_root, write)
+    return Published(len(table), len(set(table["run"]) - known), tuple(sorted(waiting)))
+
+
+Write = Callable[[Path, "pd.DataFrame | bytes"], None]
+
+
+@contextmanager
+def _staged() -> Iterator[Write]:
+    """A function that writes beside each place; all take their places when the block ends, and none where it fails."""
+    written: dict[Path, Path] = {}
+
+    def write(path: Path, content: pd.DataFrame | bytes) -> None:
+        """A file that holds the same already stays as it is: equal frames may have other bytes."""
+        if isinstance(content, pd.DataFrame) and (old := _read(path)) is not None and old.equals(content):
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written[path] = partial = path.with_name(f"{path.name}.partial")
+        if isinstance(content, pd.DataFrame):
+            content.to_parquet(partial, index=False, compression="zstd")
+        else:
+            partial.write_bytes(content)
+
+    try:
+        yield write
+        for path, partial in written.items():
+            partial.replace(path)
+    finally:
+        for partial in written.values():
+            partial.unlink(missing_ok=True)
+
+
+def _gather(table: pd.DataFrame, facts: list[dict[str, Any]], target: Path, data_root: str | None, write: Write) -> None:
+    sources = {fact["corpus"]: fact["source"] for fact in facts}
+    _publish_corpora(table, sources, target, data_root, write)
+    _publish_yardsticks(sources, target, data_root, write)
     histories, tests = [], defaultdict(list)
     for fact in facts:
         folder = Path(fact["folder"])
@@ -92,25 +133,21 @@ def publish(
     for (corpus, name), group in tests.items():
         file = f"{corpus}-{name}.parquet"
         predictions = pd.concat([_predictions(fact, test) for fact, test in group], ignore_index=True)
-        _write(target / "predictions" / file, _merge(_read(target / "predictions" / file), predictions, ["run", "utterance"]))
+        write(target / "predictions" / file, _merge(_read(target / "predictions" / file), predictions, ["run", "utterance"]))
         wanted = set(with_features(table)["run"])
         deep = [_features(fact, test) for fact, test in group if fact["run"] in wanted]
         if deep:
             old = _read(target / "features" / file)
             features = _merge(old, pd.concat(deep, ignore_index=True), ["run", "utterance"])
             features = features[features["run"].isin(wanted)].reset_index(drop=True)
-            _write(target / "features" / file, features)
+            write(target / "features" / file, features)
             mapped = features.merge(first_seed(table)[["run", *NAME]], on="run")
             maps = _maps(mapped, _unchanged(old, features), _read(target / "maps" / file))
             if len(maps):
-                _write(target / "maps" / file, maps)
+                write(target / "maps" / file, maps)
     history = _merge(_read(target / "history.parquet"), pd.concat(histories, ignore_index=True), ["run", "epoch"])
-    _write(target / "history.parquet", history)
-    sources = {fact["corpus"]: fact["source"] for fact in facts}
-    _publish_corpora(table, sources, target, data_root)
-    _publish_yardsticks(sources, target, data_root)
-    _write(target / "runs.parquet", table)
-    return Published(len(table), len(set(table["run"]) - known), tuple(sorted(waiting)))
+    write(target / "history.parquet", history)
+    write(target / "runs.parquet", table)
 
 
 def _refuse_other_settings(old: pd.DataFrame, fresh: pd.DataFrame, target: Path) -> None:
@@ -128,20 +165,28 @@ def _refuse_other_settings(old: pd.DataFrame, fresh: pd.DataFrame, target: Path)
         )
 
 
-def _publish_corpora(table: pd.DataFrame, sources: dict[str, str], target: Path, data_root: str | None) -> None:
+def _publish_corpora(table: pd.DataFrame, sources: dict[str, str], target: Path, data_root: str | None, write: Write) -> None:
     from . import corpora
 
+    absent = []
     for corpus, source in sources.items():
-        utterances = corpora.load(source, data_root).drop(columns="path")
-        _write(target / "utterances" / f"{corpus}.parquet", utterances)
+        try:
+            utterances = corpora.load(source, data_root).drop(columns="path")
+        except SercoreError as error:
+            absent.append(f"{corpus}, that its runs call {source!r}: {error}")
+            continue
+        write(target / "utterances" / f"{corpus}.parquet", utterances)
         for name in table.loc[table["corpus"] == corpus, "protocol"].unique():
-            text = protocol.to_csv(protocol.splits(utterances, name))
-            path = target / "splits" / f"{corpus}-{name}.csv"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.encode())
+            write(target / "splits" / f"{corpus}-{name}.csv", protocol.to_csv(protocol.splits(utterances, name)).encode())
+    if absent:
+        raise SercoreError(
+            "nothing was published: corpora of finished runs cannot be loaded; publish where they were trained, with the same "
+            "SERCORE_EXTENSIONS and --data-root\n  " + "\n  ".join(absent),
+            offenders=absent,
+        )
 
 
-def _publish_yardsticks(sources: dict[str, str], target: Path, data_root: str | None) -> None:
+def _publish_yardsticks(sources: dict[str, str], target: Path, data_root: str | None, write: Write) -> None:
     """`sercore.yardstick` on each corpus under both clean protocols; one on the same data and parts stays as it is."""
     from . import experiment, yardstick
 
@@ -155,7 +200,12 @@ def _publish_yardsticks(sources: dict[str, str], target: Path, data_root: str | 
                 continue
             old = _read(path)
             if old is None or (old["data"].iloc[0], old["split"].iloc[0]) != (prepared.data.mels.digest, split):
-                _write(path, yardstick.measure(prepared, name))
+                write(path, yardstick.measure(prepared, name))
+
+
+def _settings(config: str) -> str:
+    """What of a configuration makes another run of it: not how its numbers are computed."""
+    return json.dumps({key: value for key, value in json.loads(config).items() if key not in ("precision", "engine")})
 
 
 def _row(fact: dict[str, Any]) -> dict[str, Any]:
@@ -219,17 +269,6 @@ def _merge(old: pd.DataFrame | None, new: pd.DataFrame, key: list[str]) -> pd.Da
     return pd.concat([*kept, new], ignore_index=True).sort_values(key, ignore_index=True)
 
 
-def _write(path: Path, frame: pd.DataFrame) -> None:
-    """Whole or not at all; a file that holds the same already stays as it is: equal frames may have other bytes."""
-    old = _read(path)
-    if old is not None and old.equals(frame):
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    frame.to_parquet(partial, index=False, compression="zstd")
-    partial.replace(path)
-
-
 def _read(path: Path) -> pd.DataFrame | None:
     return pd.read_parquet(path) if _noted(path).exists() else None
 
@@ -247,8 +286,9 @@ def _check(table: pd.DataFrame, where: Path) -> None:
     if not problems:
         honest = [protocol.chooser(name) == chosen for name, chosen in zip(table["protocol"], table["chosen_by"], strict=True)]
         problems += [f"{run}: its epoch was not chosen as its protocol says" for run in table.loc[~np.array(honest, bool), "run"]]
-        for keys, column in ((["corpus"], "data"), (["corpus", "protocol"], "split")):
-            counts = table.groupby(keys)[column].nunique()
+        settings = table.assign(settings=table["config"].map(_settings))
+        for keys, column in ((["corpus"], "data"), (["corpus", "protocol"], "split"), (NAME[:-1], "settings")):
+            counts = settings.groupby(keys)[column].nunique()
             problems += [
                 f"{'-'.join(np.atleast_1d(name))}: runs on {count} different {column}"
                 for name, count in counts.items()
@@ -280,7 +320,7 @@ def _read_runs(path: Path, stamp: tuple[int, int]) -> pd.DataFrame:
     table = pd.read_parquet(path)
     _check(table, path.parent)
     source = table["source"].fillna(table["corpus"]) if "source" in table else table["corpus"]
-    return table.assign(source=source, changed=_changed(table))
+    return table.assign(source=source, changed=_changed(table, path.parent))
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -312,21 +352,28 @@ def counted(runs: pd.DataFrame) -> pd.DataFrame:
     return ours[~ours["system"].astype(str).str.contains("@")]
 
 
-def _changed(table: pd.DataFrame) -> pd.Series:
+def _changed(table: pd.DataFrame, folder: Path) -> pd.Series:
     """The settings (`max_epochs=1`) by which a run differs from what its corpus and system say; "" where none does.
 
-    A corpus of one's own says nothing but the defaults. How numbers are computed (precision and engine) does not count.
+    A corpus of one's own is trained by its size. How numbers are computed (precision and engine) does not count.
     """
     from . import corpora, systems
     from .config import Config
+
+    def lengths(corpus: str) -> tuple[int, int] | None:
+        path = folder / "utterances" / f"{corpus}.parquet"
+        return corpora.length_rule(pq.read_metadata(path).num_rows) if path.exists() else None
 
     def compare(corpus: str, system: str, settings: str) -> str:
         found = json.loads(settings)
         entry = corpora.get(corpus) if corpus in corpora.names() else None
         base = Config(precision=found["precision"], engine=found["engine"])
-        if entry is not None:
-            base = base.replace(max_epochs=entry.max_epochs, patience=entry.patience)
-        expected = json.loads(systems.config(system, base).to_json())
+        if own := (entry.max_epochs, entry.patience) if entry else lengths(corpus):
+            base = base.replace(max_epochs=own[0], patience=own[1])
+        try:
+            expected = json.loads(systems.config(system, base).to_json())
+        except SercoreError:  # a system that an extension brought, and is not here
+            return f"system={system}"
         expected["clip_seconds"] = (entry and entry.clip_seconds) or found["clip_seconds"]
         return ",".join(f"{key}={found[key]}" for key in sorted(found) if found[key] != expected.get(key))
 

@@ -92,7 +92,8 @@ def as_wanted(corpus: str, name: RunName, runs: Path, overrides: dict[str, Any] 
     It looks at the record alone: changed audio is found when the run is asked for.
     """
     facts = records.read_facts(runs / str(name))
-    return facts["source"] == corpus and _as_set(corpus, name.system, facts["config"], overrides)
+    same = facts["source"] == corpus or os.path.abspath(facts["source"]) == os.path.abspath(corpus)
+    return same and _as_set(corpus, name.system, facts["config"], overrides)
 
 
 def _as_set(corpus: str, system: str, config: dict[str, Any], overrides: dict[str, Any] | None) -> bool:

@@ -9,6 +9,7 @@ import functools
 import importlib
 import os
 import pkgutil
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pandas as pd
 
 from .. import audio, bundle, extensions
 from ..errors import SercoreError, nearest
-from .base import COLUMNS, LABELS, Corpus, clip_rule, complain
+from .base import COLUMNS, LABELS, NAME, Corpus, clip_rule, complain, length_rule
 
 __all__ = [
     "COLUMNS",
@@ -26,6 +27,7 @@ __all__ = [
     "clip_rule",
     "find_root",
     "get",
+    "length_rule",
     "load",
     "names",
     "register",
@@ -36,6 +38,8 @@ _registered: dict[str, Corpus] = {}
 
 def register(corpus: Corpus) -> Corpus:
     """Make a corpus known under its name; a name that is taken raises `SercoreError`."""
+    if not re.fullmatch(NAME, corpus.name):
+        raise SercoreError(f"a corpus called {corpus.name!r}: write small letters, digits and hyphens; it names files and pages")
     if corpus.name in _registered:
         raise SercoreError(f"two corpora are called {corpus.name!r}")
     _registered[corpus.name] = corpus
@@ -129,10 +133,16 @@ def load(name: Corpus | str | os.PathLike[str], data_root: str | os.PathLike[str
     corpus = name if isinstance(name, Corpus) else get(name)
     root = find_root(corpus, data_root)
     frame = corpus.adapter(root)
+    complain(f"{root}: columns that the adapter of {corpus.title} must give and does not", sorted(set(COLUMNS[:-1]) - set(frame)))
     if frame.empty:
         raise SercoreError(f"{root}: no utterance of {corpus.title} in it; expected files such as {corpus.marker}")
     twice = frame[frame.id.duplicated(keep=False)]
     complain(f"{root}: utterances that are there more than once", twice.path)
+    strange = frame[~frame["label"].isin(corpus.labels)]
+    complain(
+        f"{root}: labels that {corpus.title} does not have ({', '.join(corpus.labels)})",
+        strange["label"].astype(str) + ": " + strange["path"].astype(str),
+    )
     with ThreadPoolExecutor(4) as pool:
         headers = list(pool.map(_duration, frame.path))
     complain(

@@ -6,6 +6,8 @@ A table may also have id, speaker, session, gender and sentence. Its paths are r
 from __future__ import annotations
 
 import functools
+import re
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pandas as pd
 
 from ..errors import SercoreError
 from . import Corpus, get, names
-from .base import COLUMNS, LABELS, audio_files, complain, table
+from .base import COLUMNS, LABELS, audio_files, complain, length_rule, table
 
 GENDERS = {"": "", "f": "f", "female": "f", "w": "f", "woman": "f", "m": "m", "male": "m", "man": "m"}
 
@@ -25,12 +27,13 @@ def corpus_at(path: Path) -> Corpus:
         if path.is_dir() and known.matches(path):
             raise SercoreError(f"{path} looks like {known.title}: ask for {known.name!r}, with --data-root {path}")
     adapter = functools.partial(_read_folder if path.is_dir() else _read_table, path)
-    found = set(adapter(path).label)
+    labels = adapter(path).label
+    found, (max_epochs, patience) = set(labels), length_rule(len(labels))
     if len(found) < 2:
         where = "sub-folders with audio files, one a label" if path.is_dir() else "labels in its column label"
         raise SercoreError(f"{path} needs two or more {where}; it has {f'only {min(found)}' if found else 'none'}")
     return Corpus(
-        name=f"{path.stem}-files" if path.stem in names() else path.stem,
+        name=_name(path.stem),
         title=path.name,
         language="",
         kind="your own files",
@@ -39,8 +42,17 @@ def corpus_at(path: Path) -> Corpus:
         url="",
         adapter=adapter,
         labels=tuple(label for label in LABELS if label in found) if found <= set(LABELS) else tuple(sorted(found)),
+        max_epochs=max_epochs,
+        patience=patience,
         make=lambda: path,
     )
+
+
+def _name(stem: str) -> str:
+    """A file's name in small letters, digits and hyphens; one that a corpus of the package has ends in `-files`."""
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
+    name = re.sub("[^a-z0-9]+", "-", plain).strip("-") or "corpus"
+    return f"{name}-files" if name in names() else name
 
 
 def _read_folder(folder: Path, _root: Path) -> pd.DataFrame:
@@ -65,6 +77,8 @@ def _read_table(listing: Path, _root: Path) -> pd.DataFrame:
             dtype=str,
             keep_default_na=False,
             encoding="utf-8-sig",
+            index_col=False,  # rows may end in a comma that the header does not have
+            skip_blank_lines=False,  # so that lines are counted as an editor counts them
         )
     except pd.errors.EmptyDataError:
         raise SercoreError(f"{listing} is empty: it needs the columns path and label") from None
@@ -77,23 +91,23 @@ def _read_table(listing: Path, _root: Path) -> pd.DataFrame:
         raise SercoreError(f"{listing}: its columns are separated by ';': save it with commas")
     complain(f"{listing}: missing columns, in small letters (it has {', '.join(frame.columns)})", sorted(absent))
     frame = frame[[column for column in COLUMNS[:-1] if column in frame]].apply(lambda column: column.str.strip())
+    frame = frame[(frame != "").any(axis=1)]
     if "id" not in frame:
         frame["id"] = frame.path
     if "gender" not in frame:
         frame["gender"] = ""
     wrong = []
     repeated = frame.id.duplicated(keep=False)
-    for position, row in enumerate(frame.to_dict("records")):
+    for line, row in zip(frame.index + 2, frame.to_dict("records"), strict=True):  # the header is line 1
         problems = (
             (not row["path"], "empty path"),
             (bool(row["path"]) and not (listing.parent / row["path"]).is_file(), f"no file {row['path']}"),
             (not row["label"], "empty label"),
             (not row["id"], "empty id"),
-            (bool(row["id"]) and repeated[position], f"id {row['id']} more than once"),
+            (bool(row["id"]) and repeated[line - 2], f"id {row['id']} more than once"),
             (row["gender"].lower() not in GENDERS, f"gender {row['gender']!r} is not f, m or empty"),
         )
-        # the header is line 1
-        wrong += [f"line {position + 2}: {problem}" for is_so, problem in problems if is_so]
+        wrong += [f"line {line}: {problem}" for is_so, problem in problems if is_so]
     complain(f"{listing}: bad rows", wrong)
     frame["gender"] = frame.gender.str.lower().map(GENDERS)
     frame["path"] = [listing.parent / path for path in frame.path]
