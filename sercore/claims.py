@@ -9,6 +9,7 @@ percentage points with an interval over speakers (`sercore.statistics`); the int
 | same direction | lies above 0, and wholly below the claimed size |
 | not supported | contains 0 |
 | contradicted | lies below 0 |
+| not testable | is not there: it takes two speakers by name, or more |
 
 A claim about several comparisons is as good as its weakest: one failing comparison settles it, and before it
 can hold, all of them must have been measured. Until then it is "not yet measured".
@@ -43,6 +44,8 @@ BEST = {"ams": "ams-s10-m0.4", "focal": "focal-g2-a2", "combined": "combined"}  
 JUDGED = ("replicates", "same direction", "not supported", "contradicted")
 VERDICTS = (*JUDGED, "not yet measured", "not testable")
 HELD, WEAKER, OPEN, REVERSED, MISSING, UNTESTABLE = VERDICTS
+
+NO_SPEAKERS = "without the names of two speakers there is no interval"
 
 _HAPPY = LABELS.index("happy")
 _MEASURES = {
@@ -140,6 +143,8 @@ CLAIMS = (
 
 def verdict(interval: Interval, claimed: float) -> str:
     """What an interval says about a difference claimed to be `claimed` or more in the same unit."""
+    if np.isnan(interval.low):
+        return UNTESTABLE
     if interval.low > 0:
         return HELD if interval.high >= claimed else WEAKER
     return REVERSED if interval.high < 0 else OPEN
@@ -296,7 +301,7 @@ def _settle_pairs(claim: Claim, cell: _Cell) -> dict[str, Any]:
     verdicts = {key: verdict(found[key], sizes[key]) for key in found}
     weakest = min(found, key=lambda key: (-VERDICTS.index(verdicts[key]), found[key].low))
     whole = len(measured) == len(claim.pairs)
-    fails = verdicts[weakest] in (OPEN, REVERSED)
+    fails = verdicts[weakest] in (OPEN, REVERSED, UNTESTABLE)
     above = sum(all(found[pair, measure].low > 0 for measure in claim.measures) for pair in measured)
     counted = f"{above} of {len(measured)} measured lie above 0; the claim compares {len(claim.pairs)}"
     # A joint claim holds only where every part does: its p is the largest (intersection-union test).
@@ -310,7 +315,7 @@ def _settle_pairs(claim: Claim, cell: _Cell) -> dict[str, Any]:
         "seeds": min(len(cell.seeds(*pair)) for pair in measured),
         "missing": missing,
         "provisional": cell.provisional(*compared),
-        "detail": counted if len(claim.pairs) > 1 else "",
+        "detail": NO_SPEAKERS if verdicts[weakest] == UNTESTABLE else counted if len(claim.pairs) > 1 else "",
     }
 
 
@@ -328,6 +333,9 @@ def _settle_parameters(claim: Claim, cell: _Cell) -> dict[str, Any]:
     if "baseline" not in cell.parameters:
         return {"missing": missing}
     baseline = cell.parameters["baseline"]
+    heard = cell.tallies["baseline"].utterances["label"].nunique() if "baseline" in cell.tallies else len(LABELS)
+    if heard != len(LABELS):
+        return {"verdict": UNTESTABLE, "detail": f"the claim is about {len(LABELS)} classes, the corpus has {heard}"}
     more = {slug: cell.parameters[slug] - baseline for slug in BEST.values() if slug in cell.parameters}
     fails = any(more.get(BEST[family], 0) > 0 for family in ("ams", "focal"))
     growth = 100 * more.get(BEST["combined"], float("nan")) / baseline

@@ -66,9 +66,9 @@ def errors_told() -> Iterator[None]:
         err.print(f"sercore: {error}", style="red", markup=False)
         raise typer.Exit(2) from None
     except OSError as error:
-        if error.filename is None:
+        if error.strerror is None:
             raise
-        err.print(f"sercore: {error.filename}: {error.strerror}", style="red", markup=False)
+        err.print(f"sercore: {f'{error.filename}: ' if error.filename else ''}{error.strerror}", style="red", markup=False)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         err.print("sercore: interrupted; what is done is kept, and the same command goes on from there", style="red")

@@ -36,9 +36,25 @@ class Prepared:
     data: training.Labelled
 
 
-@functools.lru_cache(maxsize=4)
 def prepare(name: str, data_root: str | None = None, progress: bool = False) -> Prepared:
-    """Load the corpus `name` (or a bundle's path) and its features, from the cache where they are there."""
+    """Load the corpus `name` (or a bundle's path) and its features, from the cache where they are there.
+
+    A process prepares a corpus once; files of your own again when they have changed.
+    """
+    return _prepare(name, data_root, progress, _stamp(name))
+
+
+def _stamp(name: str) -> tuple[tuple[str, int, int], ...]:
+    """What a path of one's own holds: each file with its time and size; nothing for a corpus by name."""
+    path = Path(name)
+    if name in corpora.names() or not path.exists():
+        return ()
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+
+
+@functools.lru_cache(maxsize=4)
+def _prepare(name: str, data_root: str | None, progress: bool, stamp: tuple[tuple[str, int, int], ...]) -> Prepared:
     corpus = corpora.get(name)
     if bundle.is_bundle(name):
         source, utterances, mels = bundle.source(name), bundle.table(name), bundle.log_mels(name)

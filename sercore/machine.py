@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import io
 import os
 import platform
 import subprocess
@@ -117,3 +118,12 @@ def _cpu_facts() -> dict[str, list[str]]:
 def _cpuinfo() -> list[str]:
     path = Path("/proc/cpuinfo")
     return path.read_text().splitlines() if path.exists() else []
+
+
+def save(state: dict[str, Any], path: Path) -> None:
+    """`torch.save` to a file; a disk that is full or refuses is an `OSError` that says so."""
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    path.write_bytes(buffer.getbuffer())

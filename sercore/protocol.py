@@ -151,19 +151,19 @@ def _speaker_groups(table: pd.DataFrame, folds: int) -> NDArray[np.int64]:
     speakers."""
     if "speaker" not in table:
         raise SercoreError(
-            "protocol 'speaker' needs the column 'speaker': add it, or use `--protocols paper`, where the parts share voices"
+            "protocol 'speaker' needs the column 'speaker': add it, or take protocol `paper`, where the parts share voices"
         )
     unnamed = table["speaker"].isna() | (table["speaker"].astype(str).str.strip() == "")
     if unnamed.any():
         raise SercoreError(
             f"column 'speaker': {unnamed.sum()} utterances have none ({_few(table.loc[unnamed, 'id'])}); "
-            "fill it in, or use `--protocols paper`, where the parts share voices"
+            "fill it in, or take protocol `paper`, where the parts share voices"
         )
     speaker = table["speaker"].astype(str)
     if speaker.nunique() < folds:
         raise SercoreError(
             f"column 'speaker': {speaker.nunique()} speakers cannot fill {folds} groups; "
-            "protocol 'speaker' needs one speaker a fold at least; with `--protocols paper` the parts share voices"
+            "protocol 'speaker' needs one speaker a fold at least; under protocol `paper` the parts share voices"
         )
     if "session" in table:
         session = table["session"].astype(object).fillna("").astype(str)

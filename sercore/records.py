@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from . import machine
 from .config import Config
 from .errors import SercoreError
 
@@ -81,11 +82,9 @@ def write(
 
 def save_model(path: Path, model: SERModel, classes: tuple[str, ...], facts: dict[str, Any]) -> None:
     """Weights with their configuration, classes and origin, in a file that loads without running any code."""
-    import torch
-
     state = {name: value.cpu() for name, value in model.state_dict().items()}
     origin = {key: facts[key] for key in ("run", "corpus", "commit") if key in facts}
-    torch.save({"config": model.config.to_json(), "classes": list(classes), "origin": origin, "state": state}, path)
+    machine.save({"config": model.config.to_json(), "classes": list(classes), "origin": origin, "state": state}, path)
 
 
 def load_model(path: Path) -> tuple[SERModel, tuple[str, ...], dict[str, Any]]:

@@ -138,7 +138,7 @@ def bootstrap_speakers(
     """A measure over all utterances with its 95 % percentile interval from resampled speakers.
 
     `predictions` is a frame as for `tally`, or a tally by speaker; `measure` is "ua", "wa" or any function of
-    confusion counts. Raises SercoreError for fewer than two speakers.
+    confusion counts. The interval of fewer than two speakers is NaN.
     """
     counted = _counted(predictions)
     estimate, draws = _draws(counted, _measure(measure), resamples, seed)
@@ -155,8 +155,9 @@ def paired_difference(
     """The measure of system `a` minus that of `b` on the same resampled speakers, with interval and p.
 
     Both count over the seeds that they have in common. p is two-sided: twice the smaller share of resamples
-    on either side of 0, counted with +1, so never below 2 / (resamples + 1). Raises SercoreError where the
-    two do not hold the same utterances, speakers and labels, or no seed in common.
+    on either side of 0, counted with +1, so never below 2 / (resamples + 1). Interval and p of fewer than two
+    speakers are NaN. Raises SercoreError where the two do not hold the same utterances, speakers and labels, or no
+    seed in common.
     """
     return _tested(*_paired(a, b, measure, resamples, seed))
 
@@ -168,6 +169,8 @@ def paired_jackknife(a: pd.DataFrame | Tally, b: pd.DataFrame | Tally, measure: 
     does. The recall of a class that one speaker alone has cannot be told without that speaker: its interval is NaN.
     """
     first, second = _shared(a, b)
+    if len(first.groups) < 2:
+        return paired_difference(a, b, measure)
     left_out = [each.counts.sum(axis=1, keepdims=True) - each.counts for each in (first, second)]
     function, count = _measure(measure), len(first.groups)
     ours, theirs = (function(counts).mean(axis=0) for counts in left_out)  # (speakers,)
@@ -222,7 +225,7 @@ def difference_of_groups(
 ) -> Interval:
     """The measure over the speakers `first` minus that over the speakers `second`, with interval and p.
 
-    One system, two sets of speakers (women and men, say), each resampled on its own. Raises SercoreError for fewer than
+    One system, two sets of speakers (women and men, say), each resampled on its own. Interval and p are NaN for fewer than
     two speakers in either.
     """
     counted = _counted(predictions)
@@ -317,6 +320,8 @@ def _shared(a: pd.DataFrame | Tally, b: pd.DataFrame | Tally) -> tuple[Tally, Ta
 
 def _tested(difference: float, draws: NDArray[np.float64]) -> Interval:
     """A difference with its interval, and p from how many of its resamples lie on either side of 0."""
+    if np.isnan(draws).all():
+        return Interval(difference, *_percentiles(draws))
     tail = min((draws <= 0).sum(), (draws >= 0).sum())
     return Interval(difference, *_percentiles(draws), p=min(1.0, 2 * (1 + tail) / (len(draws) + 1)))
 
@@ -342,9 +347,12 @@ def _weights(groups: int, resamples: int, seed: int) -> NDArray[np.float64]:
 
 
 def _draws(counted: Tally, measure: Measure, resamples: int, seed: int) -> tuple[float, NDArray[np.float64]]:
-    """The measure of the tally and of its resamples (resamples,); the tally remembers them, since many comparisons ask."""
+    """The measure of the tally and of its resamples (resamples,); the tally remembers them, since many comparisons ask.
+
+    Fewer than two speakers, or nobody's name known, cannot be resampled: NaN.
+    """
     if len(counted.groups) < 2:
-        raise SercoreError(f"a bootstrap over speakers needs two of them or more, found {list(counted.groups)}")
+        return float(measure(counted.counts.sum(axis=1)).mean()), np.full(resamples, np.nan)
     key = measure, resamples, seed
     if key not in counted.drawn:
         weights = _weights(len(counted.groups), resamples, seed)
@@ -355,6 +363,8 @@ def _draws(counted: Tally, measure: Measure, resamples: int, seed: int) -> tuple
 
 
 def _percentiles(draws: NDArray[np.float64]) -> tuple[float, float]:
+    if np.isnan(draws).all():
+        return float("nan"), float("nan")
     # A class that one speaker alone has is absent from some resamples, and its recall there undefined.
     low, high = np.nanquantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)

@@ -545,20 +545,24 @@ def gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | No
 
 
 def mean_gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None) -> pd.DataFrame:
-    """The gains of `gains` averaged over the corpora of recorded speech, where two or more have a system.
+    """The gains of `gains` averaged over the corpora of recorded speech that two or more have a system on, with speakers named
+    and trained as its corpus says.
 
     Rows as those of `gains` (an interval resamples each corpus's speakers on its own), and `where`: which corpora.
     """
     from . import corpora
 
     synthetic = [name for name in corpora.names() if corpora.get(name).kind == "synthetic"]
+    runs = results.runs(folder)
+    changed = set(runs.loc[runs["changed"] != "", ["corpus", "protocol", "system"]].itertuples(index=False, name=None))
     pairs: dict[tuple[str, str], dict[str, tuple[statistics.Tally, statistics.Tally]]] = {}
     for corpus, protocol in cells(folder):
         tallies = _tallies(coded(results.predictions(corpus, protocol, folder)), ["baseline", *slugs])
         whole = set(measured_systems(corpus, protocol, folder)) if corpus not in synthetic else set()
         for slug in (slug for slug in tallies if {slug, "baseline"} <= whole and slug != "baseline"):
             both = tallies[slug], tallies["baseline"]
-            if statistics.common_seeds(*both):
+            usual = changed.isdisjoint({(corpus, protocol, slug), (corpus, protocol, "baseline")})
+            if usual and len(both[0].groups) > 1 and statistics.common_seeds(*both):
                 pairs.setdefault((protocol, slug), {})[corpus_title(corpus)] = both
     reported = paper.table_2().set_index("slug")["ua"]
     rows = []

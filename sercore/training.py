@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import metrics
+from . import machine, metrics
 from .config import Config
 from .errors import SercoreError
 from .features import LogMels, clip_frames
@@ -222,7 +222,7 @@ def _save(
     state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch}
     state["histories"] = {part: own.history.epochs for part, own in kept.items()}
     state["weights"] = {part: own.weights for part, own in kept.items()}
-    torch.save({"identity": identity, **state}, partial)
+    machine.save({"identity": identity, **state}, partial)
     os.replace(partial, path)
 
 

@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from sercore import protocol, results, sweep
+from sercore import corpora, protocol, results, sweep
+from sercore.config import Config
 from sercore.systems import config as configure
 
 
 def publish(folder: Path, corpus: str, systems: str, protocols: str = "speaker", seeds: str = "0", folds: int = 5) -> None:
     """Made-up runs in `folder`, beside what it holds."""
     grid = itertools.product(protocols.split(","), sweep.integers(seeds, "seeds"), systems.split(","), range(folds))
+    utterances = folder / "utterances" / f"{corpus}.parquet"
+    max_epochs, patience = corpora.length_rule(len(pd.read_parquet(utterances))) if utterances.exists() else (100, 10)
+    lengths = Config(max_epochs=max_epochs, patience=patience)
     rows = [
         {
             **dict.fromkeys(results.RUN_COLUMNS, 0),
@@ -20,7 +24,7 @@ def publish(folder: Path, corpus: str, systems: str, protocols: str = "speaker",
             "system": system,
             "seed": seed,
             "fold": fold,
-            "config": configure(system).to_json(),
+            "config": configure(system, lengths).to_json(),
         }
         | {"run": f"{corpus}-{name}-{system}-seed{seed}-fold{fold}", "chosen_by": protocol.chooser(name)}
         for name, seed, system, fold in grid

@@ -155,7 +155,7 @@ def test_a_corpus_without_speakers_is_refused_before_the_first_training_and_told
         tmp_path / "runs",
     )
     done = call("sweep", *asked, *QUICK)
-    assert done.exit_code == 2 and done.output.count("`--protocols paper`") == 1 and not (tmp_path / "runs").exists()
+    assert done.exit_code == 2 and done.output.count("protocol `paper`") == 1 and not (tmp_path / "runs").exists()
     assert "0: only the protocols paper and leaky" in call("check", tmp_path / "nameless.csv").output.replace(" (none)", "")
 
 

@@ -227,6 +227,31 @@ def test_a_new_corpus_is_one_entry(tmp_path, monkeypatch):
         corpora.register(new)
 
 
+@pytest.mark.parametrize(
+    "name, rule",
+    [("emodb", (200, 100)), ("nemo", (100, 18)), ("ravdess", (100, 80)), ("cremad", (100, 12)), ("iemocap", (100, 10))],
+)
+def test_length_rule_is_what_the_entries_were_set_by(name, rule):
+    corpus = get(name)
+    assert base.length_rule(sum(corpus.counts)) == (corpus.max_epochs, corpus.patience) == rule
+
+
+def test_what_an_adapter_gives_is_checked(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpora, "_registered", dict(corpora._registered))
+    (tmp_path / "mine").mkdir()
+    rows = [dict(id=label, path=tmp_path / f"{label}.wav", label=label) for label in ("sad", "Angry", "bored")]
+    corpora.register(dataclasses.replace(get("emodb"), name="mine", adapter=lambda root: base.table(rows)))
+    with pytest.raises(
+        SercoreError, match=r"(?s)labels that .* does not have \(angry, happy, sad, neutral\) \(2\).*Angry: .*bored: "
+    ):
+        load("mine", tmp_path)
+    bare = dataclasses.replace(get("emodb"), adapter=lambda root: pd.DataFrame(rows))
+    with pytest.raises(SercoreError, match=r"(?s)must give.*gender.*sentence"):
+        load(dataclasses.replace(bare, name="mine"), tmp_path)
+    with pytest.raises(SercoreError, match="small letters, digits and hyphens"):
+        corpora.register(dataclasses.replace(get("emodb"), name="My Corpus"))
+
+
 def test_clip_rule():
     assert clip_rule([1.0] * 95 + [9.0] * 5) == 1.0
     assert clip_rule([1.0] * 94 + [1.01] + [9.0] * 5) == 1.5
@@ -248,6 +273,13 @@ def test_labels_of_ones_own(tmp_path):
     write(tmp_path / "emodb" / "angry" / "a.wav")
     assert get(tmp_path / "emodb").labels == ("angry", "sad")
     assert get(tmp_path / "emodb").name == "emodb-files"
+
+
+@pytest.mark.parametrize("stem, name", [("Meine Tabelle Ä", "meine-tabelle-a"), ("My_Data.v2", "my-data-v2"), ("語", "corpus")])
+def test_the_name_of_ones_own_files_fits_pages_and_files(tmp_path, stem, name):
+    write(tmp_path / "a.wav")
+    (tmp_path / f"{stem}.csv").write_text("path,label,id\na.wav,calm,1\na.wav,sad,2\n")
+    assert get(tmp_path / f"{stem}.csv").name == name
 
 
 def test_files_outside_the_sub_folders_are_counted(tmp_path):
@@ -289,6 +321,18 @@ def test_every_bad_row_in_one_error(tmp_path):
         "line 2: id 1 more than once", "line 3: no file none.wav", "line 4: empty label", "line 5: id 1 more than once",
         "line 5: gender 'x' is not f, m or empty", "line 6: empty path", "line 6: empty id",
     ]  # fmt: skip
+
+
+def test_lines_are_counted_as_an_editor_does_and_a_comma_too_many_is_none(tmp_path):
+    write(tmp_path / "a.wav")
+    (tmp_path / "t.csv").write_text("id,path,label\n1,a.wav,sad,\n\n2,a.wav,calm,\n")
+    assert load(tmp_path / "t.csv").id.tolist() == ["1", "2"]
+    (tmp_path / "t.csv").write_text("id,path,label\n1,a.wav,sad\n\n2,none.wav,calm\n")
+    with pytest.raises(SercoreError, match="line 4: no file none.wav"):
+        load(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("id,path,label\n1,a.wav,sad,f,\n2,a.wav,calm\n")
+    with pytest.raises(SercoreError, match=r"more fields than its first line has \(1\):\n  line 2: f"):
+        load(tmp_path / "t.csv")
 
 
 @pytest.mark.parametrize("text, says", [

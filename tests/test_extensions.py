@@ -51,6 +51,24 @@ def test_a_loss_of_ones_own_trains_and_an_edited_one_does_not_pass_for_it(call, 
         assert code == 2 and "unknown loss 'smoothed'" in said and "SERCORE_EXTENSIONS" in said, said
 
 
+def test_a_loss_is_known_by_its_whole_file(call, tones, tmp_path):
+    mine, quick = tmp_path / "mine.py", ("--set", "max_epochs=1", "--set", "clip_seconds=0.7", "--runs", tmp_path / "runs")
+    train = ("run", tones, "speaker", "baseline@loss=smoothed", *quick)
+    constant = LOSS.replace("0.1", "SMOOTHING") + "\nSMOOTHING = 0.1\n"
+    mine.write_text(constant)
+    code, said = call(*train, SERCORE_EXTENSIONS=str(mine))
+    assert code == 0, said
+    mine.write_text(constant.replace("0.1", "0.9"))
+    code, said = call(*train, SERCORE_EXTENSIONS=str(mine))
+    assert code == 2 and "the code of its loss has changed" in said, said
+
+
+def test_a_name_of_the_package_is_not_replaced(call, tmp_path):
+    (tmp_path / "mine.py").write_text(LOSS.replace('LOSSES["smoothed"]', 'LOSSES["softmax"]'))
+    code, said = call("systems", SERCORE_EXTENSIONS="mine.py")
+    assert code == 2 and "mine.py replaces the loss 'softmax': take a new name" in said, said
+
+
 def test_a_corpus_of_ones_own_is_listed_and_a_bad_file_is_named(call, tmp_path):
     (tmp_path / "corpus.py").write_text(CORPUS)
     code, said = call("corpora", SERCORE_EXTENSIONS="corpus.py")

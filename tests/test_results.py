@@ -1,4 +1,5 @@
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -96,6 +97,29 @@ def test_runs_with_other_settings_replace_published_ones_only_where_that_is_aske
     assert results.runs(target).equals(before)
     assert results.publish(tmp_path / "runs", target, replace=True) == results.Published(len(before), 0, ())
     assert (results.runs(target).query("system == 'baseline' and protocol == 'speaker' and seed == 0")["epochs"] == 1).all()
+
+
+def test_where_publishing_fails_the_results_stay_as_they_were(published, tones, tmp_path):
+    target = shutil.copytree(published[1], tmp_path / "results")
+    before = {path: path.read_bytes() for path in sorted(target.rglob("*.*"))}
+    moved = tmp_path / "moved.csv"
+    table = pd.read_csv(tones)
+    table.assign(path=[str(tones.parent / path) for path in table["path"]]).to_csv(moved, index=False)
+    sweep.sweep(sweep.plan(str(moved), "baseline", "speaker", "0"), tmp_path / "runs", overrides=QUICK)
+    moved.unlink()
+    with pytest.raises(SercoreError, match=r"(?s)nothing was published.*moved, that its runs call .*moved.csv.*no such file"):
+        results.publish(tmp_path / "runs", target)
+    assert {path: path.read_bytes() for path in sorted(target.rglob("*.*"))} == before
+
+
+def test_folds_of_one_seed_with_different_settings_are_not_published_together(published, tones, tmp_path):
+    shutil.copytree(published[0], tmp_path / "runs")
+    facts = next((tmp_path / "runs").glob("*/run.json"))
+    record = json.loads(facts.read_text())
+    record["config"]["patience"] += 1
+    facts.write_text(json.dumps(record))
+    with pytest.raises(SercoreError, match=r"cannot stand together.*\n.*runs on 2 different settings"):
+        results.publish(tmp_path / "runs", tmp_path / "results")
 
 
 def test_a_damaged_record_is_named(published, tmp_path):

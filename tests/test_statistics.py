@@ -202,7 +202,6 @@ def test_fold_mean_and_sd():
             lambda f: f.assign(speaker=f["speaker"].where(f.index > 0)),
             "column 'speaker': 1 predictions have none",
         ),
-        (lambda f: f.assign(speaker="one"), "two of them or more"),
     ],
 )
 def test_bad_predictions_are_refused(change, message):
@@ -288,8 +287,20 @@ def test_difference_of_groups_is_that_of_their_own_measures():
     ]
     found = statistics.difference_of_groups(pd.DataFrame(rows), ["a", "b"], ["c", "d"])
     assert (found.estimate, found.low, found.high) == pytest.approx((0.4, 0.4, 0.4)) and found.p < 0.01
-    with pytest.raises(SercoreError, match="two of them or more"):
-        statistics.difference_of_groups(pd.DataFrame(rows), ["a"], ["c", "d"])
+    alone = statistics.difference_of_groups(pd.DataFrame(rows), ["a"], ["c", "d"])
+    assert alone.estimate == pytest.approx(0.4) and np.isnan([alone.low, alone.high, alone.p]).all()
+
+
+def test_without_the_names_of_two_speakers_there_is_an_estimate_and_no_interval():
+    nobody, better = (predictions(share, seeds=(0, 1)).assign(speaker="") for share in (0.5, 0.7))
+    known = statistics.bootstrap_speakers(predictions(0.5, seeds=(0, 1)))
+    for found, estimate in (
+        (statistics.bootstrap_speakers(nobody), known.estimate),
+        (gain := statistics.paired_difference(better, nobody), gain.estimate),
+        (statistics.paired_jackknife(better, nobody), gain.estimate),
+    ):
+        assert found.estimate == pytest.approx(estimate) and np.isnan([found.low, found.high, found.p]).all()
+    assert gain.estimate > 0
 
 
 def test_correlation_within_groups_ignores_what_sets_groups_apart():

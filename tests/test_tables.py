@@ -231,8 +231,8 @@ def test_seeds_are_named_beside_provisional_verdicts(folder):
 
 def test_how_trainings_ended_is_counted(folder):
     runs = results.runs(folder).query("system == 'baseline' and protocol == 'speaker'")
-    assert runs["config"].map(lambda config: json.loads(config)["max_epochs"]).eq(100).all()
-    runs = runs.assign(epochs=[100, 100, 60, 100, 100], chosen_epoch=[95, 90, 50, 91, 10])
+    assert runs["config"].map(lambda config: json.loads(config)["max_epochs"]).eq(200).all()
+    runs = runs.assign(epochs=[200, 200, 120, 200, 200], chosen_epoch=[190, 180, 100, 182, 20])
     said = findings.length_sentence(runs)
     assert "4 of 5 on mine (2 kept one of its last tenth)" in said and findings.length_sentence(runs[:0]).startswith("No run")
 

@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from sercore import SercoreError, experiment, protocol, records, training
+from sercore import SercoreError, experiment, machine, protocol, records, sweep, training
 from sercore.config import Config
 from sercore.model import build
 
@@ -196,6 +198,28 @@ def test_a_training_that_was_shared_goes_on_for_one_of_its_runs(prepared, tmp_pa
 def test_only_what_splits_alike_shares_a_training(tones, tmp_path):
     with pytest.raises(SercoreError, match="paper, speaker do not split alike"):
         experiment.run_together(str(tones), ["paper", "speaker"], "baseline", runs=tmp_path, overrides=QUICK)
+
+
+def test_a_path_may_be_spelt_otherwise_and_its_files_may_change(tones, tmp_path):
+    quick = {**QUICK, "max_epochs": 1}
+    own = tmp_path / "own.csv"
+    table = pd.read_csv(tones)
+    table = table.assign(path=[str(tones.parent / path) for path in table["path"]])
+    table.to_csv(own, index=False)
+    first = experiment.run(own, "paper", "baseline", runs=tmp_path, overrides=quick)
+    assert experiment.run(f"{tmp_path}/./own.csv", "paper", "baseline", runs=tmp_path, overrides=quick) == first
+    assert sweep.as_wanted(f"{tmp_path}/./own.csv", records.RunName("own", "paper", "baseline", 0, 0), tmp_path, quick)
+    table.replace({"label": {"sad": "happy"}}).to_csv(own, index=False)
+    assert experiment.prepare(str(own)).data.classes == 3
+    with pytest.raises(SercoreError, match="audio, labels or features have changed"):
+        experiment.run(own, "paper", "baseline", runs=tmp_path, overrides=quick)
+
+
+def test_a_full_disk_says_so(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    with pytest.raises(OSError, match="No space left"):
+        machine.save({"weights": torch.zeros(10)}, Path("/dev/full"))
 
 
 def test_finished_runs_are_kept_and_other_settings_refused(tones, tmp_path):

@@ -5,9 +5,11 @@ A table may also have id, speaker, session, gender and sentence. Its paths are r
 
 from __future__ import annotations
 
+import csv
 import functools
 import re
 import unicodedata
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -67,19 +69,29 @@ def _read_folder(folder: Path, _root: Path) -> pd.DataFrame:
     return table(rows, dropped)
 
 
+def _surplus(listing: Path, separator: str) -> list[str]:
+    """Fields beyond the header's that are not empty, by line."""
+    with listing.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, delimiter=separator)
+        width = len(next(rows, []))
+        return [f"line {rows.line_num}: {', '.join(row[width:])}" for row in rows if any(map(str.strip, row[width:]))]
+
+
 def _read_table(listing: Path, _root: Path) -> pd.DataFrame:
     if not listing.is_file():
         raise SercoreError(f"{listing}: no such file")
+    separator = "\t" if listing.suffix.lower() == ".tsv" else ","
     try:
-        frame = pd.read_csv(
-            listing,
-            sep="\t" if listing.suffix.lower() == ".tsv" else ",",
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            index_col=False,  # rows may end in a comma that the header does not have
-            skip_blank_lines=False,  # so that lines are counted as an editor counts them
-        )
+        with warnings.catch_warnings(action="ignore", category=pd.errors.ParserWarning):  # `_surplus` tells more
+            frame = pd.read_csv(
+                listing,
+                sep=separator,
+                dtype=str,
+                keep_default_na=False,
+                encoding="utf-8-sig",
+                index_col=False,  # rows may end in a comma that the header does not have
+                skip_blank_lines=False,  # so that lines are counted as an editor counts them
+            )
     except pd.errors.EmptyDataError:
         raise SercoreError(f"{listing} is empty: it needs the columns path and label") from None
     except UnicodeDecodeError:
@@ -90,6 +102,7 @@ def _read_table(listing: Path, _root: Path) -> pd.DataFrame:
     if absent and len(frame.columns) == 1 and ";" in frame.columns[0]:
         raise SercoreError(f"{listing}: its columns are separated by ';': save it with commas")
     complain(f"{listing}: missing columns, in small letters (it has {', '.join(frame.columns)})", sorted(absent))
+    complain(f"{listing}: rows with more fields than its first line has", _surplus(listing, separator))
     frame = frame[[column for column in COLUMNS[:-1] if column in frame]].apply(lambda column: column.str.strip())
     frame = frame[(frame != "").any(axis=1)]
     if "id" not in frame:
