@@ -474,6 +474,8 @@ def geometry_of_runs(corpus: str, protocol: str, slugs: Sequence[str], folder: s
 
 def corpus_title(name: str) -> str:
     """The short name of a corpus in headings; that of synthetic speech says so."""
+    from . import corpora
+
     short = {
         "emodb": "EmoDB",
         "nemo": "nEMO",
@@ -482,7 +484,9 @@ def corpus_title(name: str) -> str:
         "iemocap": "IEMOCAP",
         "demo": "demo (synthetic)",
     }
-    return short.get(name, name)
+    if name in short:
+        return short[name]
+    return corpora.get(name).title if name in corpora.names() else name
 
 
 def place_title(corpus: str, protocol: str) -> str:
