@@ -96,7 +96,7 @@ def seeds_sentence(between: dict[str, dict[str, float]], tables: dict[str, pd.Da
         others = table[table["slug"] != "baseline"].dropna(subset="moved")
         further = [inside(title(slug)) for slug in others.loc[others["moved"] > max(own.values()), "slug"]]
         parts.append(
-            f"On {corpus_title(corpus)} two seeds of one system lie {seeds} apart; "
+            f"On {corpus_title(corpus)} two seeds of one system lie apart by {seeds}; "
             f"{listed(further) or 'no system'} {'lie' if len(further) > 1 else 'lies'} "
             "further than that from the baseline."
         )

@@ -177,7 +177,8 @@ def compactness_spread(table: pd.DataFrame) -> pd.DataFrame:
     `group`), for the groups where a system has two seeds.
 
     Standard deviations of the mean over the folds: between the seeds of one system, pooled, and between the systems of the first
-    seed; p is how often seeds alone spread systems as much (F test).
+    seed; p is how often seeds alone spread systems as much (F test, `Freedom`: its degrees of
+    freedom between seeds).
     """
     from scipy.stats import f
 
@@ -192,18 +193,22 @@ def compactness_spread(table: pd.DataFrame) -> pd.DataFrame:
         for measure, name in COMPACTNESS.items():
             seeds, between = np.sqrt((residuals[measure] ** 2).sum() / freedom), first[measure].std()
             p = f.sf((between / seeds) ** 2, len(first) - 1, freedom) if seeds else np.nan
-            rows.append({"Where": group, "Measure": name, "Between seeds": seeds, "Between systems": between, "p": p})
-    return pd.DataFrame(rows, columns=["Where", "Measure", "Between seeds", "Between systems", "p"])
+            rows.append(
+                {"Where": group, "Measure": name, "Between seeds": seeds, "Between systems": between, "Freedom": freedom, "p": p}
+            )
+    return pd.DataFrame(rows, columns=["Where", "Measure", "Between seeds", "Between systems", "Freedom", "p"])
 
 
 def compactness_spread_sentence(spread: pd.DataFrame) -> str:
     """Which measures set systems further apart than seeds do (`compactness_spread`)."""
     if spread.empty:
         return "Features of a second seed have not been published yet: how far seeds alone set these measures apart is not known."
-    beyond = spread[spread["p"] < 0.05]
+    beyond, low, high = spread[spread["p"] < 0.05], spread["Freedom"].min(), spread["Freedom"].max()
     where = [f"{measure} on {' and '.join(own['Where'])}" for measure, own in beyond.groupby("Measure", sort=False)]
-    return f"Systems differ by more than seeds alone explain in {len(beyond)} of {len(spread)} cases (F test, p below 0.05)" + (
-        f": {'; '.join(where)}." if where else "."
+    return (
+        f"Systems differ by more than seeds alone explain in {len(beyond)} of {len(spread)} cases (F test, p below 0.05)"
+        f"{': ' * bool(where)}{'; '.join(where)}. Between seeds there are {low if low == high else f'{low} to {high}'} degrees of "
+        "freedom: with so few, only large differences show."
     )
 
 
