@@ -207,8 +207,8 @@ def compactness_spread_sentence(spread: pd.DataFrame) -> str:
     where = [f"{measure} on {' and '.join(own['Where'])}" for measure, own in beyond.groupby("Measure", sort=False)]
     return (
         f"Systems differ by more than seeds alone explain in {len(beyond)} of {len(spread)} cases (F test, p below 0.05)"
-        f"{': ' * bool(where)}{'; '.join(where)}. Between seeds there are {low if low == high else f'{low} to {high}'} degrees of "
-        "freedom: with so few, only large differences show."
+        f"{': ' * bool(where)}{'; '.join(where)}. Between seeds there are {low if low == high else f'{low} to {high}'} degrees "
+        "of freedom: with so few, only large differences show."
     )
 
 
