@@ -29,39 +29,67 @@ CHOICES = {
 }
 
 
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+_ACCEPTED: dict[type, tuple[type, ...]] = {float: (float, int)}
+
+
 @dataclass(frozen=True)
 class Config:
-    """Settings of one training. Unknown names and impossible values raise `SercoreError`, all of them at once."""
+    """Settings of one training. Unknown names and impossible values raise `SercoreError`, all of them at once.
 
-    # the loss: "softmax" (eq. 1), "ams" (eq. 2), "focal" (eq. 3) or "ams+focal"
+    The loss
+        loss: "softmax" (eq. 1), "ams" (eq. 2), "focal" (eq. 3), "ams+focal", or one of your own.
+        scale, margin: s and m of AMS.
+        gamma: focusing parameter of the focal loss.
+        alpha: its balancing parameter: one constant as in the paper, or one for each class.
+    The network
+        pooling: "attentive" (eq. 4), "combined" (eq. 4 and 5), or one of your own.
+        score: "dot" is Luong's score with the BLSTM's last hidden state; "general" has a weight matrix.
+        lstm_cells: in each direction.
+        lstm_merge: how the two directions meet, "concat" or "sum".
+        dropout: after every sub-module of the CNN.
+        masked: True leaves padding out of attention, statistics, batch norm and BLSTM.
+        toolkit: "keras" or "pytorch", whose defaults fill what the paper leaves out.
+        normalisation: "corpus" is per Mel band over the training part, "utterance" over each utterance.
+    The input
+        clip_seconds: utterances are cut or zero-padded to this length.
+    The training
+        batch_size, learning_rate, max_epochs: as named.
+        patience: epochs without a better validation accuracy before it ends.
+        precision: "float32" or "bfloat16", of what convolutions read and write; all else stays float32.
+        engine: of the CNN: "plain" PyTorch, "fused" passes (on a CPU), "compiled" (on a GPU), or "auto".
+    """
+
     loss: str = "softmax"
-    scale: float = 10.0  # s of AMS
-    margin: float = 0.4  # m of AMS
-    gamma: float = 2.0  # focusing parameter of the focal loss
-    alpha: float | tuple[float, ...] = 1.0  # balancing parameter: one constant as in the paper, or one per class
+    scale: float = 10.0
+    margin: float = 0.4
+    gamma: float = 2.0
+    alpha: float | tuple[float, ...] = 1.0
 
-    # the network
-    pooling: str = "attentive"  # eq. 4, or "combined" (eq. 4 and 5)
-    score: str = "dot"  # Luong's score with the BLSTM's last hidden state; "general" has a weight matrix
-    lstm_cells: int = 32  # in each direction
-    lstm_merge: str = "concat"  # how the two directions meet
+    pooling: str = "attentive"
+    score: str = "dot"
+    lstm_cells: int = 32
+    lstm_merge: str = "concat"
     dropout: float = 0.25
-    masked: bool = False  # True: padding is left out of attention, statistics, batch norm and BLSTM
-    toolkit: str = "keras"  # whose defaults fill what the paper leaves out
-    normalisation: str = "corpus"  # per Mel band over the training part, or over each utterance
+    masked: bool = False
+    toolkit: str = "keras"
+    normalisation: str = "corpus"
 
-    # the input
-    clip_seconds: float = 7.5  # utterances are cut or zero-padded to this length
+    clip_seconds: float = 7.5
 
-    # the training
     batch_size: int = 32
     learning_rate: float = 1e-4
     max_epochs: int = 100
-    patience: int = 10  # epochs without a better validation accuracy
-    precision: str = "float32"  # of what convolutions read and write; statistics, BLSTM, loss and weights stay float32
-    engine: str = "auto"  # of the CNN: "plain" PyTorch, "fused" passes (default on a CPU), "compiled" (default on a GPU)
+    patience: int = 10
+    precision: str = "float32"
+    engine: str = "auto"
 
     def __post_init__(self) -> None:
+        types = {name: type(getattr(Config, name)) for name in self.to_dict() if name != "alpha"}
+        strange = [name for name, kind in types.items() if not isinstance(getattr(self, name), _ACCEPTED.get(kind, kind))]
+        if strange:
+            kinds = [f"{name}={getattr(self, name)!r} is not {_KINDS[types[name].__name__]}" for name in strange]
+            raise SercoreError("impossible settings: " + "; ".join(kinds))
         wrong = [
             f"{name}={getattr(self, name)!r} (choose from {', '.join(options)})"
             for name, options in CHOICES.items()
@@ -110,5 +138,4 @@ def _typed(name: str, value: Any, default: Any) -> Any:
             return tuple(float(part) for part in value.split(","))
         return type(default)(value)
     except (KeyError, ValueError):
-        kind = {"int": "a whole number", "float": "a number", "bool": "true or false"}[type(default).__name__]
-        raise SercoreError(f"{name}={value!r} is not {kind}") from None
+        raise SercoreError(f"{name}={value!r} is not {_KINDS[type(default).__name__]}") from None

@@ -83,7 +83,7 @@ def configure(prepared: Prepared, system: str, overrides: dict | None = None) ->
 
 
 def run(
-    corpus: str,
+    corpus: str | os.PathLike[str],
     protocol_name: str,
     system: str,
     seed: int = 0,
@@ -96,6 +96,11 @@ def run(
 ) -> Path:
     """Train and test one system on one fold, and return the folder of its record.
 
+    `corpus` is a name (`sercore.corpora.names`) or a path of your own, `protocol_name` "speaker", "paper" or "leaky",
+    `system` a slug (`sercore.systems`). `overrides` are settings of `sercore.Config`, `device` is "auto", "cpu" or "cuda".
+    After each epoch `report` is called with its values (`epoch`, `train_loss`, `chooser_loss`, `chooser_wa`, `chooser_ua`)
+    and the configuration. `sercore.records` says what the folder holds, and reads it: `read_facts`, `read_history`, `read_test`.
+
     A finished run is not run again; an unfinished one goes on from its last epoch. A finished run of the same name with
     other settings or other data raises `SercoreError`. Several processes may call it for the same run: one works, the
     others wait.
@@ -104,7 +109,7 @@ def run(
 
 
 def run_together(
-    corpus: str,
+    corpus: str | os.PathLike[str],
     protocol_names: Sequence[str],
     system: str,
     seed: int = 0,
@@ -120,8 +125,8 @@ def run_together(
     They differ in the part that chooses the epoch alone, and each record is the one that its run leaves by itself: what
     `leaky` sees of the test part, no other run reads.
     """
-    if seed < 0:
-        raise SercoreError(f"seed {seed}: seeds are numbers from 0")
+    if not (isinstance(seed, (int, np.integer)) and isinstance(fold, (int, np.integer))) or seed < 0:
+        raise SercoreError(f"seed {seed!r}, fold {fold!r}: seeds and folds are whole numbers from 0")
     if len({protocol.split_of(protocol_name) for protocol_name in protocol_names}) != 1:
         raise SercoreError(f"protocols {', '.join(protocol_names)} do not split alike: run each by itself")
     corpus = os.fspath(corpus)

@@ -113,7 +113,10 @@ def finished(runs: Path, name: RunName) -> bool:
 def read_facts(folder: Path) -> dict[str, Any]:
     """`run.json` of one run; a damaged one raises `SercoreError` that names it."""
     try:
-        return json.loads((folder / "run.json").read_text())
+        facts = json.loads((folder / "run.json").read_text())
+        if lacking := [key for key in ("corpus", "source", "protocol", "system", "config", "data") if key not in facts]:
+            raise ValueError(f"run.json lacks {', '.join(lacking)}")
+        return facts
     except (OSError, ValueError) as error:
         raise _damaged(folder, error) from error
 

@@ -57,3 +57,15 @@ def test_expand_spells_out_groups_once():
     assert systems.expand("claims,baseline") == list(systems.CLAIMS)
     assert systems.expand("baseline@masked=true,batch_size=8,combined") == ["baseline@masked=true,batch_size=8", "combined"]
     assert len(systems.expand("table2")) == 14
+
+
+@pytest.mark.parametrize(
+    "settings, says",
+    [
+        ({"max_epochs": 1.5}, "max_epochs=1.5 is not a whole number"),
+        ({"dropout": None, "loss": 3}, "(?s)loss=3 is not a text.*dropout=None is not a number"),
+    ],
+)
+def test_settings_of_another_type_are_named(settings, says):
+    with pytest.raises(SercoreError, match=says):
+        Config().replace(**settings)
