@@ -126,7 +126,7 @@ def run_together(
     `leaky` sees of the test part, no other run reads.
     """
     if not (isinstance(seed, (int, np.integer)) and isinstance(fold, (int, np.integer))) or seed < 0:
-        raise SercoreError(f"seed {seed!r}, fold {fold!r}: seeds and folds are whole numbers from 0")
+        raise SercoreError(f"seed {seed!r}, fold {fold!r}: folds are whole numbers, and seeds are numbers from 0")
     if len({protocol.split_of(protocol_name) for protocol_name in protocol_names}) != 1:
         raise SercoreError(f"protocols {', '.join(protocol_names)} do not split alike: run each by itself")
     corpus = os.fspath(corpus)

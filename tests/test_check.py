@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 import soundfile
 from recordings import UNREADABLE, cut, tone, write
 
+from sercore.corpora import get
 from sercore.corpora.check import check
 from sercore.errors import SercoreError
 
@@ -29,6 +31,20 @@ def test_all_is_well(tree):
     assert report.seconds == {"min": 0.5, "median": 0.65, "max": 0.8, "sum": 5.2}
     assert report.clip == {"by the rule": 1.0, "in use": 1.0, "percent uncut": 100.0}
     assert "offenders    none" in str(report)
+
+
+def test_names_that_look_alike_are_told(tree):
+    write(tree / "Angry" / "a.wav", tone(0.7, frequency=500))
+    report = check(str(tree))
+    assert report.offenders["detail"].tolist() == ["label 'Angry' and 'angry'"]
+    assert report.offenders["problem"].tolist() == ["alike"]
+
+
+def test_labels_that_an_adapter_should_not_give_are_told(tree, monkeypatch):
+    whole = get(str(tree))
+    monkeypatch.setattr("sercore.corpora.check.get", lambda name: dataclasses.replace(whole, labels=("angry", "happy")))
+    report = check("mine")
+    assert report.offenders["detail"].tolist() == ["label sad: 4"] and report.labels == {"angry": 4, "happy": 0}
 
 
 def test_all_offenders_in_one_report(tree):

@@ -23,6 +23,7 @@ __all__ = [
     "COLUMNS",
     "LABELS",
     "Corpus",
+    "adapted",
     "cache_folder",
     "clip_rule",
     "find_root",
@@ -123,6 +124,14 @@ def find_root(corpus: Corpus | str, data_root: str | os.PathLike[str] | None = N
     )
 
 
+def adapted(corpus: Corpus, root: Path) -> pd.DataFrame:
+    """What the corpus's adapter makes of its folder. Raises `SercoreError` where columns of `COLUMNS` are absent."""
+    frame = corpus.adapter(root)
+    complain(f"{root}: columns that the adapter of {corpus.title} must give and does not", sorted(set(COLUMNS[:-1]) - set(frame)))
+    frame.attrs.setdefault("dropped", {})
+    return frame
+
+
 def load(name: Corpus | str | os.PathLike[str], data_root: str | os.PathLike[str] | None = None) -> pd.DataFrame:
     """The corpus's utterances: columns `COLUMNS`, sorted by id; `attrs["dropped"]` counts what was left out.
 
@@ -132,8 +141,7 @@ def load(name: Corpus | str | os.PathLike[str], data_root: str | os.PathLike[str
     """
     corpus = name if isinstance(name, Corpus) else get(name)
     root = find_root(corpus, data_root)
-    frame = corpus.adapter(root)
-    complain(f"{root}: columns that the adapter of {corpus.title} must give and does not", sorted(set(COLUMNS[:-1]) - set(frame)))
+    frame = adapted(corpus, root)
     if frame.empty:
         raise SercoreError(f"{root}: no utterance of {corpus.title} in it; expected files such as {corpus.marker}")
     twice = frame[frame.id.duplicated(keep=False)]

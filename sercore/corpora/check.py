@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 
 from .. import audio, protocol
 from ..errors import SercoreError
-from . import Corpus, clip_rule, find_root, get
+from . import Corpus, adapted, clip_rule, find_root, get
 
 FULL_SCALE = 0.99
 CLIPPED_RUN = 3  # samples in a row that stand at the file's own peak, near full scale
@@ -63,14 +64,15 @@ def check(name: str, data_root: str | Path | None = None) -> Report:
 
     Offenders are files that cannot be read, are silent (peak below -60 dB), clipped (0.1 % of the samples in
     runs at full scale) or duplicates (the same samples under another name), labels and file names that the
-    corpus does not have, numbers of utterances that are not the published ones, folds of protocol speaker that lack a class
-    in training or test, and whatever its adapter refuses. Raises `SercoreError` only where the corpus is not found.
+    corpus does not have, labels and speakers whose names look alike (joy and Joy), numbers of utterances that are not
+    the published ones, folds of protocol speaker that lack a class in training or test, and whatever its adapter
+    refuses. Raises `SercoreError` only where the corpus is not found.
     """
     corpus = get(name)
     root = find_root(corpus, data_root)
     report = Report(corpus.name, corpus.title, str(root))
     try:
-        frame = corpus.adapter(root)
+        frame = adapted(corpus, root)
     except SercoreError as error:
         details = error.offenders or (str(error),)
         report.offenders = pd.DataFrame([dict(path=str(root), problem="refused", detail=text) for text in details])
@@ -88,7 +90,7 @@ def check(name: str, data_root: str | Path | None = None) -> Report:
         frame.assign(**looks)[looks.problem != ""],
         _duplicates(frame, looks),
         twice.assign(problem="repeated", detail="id " + twice.id),
-        _oddities(corpus, report),
+        _oddities(corpus, report, frame),
         _folds_without_a_class(frame, report.root),
     )
     report.offenders = pd.concat(found, ignore_index=True)[["path", "problem", "detail"]]
@@ -152,9 +154,15 @@ def _folds_without_a_class(frame: pd.DataFrame, root: str) -> pd.DataFrame:
     return pd.DataFrame([dict(path=root, problem="fold", detail=d) for d in found], columns=["path", "problem", "detail"])
 
 
-def _oddities(corpus: Corpus, report: Report) -> pd.DataFrame:
-    """What is wrong with no single file: unknown labels and names, numbers other than the published."""
+def _oddities(corpus: Corpus, report: Report, frame: pd.DataFrame) -> pd.DataFrame:
+    """What is wrong with no single file: unknown labels and names, names that look alike, numbers other than the published."""
     found = [("unknown", f"{reason}: {n}") for reason, n in report.dropped.items() if reason.startswith("unknown")]
+    strange = frame.loc[~frame["label"].isin(corpus.labels), "label"].astype(str).value_counts()
+    found += [("unknown", f"label {label}: {n}") for label, n in strange.items()]
+    for column in ("label", "speaker"):
+        names = pd.Series(sorted(set(frame[column].astype(str))), dtype=str)
+        alike = names.groupby(names.map(lambda name: unicodedata.normalize("NFKC", name).casefold().strip()))
+        found += [("alike", f"{column} {' and '.join(map(repr, own))}") for _, own in alike if len(own) > 1]
     for label, wanted in zip(corpus.labels, corpus.counts, strict=False):
         if report.labels[label] != wanted:
             found.append(("incomplete", f"{label}: {report.labels[label]} utterances instead of {wanted}"))
