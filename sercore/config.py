@@ -37,27 +37,34 @@ _ACCEPTED: dict[type, tuple[type, ...]] = {float: (float, int)}
 class Config:
     """Settings of one training. Unknown names and impossible values raise `SercoreError`, all of them at once.
 
-    The loss
-        loss: "softmax" (eq. 1), "ams" (eq. 2), "focal" (eq. 3), "ams+focal", or one of your own.
-        scale, margin: s and m of AMS.
-        gamma: focusing parameter of the focal loss.
-        alpha: its balancing parameter: one constant as in the paper, or one for each class.
-    The network
-        pooling: "attentive" (eq. 4), "combined" (eq. 4 and 5), or one of your own.
-        score: "dot" is Luong's score with the BLSTM's last hidden state; "general" has a weight matrix.
-        lstm_cells: in each direction.
-        lstm_merge: how the two directions meet, "concat" or "sum".
-        dropout: after every sub-module of the CNN.
-        masked: True leaves padding out of attention, statistics, batch norm and BLSTM.
-        toolkit: "keras" or "pytorch", whose defaults fill what the paper leaves out.
-        normalisation: "corpus" is per Mel band over the training part, "utterance" over each utterance.
-    The input
-        clip_seconds: utterances are cut or zero-padded to this length.
-    The training
-        batch_size, learning_rate, max_epochs: as named.
-        patience: epochs without a better validation accuracy before it ends.
-        precision: "float32" or "bfloat16", of what convolutions read and write; all else stays float32.
-        engine: of the CNN: "plain" PyTorch, "fused" passes (on a CPU), "compiled" (on a GPU), or "auto".
+    The loss:
+
+    - `loss`: "softmax" (eq. 1), "ams" (eq. 2), "focal" (eq. 3), "ams+focal", or one of your own.
+    - `scale`, `margin`: s and m of AMS.
+    - `gamma`: focusing parameter of the focal loss.
+    - `alpha`: its balancing parameter: one constant as in the paper, or one for each class.
+
+    The network:
+
+    - `pooling`: "attentive" (eq. 4), "combined" (eq. 4 and 5), or one of your own.
+    - `score`: "dot" is Luong's score with the BLSTM's last hidden state; "general" has a weight matrix.
+    - `lstm_cells`: in each direction.
+    - `lstm_merge`: how the two directions meet, "concat" or "sum".
+    - `dropout`: after every sub-module of the CNN.
+    - `masked`: True leaves padding out of attention, statistics, batch norm and BLSTM.
+    - `toolkit`: "keras" or "pytorch", whose defaults fill what the paper leaves out.
+    - `normalisation`: "corpus" is per Mel band over the training part, "utterance" over each utterance.
+
+    The input:
+
+    - `clip_seconds`: utterances are cut or zero-padded to this length.
+
+    The training:
+
+    - `batch_size`, `learning_rate`, `max_epochs`: as named.
+    - `patience`: epochs without a better validation accuracy before it ends.
+    - `precision`: "float32" or "bfloat16", of what convolutions read and write; all else stays float32.
+    - `engine`: of the CNN: "plain" PyTorch, "fused" passes (on a CPU), "compiled" (on a GPU), or "auto".
     """
 
     loss: str = "softmax"
