@@ -84,7 +84,10 @@ def _protocols() -> str:
         return "What the protocol adds"
     points, places = round(gaps["effect"].mean()), list(dict.fromkeys(gaps["group"].astype(str)))
     where = f" on {places[0]}" if len(places) == 1 else ""
-    return f"Sharing speakers {'adds' if points >= 0 else 'costs'} {abs(points)} points of UA{where}"
+    text = f"Sharing speakers {'adds' if points >= 0 else 'costs'} {abs(points)} points of UA{where}"
+    leaky = tables.protocol_gaps("paper", "leaky")
+    more = round(leaky["effect"].mean()) if len(leaky) else 0
+    return text + (f", letting the test part choose the epoch {more} more" if more > 0 and points > 0 else "")
 
 
 def _noise() -> str:
