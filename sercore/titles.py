@@ -87,7 +87,7 @@ def _protocols() -> str:
     text = f"Sharing speakers {'adds' if points >= 0 else 'costs'} {abs(points)} points of UA{where}"
     leaky = tables.protocol_gaps("paper", "leaky")
     more = round(leaky["effect"].mean()) if len(leaky) else 0
-    return text + (f", letting the test part choose the epoch {more} more" if more > 0 and points > 0 else "")
+    return text + (f", choosing epochs on test {more} more" if more > 0 and points > 0 else "")
 
 
 def _noise() -> str:
