@@ -10,11 +10,13 @@ from sercore.config import Config
 from sercore.systems import config as configure
 
 
-def publish(folder: Path, corpus: str, systems: str, protocols: str = "speaker", seeds: str = "0", folds: int = 5) -> None:
-    """Made-up runs in `folder`, beside what it holds."""
+def publish(
+    folder: Path, corpus: str, systems: str, protocols: str = "speaker", seeds: str = "0", folds: int = 5, size: int = 5531
+) -> None:
+    """Made-up runs in `folder`, beside what it holds, of a corpus of `size` utterances, or of those that it holds of it."""
     grid = itertools.product(protocols.split(","), sweep.integers(seeds, "seeds"), systems.split(","), range(folds))
     utterances = folder / "utterances" / f"{corpus}.parquet"
-    max_epochs, patience = corpora.length_rule(len(pd.read_parquet(utterances))) if utterances.exists() else (100, 10)
+    max_epochs, patience = corpora.length_rule(len(pd.read_parquet(utterances)) if utterances.exists() else size)
     lengths = Config(max_epochs=max_epochs, patience=patience)
     rows = [
         {
