@@ -177,7 +177,7 @@ def compactness_spread(table: pd.DataFrame) -> pd.DataFrame:
     `group`), for the groups where a system has two seeds.
 
     Standard deviations of the mean over the folds: between the seeds of one system, pooled, and between the systems of the first
-    seed; p is how often seeds alone spread systems as much (F test, `Freedom`: its degrees of
+    seed; p is how often seeds alone spread systems as much (F test, `Degrees of freedom`: its degrees of
     freedom between seeds).
     """
     from scipy.stats import f
@@ -194,16 +194,23 @@ def compactness_spread(table: pd.DataFrame) -> pd.DataFrame:
             seeds, between = np.sqrt((residuals[measure] ** 2).sum() / freedom), first[measure].std()
             p = f.sf((between / seeds) ** 2, len(first) - 1, freedom) if seeds else np.nan
             rows.append(
-                {"Where": group, "Measure": name, "Between seeds": seeds, "Between systems": between, "Freedom": freedom, "p": p}
+                {
+                    "Where": group,
+                    "Measure": name,
+                    "Between seeds": seeds,
+                    "Between systems": between,
+                    "Degrees of freedom": freedom,
+                    "p": p,
+                }
             )
-    return pd.DataFrame(rows, columns=["Where", "Measure", "Between seeds", "Between systems", "Freedom", "p"])
+    return pd.DataFrame(rows, columns=["Where", "Measure", "Between seeds", "Between systems", "Degrees of freedom", "p"])
 
 
 def compactness_spread_sentence(spread: pd.DataFrame) -> str:
     """Which measures set systems further apart than seeds do (`compactness_spread`)."""
     if spread.empty:
         return "Features of a second seed have not been published yet: how far seeds alone set these measures apart is not known."
-    beyond, low, high = spread[spread["p"] < 0.05], spread["Freedom"].min(), spread["Freedom"].max()
+    beyond, low, high = spread[spread["p"] < 0.05], spread["Degrees of freedom"].min(), spread["Degrees of freedom"].max()
     where = [f"{measure} on {' and '.join(own['Where'])}" for measure, own in beyond.groupby("Measure", sort=False)]
     return (
         f"Systems differ by more than seeds alone explain in {len(beyond)} of {len(spread)} cases (F test, p below 0.05)"
