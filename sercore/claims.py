@@ -17,7 +17,7 @@ can hold, all of them must have been measured. Until then it is "not yet measure
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -150,17 +150,27 @@ def verdict(interval: Interval, claimed: float) -> str:
     return REVERSED if interval.high < 0 else OPEN
 
 
-Difference = Callable[[Tally, Tally, statistics.Measure], Interval]
-"""The difference of two systems in a measure, with its interval."""
+Difference = Callable[[Tally, Tally, statistics.Measure, Collection[Tally]], Interval]
+"""The difference of two systems in a measure, with its interval; the last are the systems measured in the same place."""
 
 
-def resampled(a: Tally, b: Tally, measure: statistics.Measure) -> Interval:
+def over_speakers(a: Tally, b: Tally, measure: statistics.Measure, beside: Collection[Tally] = ()) -> Interval:
     """The `Difference` that the verdicts rest on: speakers resampled."""
     return statistics.paired_difference(a, b, measure, RESAMPLES, BOOTSTRAP_SEED)
 
 
+def over_few_speakers(a: Tally, b: Tally, measure: statistics.Measure, beside: Collection[Tally] = ()) -> Interval:
+    """Wider, since speakers are few: Student's t on a jackknife over speakers."""
+    return statistics.paired_jackknife(a, b, measure)
+
+
+def over_speakers_and_seeds(a: Tally, b: Tally, measure: statistics.Measure, beside: Collection[Tally] = ()) -> Interval:
+    """Wider still: with what another seed would change."""
+    return statistics.paired_over_seeds(a, b, measure, beside)
+
+
 def settle(
-    predictions: pd.DataFrame, runs: pd.DataFrame, cells: Iterable[tuple[str, str]] = (), difference: Difference = resampled
+    predictions: pd.DataFrame, runs: pd.DataFrame, cells: Iterable[tuple[str, str]] = (), difference: Difference = over_speakers
 ) -> pd.DataFrame:
     """One row for each claim, corpus and protocol that was measured, or is named in `cells`.
 
@@ -214,7 +224,8 @@ class _Cell:
 
     def difference(self, system: str, reference: str, measure: str) -> Interval:
         """In points, over the seeds that both have."""
-        return self.between(self.tallies[system], self.tallies[reference], _MEASURES[measure]).percent()
+        beside = [tally for slug, tally in self.tallies.items() if "@" not in slug]  # trained as the tables are
+        return self.between(self.tallies[system], self.tallies[reference], _MEASURES[measure], beside).percent()
 
     def missing(self, *systems: str) -> str:
         """What is lacking of `systems`: their names, or the number of seeds."""
@@ -232,7 +243,7 @@ class _Cell:
 
 
 def _cells(
-    predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[str, str]], difference: Difference = resampled
+    predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[str, str]], difference: Difference = over_speakers
 ) -> list[_Cell]:
     columns = ("corpus", "protocol", "system", "seed", "fold", "utterance", "speaker", "label", "prediction")
     lacking = [f"predictions: {name}" for name in columns if name not in predictions]

@@ -188,7 +188,10 @@ def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figu
 
 
 def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, points") -> Figure:
-    """Effects with their intervals (`tables.gains`): columns group, slug, name, effect, low, high, claimed (or NaN)."""
+    """Effects with their intervals (`tables.gains`): columns group, slug, name, effect, low, high, claimed (or NaN).
+
+    A thinner line is the wider interval from `wide_low` to `wide_high`, where the rows have it.
+    """
     groups = list(dict.fromkeys(rows["group"]))
     # narrow enough for a phone, where a figure shrinks to seven tenths at most
     figure, axis = plt.subplots(figsize=(5.2, 0.8 + 0.33 * (len(rows) + len(groups))), layout="constrained")
@@ -239,7 +242,9 @@ def forest_grid(rows: pd.DataFrame, label: str = "gain in UA over the baseline, 
 def _effect(axis: Axes, place: float, row: Any) -> None:
     """One effect with its interval, and the claimed one where there is any."""
     colour = family_colour(row.slug)
-    axis.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
+    if not np.isnan(getattr(row, "wide_low", np.nan)):
+        axis.plot([row.wide_low, row.wide_high], [place, place], color=colour, linewidth=1, alpha=0.7)
+    axis.plot([row.low, row.high], [place, place], color=colour, linewidth=2.5)
     axis.plot(row.effect, place, "o", color=colour, markersize=6)
     if not np.isnan(row.claimed):
         axis.plot(row.claimed, place, "d", color=colour, markerfacecolor="none", markersize=7)

@@ -275,12 +275,18 @@ def shown_systems(table: pd.DataFrame) -> pd.DataFrame:
 def verdicts(
     folder: str | Path | None = None,
     protocols: Sequence[str] = CLEAN,
-    difference: claims.Difference = claims.resampled,
+    difference: claims.Difference = claims.over_speakers,
 ) -> pd.DataFrame:
     """Every claim settled on every published corpus under every protocol (`sercore.claims.settle`), and on IEMOCAP as open."""
     open_cells = [("iemocap", protocol) for protocol in protocols]
     runs = results.runs(folder)
     return claims.settle(all_predictions(folder, protocols), runs[runs["protocol"].isin(protocols)], open_cells, difference)
+
+
+def wider_verdicts() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`verdicts` by intervals that allow for few speakers, and for other seeds too."""
+    few_speakers, and_seeds = (verdicts(difference=each) for each in (claims.over_few_speakers, claims.over_speakers_and_seeds))
+    return few_speakers, and_seeds
 
 
 def _tallies(frame: pd.DataFrame, slugs: Sequence[str]) -> dict[str, statistics.Tally]:
@@ -535,17 +541,24 @@ def across_corpora(slugs: Sequence[str], folder: str | Path | None = None) -> pd
 
 def gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None) -> pd.DataFrame:
     """Rows for `figures.forest`: the paired gain in UA of those of `slugs` that were measured, by corpus and protocol, and
-    the paper's own."""
+    the paper's own.
+
+    `wide_low` and `wide_high`: the interval over speakers and seeds, NaN where no system has several seeds.
+    """
     reported = paper.table_2().set_index("slug")["ua"]
     rows = []
     for corpus, protocol in cells(folder):
         there = [slug for slug in measured_systems(corpus, protocol, folder) if slug in {"baseline", *slugs}]
         table = systems_table(corpus, protocol, there, folder=folder)
+        predictions = coded(results.predictions(corpus, protocol, folder))
+        alike = _tallies(predictions, [slug for slug in predictions["system"].unique() if "@" not in slug])
         for row in table[table.get("gain", pd.Series(np.nan, table.index)).notna()].itertuples():
             claimed = reported.get(row.slug, np.nan) - reported["baseline"]
             place = {"group": place_title(corpus, protocol), "slug": row.slug, "name": title(row.slug)}
-            rows.append(place | {"effect": row.gain, "low": row.gain_low, "high": row.gain_high, "claimed": claimed})
-    return pd.DataFrame(rows, columns=["group", "slug", "name", "effect", "low", "high", "claimed"])
+            wide = statistics.paired_over_seeds(alike[row.slug], alike["baseline"], "ua", alike.values()).percent()
+            own = {"effect": row.gain, "low": row.gain_low, "high": row.gain_high, "claimed": claimed}
+            rows.append(place | own | {"wide_low": wide.low, "wide_high": wide.high})
+    return pd.DataFrame(rows, columns=["group", "slug", "name", "effect", "low", "high", "claimed", "wide_low", "wide_high"])
 
 
 def mean_gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None) -> pd.DataFrame:
@@ -581,7 +594,7 @@ def mean_gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path
 
 def with_means(gains: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
     """The rows of `gains`, those of one protocol followed by the mean of their corpora."""
-    both = pd.concat([gains, means[gains.columns]] if len(means) else [gains], ignore_index=True)
+    both = pd.concat([gains, means[means.columns.intersection(gains.columns)]] if len(means) else [gains], ignore_index=True)
     protocol = both["group"].astype(str).str.rpartition(", ")[2]
     order = {name: place for place, name in enumerate(protocol.unique())}
     return both.iloc[protocol.map(order).argsort(kind="stable")].reset_index(drop=True)

@@ -217,14 +217,26 @@ def test_verdicts_from_a_changed_training_are_provisional_and_say_so():
 def test_verdicts_that_hang_on_the_kind_of_interval_are_named():
     frame = records({"baseline": 0.6, "ams-s10-m0.4": 0.68, "combined": 0.68})
     settled = claims.settle(frame, runs(frame))
-    assert "**0 of the 2** verdicts on accuracy would read otherwise." in findings.stricter_sentence(settled, settled)
+    none = settled[:0]
+    assert "**0 of the 2** verdicts on accuracy would read otherwise." in findings.stricter_sentence(settled, settled, none)
     wider = claims.settle(frame, runs(frame), difference=lambda *both: Interval(0.08, -0.01, 0.17, 0.1))
-    said = findings.stricter_sentence(settled, wider)
-    assert "2. AMS on nEMO, speaker (*replicates*, then *not supported*)" in said
-    assert (
-        "AMS" not in findings.stricter_sentence(settled, wider, brief=True)
-        and findings.stricter_sentence(settled[:0], wider) == ""
-    )
+    said = findings.stricter_sentence(settled, settled, wider)
+    assert "2 *not supported* instead of *replicates* (AMS on nEMO, speaker; combined" in said and "**2 of 2**" in said
+    assert "Of the 2 gains so judged that the paper puts at 4 points or more, none would lie clearly below that." in said
+    assert "AMS" not in findings.stricter_sentence(settled, wider, wider, brief=True)
+    assert findings.stricter_sentence(none, wider, wider) == ""
+
+
+def test_an_interval_over_seeds_takes_their_spread_from_all_systems_trained_alike():
+    frame = records({"baseline": 0.6, "ams-s10-m0.4": 0.68, "combined": 0.6}, seeds=[0])
+    frame = pd.concat([frame, records({"combined": 0.68}, seeds=[1]), records({"baseline@masked=true": 0.9}, seeds=[0, 1])])
+    found = claims.settle(frame, runs(frame), difference=claims.over_speakers_and_seeds).set_index("claim")
+    few = claims.settle(frame, runs(frame), difference=claims.over_few_speakers).set_index("claim")
+    assert found.loc["2-ams", "effect"] == pytest.approx(few.loc["2-ams", "effect"])
+    assert found.loc["2-ams", "low"] < few.loc["2-ams", "low"] - 1
+    alone = frame[(frame["system"] != "combined") | (frame["seed"] == 0)]
+    untold = claims.settle(alone, runs(alone), difference=claims.over_speakers_and_seeds).set_index("claim")
+    assert untold.loc["2-ams", "verdict"] == "not testable"
 
 
 def test_the_headline_counts_neither_synthetic_speech_nor_parameters():

@@ -259,6 +259,30 @@ def test_jackknife_covers_where_speakers_are_few_and_the_bootstrap_does_not():
     assert inside["jackknife"] / 150 == pytest.approx(0.95, abs=0.04) and inside["bootstrap"] < inside["jackknife"]
 
 
+def test_interval_over_speakers_and_seeds_covers_what_either_alone_does_not():
+    random, inside = np.random.default_rng(0), {"both": 0, "jackknife": 0}
+    names = np.repeat([f"s{number}" for number in range(10)], 40)
+    base = {"utterance": [f"u{number:03d}" for number in range(400)], "speaker": names, "label": np.tile([0, 1], 200)}
+    for _ in range(150):  # no system is better: speakers differ in what suits them, seeds in how lucky they are
+        pair = []
+        for suits in (random.normal(0, 0.04, 10), np.zeros(10)):
+            levels = [0.6 + np.repeat(suits, 40) + luck for luck in random.normal(0, 0.04, 3)]
+            predicted = [base["label"] ^ (random.random(400) > level) for level in levels]
+            seeds = [pd.DataFrame(base | {"prediction": each, "seed": seed}) for seed, each in enumerate(predicted)]
+            pair.append(statistics.tally(pd.concat(seeds)))
+        for name, found in (("both", statistics.paired_over_seeds(*pair)), ("jackknife", statistics.paired_jackknife(*pair))):
+            inside[name] += found.low <= 0 <= found.high
+    assert inside["both"] / 150 == pytest.approx(0.97, abs=0.03) and inside["jackknife"] < 0.85 * 150
+
+
+def test_interval_over_speakers_and_seeds_without_a_spread_between_seeds():
+    first, second = (pd.concat([predictions(accuracy).assign(seed=seed) for seed in (0, 1)]) for accuracy in (0.7, 0.6))
+    found, jackknife = statistics.paired_over_seeds(first, second), statistics.paired_jackknife(first, second)
+    assert (found.low, found.high, found.p) == pytest.approx((jackknife.low, jackknife.high, jackknife.p))
+    single = statistics.paired_over_seeds(*(frame[frame["seed"] == 0] for frame in (first, second)))
+    assert single.estimate == pytest.approx(found.estimate) and np.isnan([single.low, single.high, single.p]).all()
+
+
 def test_jackknife_of_a_class_that_one_speaker_alone_has():
     frame = predictions()
     alone = frame.assign(label=np.where(frame["speaker"] == "s0", frame["label"], frame["label"].clip(upper=2)))

@@ -137,6 +137,7 @@ def test_gains_are_averaged_over_corpora(folder, tmp_path):
     shown = tables.with_means(tables.gains(folder=tmp_path), means.reset_index())
     kinds = ("mine", "other", "Mean of 2 corpora")
     assert list(shown["group"]) == [f"{kind}, {protocol}" for protocol in ("speaker", "paper") for kind in kinds]
+    assert shown["wide_low"].isna().all() and "seeds" not in findings.forest_caption(shown)
     assert "weigh alike" in findings.forest_caption(shown) and "weigh" not in findings.forest_caption(gains)
     said = findings.mean_sentence(means.reset_index())
     assert "over mine and other +" in said and "for AMS. The gain" in said and "above 0 of these 1 intervals" in said
@@ -147,6 +148,9 @@ def test_gains_seed_by_seed(folder, monkeypatch):
     frame = results.predictions("mine", "speaker", folder)
     again = frame.assign(seed=1, run=frame["run"] + "-again")
     monkeypatch.setattr(results, "predictions", lambda *_: pd.concat([frame, again], ignore_index=True))
+    drawn = tables.gains(folder=folder)
+    own = drawn[drawn["group"] == "mine, speaker"].iloc[0]
+    assert own["wide_low"] < own["effect"] < own["wide_high"] and "and seeds" in findings.forest_caption(drawn)
     found = tables.gains_by_seed(folder)
     assert set(found["seed"]) == {0, 1} and found.groupby(["slug", "where"])["effect"].nunique().eq(1).all()
     whole = tables.gains(["ams-s10-m0.4"], folder).set_index("group")["effect"]

@@ -147,24 +147,52 @@ def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:
     return f"**So far**, from {measured}: of {settled_} on accuracy {said_}.{excluded}{few if found['provisional'].any() else ''}"
 
 
-def stricter_sentence(settled: pd.DataFrame, stricter: pd.DataFrame, brief: bool = False) -> str:
-    """How many verdicts hang on the kind of interval, and unless `brief` which: `stricter` is `settled` by Student's t on a
-    jackknife over speakers."""
-    keys = ["claim", "corpus", "protocol"]
-    both = judged(settled).merge(judged(stricter)[[*keys, "verdict"]], on=keys, suffixes=("", "_stricter"))
-    if both.empty:
+def stricter_sentence(settled: pd.DataFrame, few_speakers: pd.DataFrame, and_seeds: pd.DataFrame, brief: bool = False) -> str:
+    """How many verdicts hang on the kind of interval, and unless `brief` which.
+
+    `few_speakers` and `and_seeds` are `settled` by `claims.over_few_speakers` and `claims.over_speakers_and_seeds`.
+    """
+    wider, widest = _judged_otherwise(settled, few_speakers), _judged_otherwise(settled, and_seeds)
+    if wider.empty:
         return ""
-    other = both[both["verdict"] != both["verdict_stricter"]]
     text = (
         "A percentile interval over few speakers is somewhat too narrow. Student's t on a jackknife over speakers is wider: by "
-        f"it **{len(other)} of the {len(both)}** verdicts on accuracy would read otherwise"
+        f"it **{_changed(wider)} of the {len(wider)}** verdicts on accuracy would read otherwise{_which(wider, brief)}."
     )
-    parts = [
-        f"{row.number}. {BRIEF[row.claim]} on {place_title(row.corpus, row.protocol)} (*{row.verdict}*, then "
-        f"*{row.verdict_stricter}*)"
-        for row in other.itertuples()
-    ]
-    return f"{text}." if brief or not parts else f"{text}: {'; '.join(parts)}."
+    if widest.empty:
+        return text
+    text += (
+        " Where systems have several seeds, what another seed would change can be put into the interval too: by this "
+        f"**{_changed(widest)} of {len(widest)}** verdicts would read otherwise{_which(widest, brief)}."
+    )
+    sized = widest[widest["number"] == 2]
+    if len(sized):
+        below = (sized["high_otherwise"] < claims.GAIN).sum()
+        text += (
+            f" Of the {len(sized)} gains so judged that the paper puts at {claims.GAIN:.0f} points or more, "
+            f"{'none' if below == 0 else below} would lie clearly below that."
+        )
+    return text
+
+
+def _judged_otherwise(settled: pd.DataFrame, otherwise: pd.DataFrame) -> pd.DataFrame:
+    """The verdicts of both, with `verdict` and `high` of the second as `verdict_otherwise` and `high_otherwise`."""
+    keys = ["claim", "corpus", "protocol"]
+    return judged(settled).merge(judged(otherwise)[[*keys, "verdict", "high"]], on=keys, suffixes=("", "_otherwise"))
+
+
+def _changed(both: pd.DataFrame) -> int:
+    return int((both["verdict"] != both["verdict_otherwise"]).sum())
+
+
+def _which(both: pd.DataFrame, brief: bool) -> str:
+    """What the verdicts that differ would be, and unless `brief` which they are."""
+    other = both[both["verdict"] != both["verdict_otherwise"]]
+    kinds = []
+    for (old, new), rows in other.groupby(["verdict", "verdict_otherwise"], sort=False):
+        names = [f"{BRIEF[row.claim]} on {place_title(row.corpus, row.protocol)}" for row in rows.itertuples()]
+        kinds.append(f"{len(rows)} *{new}* instead of *{old}*" + ("" if brief else f" ({'; '.join(names)})"))
+    return f": {listed(kinds)}" if kinds else ""
 
 
 def seed_noise(runs: pd.DataFrame, settled: pd.DataFrame) -> str:
@@ -218,6 +246,8 @@ def gain_summary(table: pd.DataFrame) -> str:
 def forest_caption(rows: pd.DataFrame) -> str:
     """What the marks of `figures.forest` mean, for gains over the baseline."""
     text = "Dots: our paired gains with intervals over speakers. Open diamonds: the gain that the paper reports on IEMOCAP."
+    if rows["wide_low"].notna().any():
+        text += " Thin lines: intervals over speakers and seeds, where systems have several seeds."
     return text + (" In a mean its corpora weigh alike." if rows["group"].astype(str).str.startswith("Mean of").any() else "")
 
 
