@@ -76,7 +76,8 @@ def configure(prepared: Prepared, system: str, overrides: dict | None = None) ->
     """The system's configuration on this corpus: clip, length of training, then the system, then `overrides`."""
     corpus = prepared.corpus
     clip = corpus.clip_seconds or corpora.clip_rule(prepared.utterances["duration"])
-    base = Config(clip_seconds=clip, max_epochs=corpus.max_epochs, patience=corpus.patience)
+    epochs, patience = corpora.length_rule(len(prepared.utterances))
+    base = Config(clip_seconds=clip, max_epochs=corpus.max_epochs or epochs, patience=corpus.patience or patience)
     config = systems.config(system, base.replace(**(overrides or {})))
     check(config, prepared.data.classes)
     return config

@@ -355,26 +355,29 @@ def counted(runs: pd.DataFrame) -> pd.DataFrame:
 def _changed(table: pd.DataFrame, folder: Path) -> pd.Series:
     """The settings (`max_epochs=1`) by which a run differs from what its corpus and system say; "" where none does.
 
-    A corpus of one's own is trained by its size. How numbers are computed (precision and engine) does not count.
+    Where its entry does not say, or is not here, a corpus is trained by its size. How numbers are computed (precision and
+    engine) does not count.
     """
     from . import corpora, systems
     from .config import Config
 
-    def lengths(corpus: str) -> tuple[int, int] | None:
+    def by_size(corpus: str) -> dict[str, int]:
         path = folder / "utterances" / f"{corpus}.parquet"
-        return corpora.length_rule(pq.read_metadata(path).num_rows) if path.exists() else None
+        if not path.exists():
+            return {}
+        epochs, patience = corpora.length_rule(pq.read_metadata(path).num_rows)
+        return {"max_epochs": epochs, "patience": patience}
 
     def compare(corpus: str, system: str, settings: str) -> str:
         found = json.loads(settings)
         entry = corpora.get(corpus) if corpus in corpora.names() else None
-        base = Config(precision=found["precision"], engine=found["engine"])
-        if own := (entry.max_epochs, entry.patience) if entry else lengths(corpus):
-            base = base.replace(max_epochs=own[0], patience=own[1])
+        stated = {name: getattr(entry, name, None) for name in ("clip_seconds", "max_epochs", "patience")}
+        lengths = by_size(corpus) | {name: value for name, value in stated.items() if value}
+        base = Config(precision=found["precision"], engine=found["engine"], **({"clip_seconds": found["clip_seconds"]} | lengths))
         try:
             expected = json.loads(systems.config(system, base).to_json())
         except SercoreError:  # a system that an extension brought, and is not here
             return f"system={system}"
-        expected["clip_seconds"] = (entry and entry.clip_seconds) or found["clip_seconds"]
         return ",".join(f"{key}={found[key]}" for key in sorted(found) if found[key] != expected.get(key))
 
     keys = ["corpus", "system", "config"]

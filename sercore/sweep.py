@@ -99,10 +99,10 @@ def as_wanted(corpus: str, name: RunName, runs: Path, overrides: dict[str, Any] 
 def _as_set(corpus: str, system: str, config: dict[str, Any], overrides: dict[str, Any] | None) -> bool:
     """Whether a run of `system` with this configuration has the settings that it would be given on the corpus now."""
     entry = corpora.get(corpus)
-    base = Config(max_epochs=entry.max_epochs, patience=entry.patience).replace(**(overrides or {}))
-    expected, found = systems.config(system, base).to_dict(), Config.from_dict(config).to_dict()
-    if "clip_seconds" not in (overrides or {}):
-        expected["clip_seconds"] = entry.clip_seconds or found["clip_seconds"]
+    found = Config.from_dict(config).to_dict()
+    by_data = ("clip_seconds", "max_epochs", "patience")  # where the entry does not say: a run's data is compared elsewhere
+    base = Config(**{name: getattr(entry, name) or found[name] for name in by_data}).replace(**(overrides or {}))
+    expected = systems.config(system, base).to_dict()
     free = ("precision", "engine")
     return all(found[key] == value for key, value in expected.items() if key not in free)
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from recordings import READABLE, UNREADABLE, write
 
-from sercore import audio, corpora
+from sercore import audio, corpora, experiment
 from sercore.corpora import COLUMNS, LABELS, Corpus, base, clip_rule, find_root, get, load, names
 from sercore.errors import SercoreError
 
@@ -234,6 +234,15 @@ def test_a_new_corpus_is_one_entry(tmp_path, monkeypatch):
 def test_length_rule_is_what_the_entries_were_set_by(name, rule):
     corpus = get(name)
     assert base.length_rule(sum(corpus.counts)) == (corpus.max_epochs, corpus.patience) == rule
+
+
+def test_a_corpus_that_states_no_length_is_trained_by_its_size(tones):
+    prepared = experiment.prepare(tones)
+    assert (prepared.corpus.max_epochs, prepared.corpus.patience) == (None, None)
+    config = experiment.configure(prepared, "baseline")
+    assert (config.max_epochs, config.patience) == base.length_rule(60) == (200, 100)
+    stated = dataclasses.replace(prepared, corpus=dataclasses.replace(prepared.corpus, max_epochs=7, patience=3))
+    assert experiment.configure(stated, "baseline").max_epochs == 7
 
 
 def test_what_an_adapter_gives_is_checked(tmp_path, monkeypatch):

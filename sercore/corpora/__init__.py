@@ -17,7 +17,7 @@ import pandas as pd
 
 from .. import audio, bundle, extensions
 from ..errors import SercoreError, nearest
-from .base import COLUMNS, LABELS, NAME, Corpus, clip_rule, complain, length_rule
+from .base import COLUMNS, LABELS, NAME, Corpus, clip_rule, complain, length_rule, updates_an_epoch
 
 __all__ = [
     "COLUMNS",
@@ -32,6 +32,7 @@ __all__ = [
     "load",
     "names",
     "register",
+    "updates_an_epoch",
 ]
 
 _registered: dict[str, Corpus] = {}

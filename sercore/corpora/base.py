@@ -51,8 +51,8 @@ class Corpus:
     shareable: bool = False  # whether its audio may stand on a public page
     labels: tuple[str, ...] = LABELS
     clip_seconds: float | None = None  # None: `clip_rule` of its durations
-    max_epochs: int = 100
-    patience: int = 10
+    max_epochs: int | None = None  # this and `patience` None: `length_rule` of its size
+    patience: int | None = None
     source: Source | None = None  # what `sercore fetch` brings
     obtain: str = ""  # how to come by it, where there is no such source
     make: Callable[[], Path] | None = None  # makes its folder on the spot, for a corpus that is nowhere to be found
@@ -121,13 +121,18 @@ def clip_rule(durations: Iterable[float]) -> float:
     return float(np.ceil(longest * 2) / 2)
 
 
+def updates_an_epoch(utterances: int) -> int:
+    """Batches of 32 in the part of a corpus of this size that trains, 55 % of it or a little more."""
+    return int(np.ceil(TRAINING_SHARE * utterances / BATCH))
+
+
 def length_rule(utterances: int) -> tuple[int, int]:
-    """Epochs at most and epochs without a better one, for a corpus whose entry does not say: the patience is about 950 updates.
+    """Epochs at most and epochs without a better one, where a corpus does not say: the patience is about 950 updates.
 
     The running statistics of Keras's batch norm need some hundred updates before the validation accuracy means anything, and a
     small corpus has few in an epoch. On 5531 utterances (IEMOCAP) it comes to the paper's 100 and 10.
     """
-    updates = int(np.ceil(TRAINING_SHARE * utterances / BATCH))
+    updates = updates_an_epoch(utterances)
     patience = min(max(int(np.ceil(PATIENCE_UPDATES / max(updates, 1))), 10), 100)
     return 200 if patience == 100 else 100, patience
 

@@ -45,6 +45,7 @@ register(
         # from the lengths that the corpus is known for (2.5 s on average, 5 s at most), not from measuring
         # its files: `sercore check cremad` shows what the rule gives
         clip_seconds=4.0,
+        max_epochs=100,
         patience=12,  # the 950 updates that ten epochs of IEMOCAP are
         source=Source(
             "https://github.com/CheyneyComputerScience/CREMA-D/archive/refs/heads/master.zip",

@@ -136,6 +136,7 @@ register(
         adapter=read,
         counts=(len(WOMEN + MEN) * len(SENTENCES),) * 4,
         clip_seconds=2.0,
+        max_epochs=100,
         patience=100,
         make=make,
     )

@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..errors import SercoreError
 from . import Corpus, get, names
-from .base import COLUMNS, LABELS, audio_files, complain, length_rule, table
+from .base import COLUMNS, LABELS, audio_files, complain, table
 
 GENDERS = {"": "", "f": "f", "female": "f", "w": "f", "woman": "f", "m": "m", "male": "m", "man": "m"}
 
@@ -29,8 +29,7 @@ def corpus_at(path: Path) -> Corpus:
         if path.is_dir() and known.matches(path):
             raise SercoreError(f"{path} looks like {known.title}: ask for {known.name!r}, with --data-root {path}")
     adapter = functools.partial(_read_folder if path.is_dir() else _read_table, path)
-    labels = adapter(path).label
-    found, (max_epochs, patience) = set(labels), length_rule(len(labels))
+    found = set(adapter(path).label)
     if len(found) < 2:
         where = "sub-folders with audio files, one a label" if path.is_dir() else "labels in its column label"
         raise SercoreError(f"{path} needs two or more {where}; it has {f'only {min(found)}' if found else 'none'}")
@@ -44,8 +43,6 @@ def corpus_at(path: Path) -> Corpus:
         url="",
         adapter=adapter,
         labels=tuple(label for label in LABELS if label in found) if found <= set(LABELS) else tuple(sorted(found)),
-        max_epochs=max_epochs,
-        patience=patience,
         make=lambda: path,
     )
 

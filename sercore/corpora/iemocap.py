@@ -98,6 +98,8 @@ for suffix, part, title, kind, counts in (
             folders=("iemocap", "iemocap_full_release"),
             counts=counts,
             clip_seconds=7.5,
+            max_epochs=100,
+            patience=10,
             obtain="Its owner gives it on request: https://sail.usc.edu/iemocap/iemocap_release.htm",
         )
     )

@@ -57,6 +57,7 @@ register(
         marker="samples/*_anger_*",
         counts=(749, 749, 769, 809),
         clip_seconds=4.0,
+        max_epochs=100,
         patience=18,  # the 950 updates that ten epochs of IEMOCAP are
         source=Source("https://github.com/amu-cai/nEMO/archive/06f1f83dde8f1a780443a57d53b2af3971af34ab.zip"),
     )

@@ -46,6 +46,7 @@ register(
         marker="Actor_[0-9][0-9]/03-01-*",
         counts=(192, 192, 192, 96),
         clip_seconds=4.5,
+        max_epochs=100,
         patience=80,  # the 950 updates that ten epochs of IEMOCAP are
         source=Source(
             "https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip",
