@@ -93,12 +93,14 @@ def seeds_sentence(between: dict[str, dict[str, float]], tables: dict[str, pd.Da
             unknown.append(corpus_title(corpus))
             continue
         seeds = listed([f"{apart:.0f} % in {inside(title(slug))}" for slug, apart in own.items()])
+        lacking = [inside(title(slug)) for slug in table["slug"] if slug not in own]
         others = table[table["slug"] != "baseline"].dropna(subset="moved")
         further = [inside(title(slug)) for slug in others.loc[others["moved"] > max(own.values()), "slug"]]
         parts.append(
-            f"On {corpus_title(corpus)} two seeds of one system lie apart by {seeds}; "
-            f"{listed(further) or 'no system'} {'lie' if len(further) > 1 else 'lies'} "
-            "further than that from the baseline."
+            f"On {corpus_title(corpus)} two seeds of one system lie apart by {seeds}"
+            + (f" (of {listed(lacking)} no features of a second seed were kept)" if lacking else "")
+            + f"; {listed(further) or 'no system'} {'lie' if len(further) > 1 else 'lies'} further from the baseline than the "
+            "farther of these."
         )
     if unknown:
         parts.append(f"On {listed(unknown)} there is no such yardstick yet: two seeds of one system may lie as far apart.")

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from . import extensions, notebooks
 from .errors import SercoreError
 from .missing import ensure_records, train_and_publish, whole_grid
+from .protocol import CLEAN
 from .results import READS
 from .results import runs as published_runs
 from .systems import TABLE_2, family
@@ -86,6 +87,7 @@ def _of_template(source: Path, published: Path) -> Iterator[Chapter]:
     top = source.parents[2]
     inside = published.is_relative_to(top)
     table = published_runs(published)
+    table = table[table["protocol"].isin(CLEAN)]
     for experiment, slugs in EXPERIMENTS.items():
         for corpus, runs in table[table["system"].isin(slugs)].groupby("corpus", sort=True):
             protocols, there, seeds = whole_grid(runs, slugs)

@@ -127,9 +127,9 @@ def disagreement(predictions: pd.DataFrame, first: str, second: str) -> float:
 class Change:
     """How a system's UA differs from another's on the same folds and seeds, and how far seeds alone would move it."""
 
-    difference: float  # points of UA, mean over the pairs of runs
+    difference: float  # points of UA, mean over the folds and seeds
     chance: float  # points: 19 times out of 20, seeds alone move such a mean by less
-    pairs: int
+    seeds: int
 
     @property
     def beyond_chance(self) -> bool:
@@ -139,8 +139,8 @@ class Change:
 def change(runs: pd.DataFrame, system: str, reference: str) -> Change:
     """`system` against `reference` in the runs of one corpus and protocol, over the folds and seeds that both have.
 
-    Chance is measured by the seeds of both: the SD of a run within its system and fold, pooled, with Student's t for its
-    degrees of freedom. Raises `SercoreError` where they share no run, or have one seed alone.
+    Chance is measured by the seeds of both: the SD of the mean over the folds between seeds of one system, pooled, with
+    Student's t for its degrees of freedom. Raises `SercoreError` where they share no run, or have one seed alone.
     """
     points = runs.assign(ua=100 * runs["ua"]).pivot_table(index=["fold", "seed"], columns="system", values="ua")
     both = points.reindex(columns=[system, reference]).dropna()
@@ -148,10 +148,11 @@ def change(runs: pd.DataFrame, system: str, reference: str) -> Change:
         raise SercoreError(f"{system} and {reference} have no fold and seed in common")
     from scipy.stats import t
 
-    found = spread([values.tolist() for name in both for _, values in both[name].groupby("fold")])
-    error = found.sd * np.sqrt(2 / len(both))
+    by_seed = both.groupby("seed").mean()
+    found = spread([by_seed[name].tolist() for name in by_seed])
+    error = found.sd * np.sqrt(2 / len(by_seed))
     difference = float((both[system] - both[reference]).mean())
-    return Change(difference, float(error * t.ppf((1 + LEVEL) / 2, found.freedom)), len(both))
+    return Change(difference, float(error * t.ppf((1 + LEVEL) / 2, found.freedom)), len(by_seed))
 
 
 def validation_change(history: pd.DataFrame, system: str, reference: str) -> Interval:
@@ -179,7 +180,7 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
     `baseline@a=1` where that was measured, else with `baseline`; but one that is only computed otherwise, with the same system
     computed as usual. What differs in how long or how fast it was trained is no reading and has no row.
 
-    One row a corpus, protocol and system: `corpus`, `protocol`, `system`, `against`, `ua`, `difference`, `chance`, `pairs`,
+    One row a corpus, protocol and system: `corpus`, `protocol`, `system`, `against`, `ua`, `difference`, `chance`, `seeds`,
     `beyond`, `of_paper`, in points; `of_paper` is False where only the way of computing differs.
     """
     rows = []
@@ -198,9 +199,9 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
                 found = change(own, system, nearest)
                 ua = 100 * own.loc[own["system"] == system, "ua"].mean()
                 of_paper = not {name for name, _ in values - settings[nearest]} <= COMPUTING
-                measured = (ua, found.difference, found.chance, found.pairs, found.beyond_chance, of_paper)
+                measured = (ua, found.difference, found.chance, found.seeds, found.beyond_chance, of_paper)
                 rows.append((corpus, protocol, system, nearest, *measured))
-    columns = ("corpus", "protocol", "system", "against", "ua", "difference", "chance", "pairs", "beyond", "of_paper")
+    columns = ("corpus", "protocol", "system", "against", "ua", "difference", "chance", "seeds", "beyond", "of_paper")
     return pd.DataFrame(rows, columns=list(columns))
 
 
@@ -208,7 +209,7 @@ def selection(runs: pd.DataFrame, history: pd.DataFrame, predictions: pd.DataFra
     """What choosing a family's setting on the test folds adds to its gain over choosing it on validation, in our runs.
 
     One row a corpus, protocol and family of which every setting was run on all folds: `corpus, protocol, family, chosen,
-    chosen_gain, best, best_gain, optimism`; gains in points of UA (pooled over the folds, mean over the
+    chosen_gain, best, best_gain, optimism, seeds`; gains in points of UA (pooled over the folds, mean over the
     seeds that all have) over the baseline. Validation chooses by its accuracy (WA) at the epochs that were kept.
     """
     validation = history.groupby("run")["chooser_wa"].max()
@@ -227,9 +228,27 @@ def selection(runs: pd.DataFrame, history: pd.DataFrame, predictions: pd.DataFra
             ua = recalls.groupby("system").mean()  # every seed has the same utterances
             gains = 100 * (ua - ua["baseline"])[slugs]
             chosen, best = kept.mean()[slugs].idxmax(), gains.idxmax()
-            rows.append((corpus, protocol, family, chosen, gains[chosen], best, gains[best], gains[best] - gains[chosen]))
-    columns = ["corpus", "protocol", "family", "chosen", "chosen_gain", "best", "best_gain", "optimism"]
+            seeds = sorted(kept.index.get_level_values("seed").unique())
+            rows.append((corpus, protocol, family, chosen, gains[chosen], best, gains[best], gains[best] - gains[chosen], seeds))
+    columns = ["corpus", "protocol", "family", "chosen", "chosen_gain", "best", "best_gain", "optimism", "seeds"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def epoch_choice(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """How sure the choice of an epoch is: one row a corpus and protocol, means over its runs of accuracies (WA) in percent.
+
+    Columns: corpus, protocol, runs; `step`, by how much validation accuracy moves from an epoch to the next in the last
+    quarter of a run; `level`, its mean there; `kept`, what it was in the epoch that was kept; `test`, what the test part gave.
+    """
+    rows = []
+    late = history[history["epoch"] > 0.75 * history.groupby("run")["epoch"].transform("max")]
+    by_run = late.sort_values("epoch").groupby("run")["chooser_wa"]
+    steps, levels = by_run.agg(lambda values: values.diff().abs().mean()), by_run.mean()
+    kept = history.groupby("run")["chooser_wa"].max()
+    for (corpus, protocol), own in runs.groupby(["corpus", "protocol"]):
+        means = [100 * each.reindex(own["run"]).mean() for each in (steps, levels, kept)]
+        rows.append((corpus, protocol, len(own), *means, 100 * own["wa"].mean()))
+    return pd.DataFrame(rows, columns=["corpus", "protocol", "runs", "step", "level", "kept", "test"])
 
 
 def seed_spread(runs: pd.DataFrame) -> Spread | None:

@@ -187,17 +187,40 @@ def paired_over_seeds(
     two speakers, the interval is NaN.
     """
     first, second = _shared(a, b)
+    parts = error_parts(first, second, measure, repeated)
+    if np.isnan(parts.speakers + parts.seeds):
+        return Interval(parts.estimate, float("nan"), float("nan"))
+    return _students(parts.estimate, *parts.over(len(first.seeds)))
+
+
+@dataclass(frozen=True)
+class ErrorParts:
+    """A paired difference, and what it would be moved by: a standard error over speakers, and a standard deviation between
+    seeds of one system, each with the degrees of freedom that it was estimated with; NaN where that cannot be told."""
+
+    estimate: float
+    speakers: float
+    seeds: float
+    freedom: tuple[int, int]
+
+    def over(self, seeds: int) -> tuple[float, float]:
+        """The standard error with so many seeds of both systems, and its degrees of freedom (Satterthwaite 1946)."""
+        parts = np.array([self.speakers**2, 2 * self.seeds**2 / seeds])
+        total = parts.sum()
+        return float(np.sqrt(total)), float(total**2 / (parts**2 / self.freedom).sum()) if total else 1.0
+
+
+def error_parts(
+    a: pd.DataFrame | Tally, b: pd.DataFrame | Tally, measure: str | Measure = "ua", repeated: Iterable[Tally] = ()
+) -> ErrorParts:
+    """What the error of `paired_over_seeds` consists of; arguments and errors are the same."""
+    first, second = _shared(a, b)
     function, speakers = _measure(measure), len(first.groups)
-    several = [each for each in repeated or (first, second) if len(each.seeds) > 1]
-    if speakers < 2 or not several:
-        return Interval(_left_out(first, second, function)[0], float("nan"), float("nan"))
+    several = [function(each.counts.sum(axis=1)) for each in repeated or (first, second) if len(each.seeds) > 1]
     estimate, error = _left_out(first, second, function)
-    by_seed = [function(each.counts.sum(axis=1)) for each in several]
-    freedom = np.array([speakers - 1, sum(len(values) - 1 for values in by_seed)])
-    variance = sum(((values - values.mean()) ** 2).sum() for values in by_seed) / freedom[1]
-    parts = np.array([error**2, 2 * variance / len(first.seeds)])
-    total = parts.sum()
-    return _students(estimate, float(np.sqrt(total)), float(total**2 / (parts**2 / freedom).sum()) if total else 1.0)
+    freedom = sum(len(values) - 1 for values in several)
+    spread = np.sqrt(sum(((values - values.mean()) ** 2).sum() for values in several) / freedom) if several else np.nan
+    return ErrorParts(estimate, error if speakers > 1 else np.nan, float(spread), (speakers - 1, freedom))
 
 
 def difference_of_differences(
@@ -286,30 +309,33 @@ class Correlation:
     pairs: int
 
 
-def correlation_within(x: ArrayLike, y: ArrayLike, groups: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> Correlation:
+def correlation_within(
+    x: ArrayLike, y: ArrayLike, groups: ArrayLike, units: ArrayLike, resamples: int = RESAMPLES, seed: int = 0
+) -> Correlation:
     """Do `x` and `y` go together within groups? The ranks are taken in each group (a fold is hard or easy for all alike).
 
-    p is from shuffling `y` within the groups (Davison & Hinkley 1997, equation 4.11). Groups of one count for nothing;
-    raises `SercoreError` where there are no others.
+    p is from shuffling `y` among the units (systems, say), each in all groups at once, because what recurs from group to
+    group is not independent (Davison & Hinkley 1997, equation 4.11). Each unit has one value in every group, or none
+    there. Groups of one count for nothing; raises `SercoreError` where there are no others.
     """
-    frame = pd.DataFrame({"x": np.asarray(x, float), "y": np.asarray(y, float), "group": np.asarray(groups)})
+    frame = pd.DataFrame(
+        {"x": np.asarray(x, float), "y": np.asarray(y, float), "group": np.asarray(groups), "unit": np.asarray(units)}
+    )
+    if frame.duplicated(["group", "unit"]).any():
+        raise SercoreError("a correlation within groups takes one value of a unit in each group")
     frame = frame[frame.groupby("group")["x"].transform("size") > 1]
     if frame.empty:
         raise SercoreError("a correlation within groups needs a group of two or more")
     ranks = frame.groupby("group")[["x", "y"]].rank()
-    centred = (ranks - ranks.groupby(frame["group"]).transform("mean")).to_numpy()
-    scale = np.sqrt((centred**2).sum(0).prod())
+    centred = ranks - ranks.groupby(frame["group"]).transform("mean")
+    scale = np.sqrt((centred**2).sum(axis=0).prod())
     if scale == 0:
         raise SercoreError("a correlation needs values that differ within a group")
+    # (units, groups), with 0, which is the mean, where a unit has no value
+    both = [centred[name].groupby([frame["unit"], frame["group"]]).sum().unstack(fill_value=0.0).to_numpy() for name in "xy"]
     random = np.random.default_rng(seed)
-    indices = [np.flatnonzero(frame["group"].to_numpy() == name) for name in frame["group"].unique()]
-    draws = np.empty(resamples)
-    for draw in range(resamples):
-        shuffled = centred[:, 1].copy()
-        for own in indices:
-            shuffled[own] = shuffled[random.permutation(own)]
-        draws[draw] = centred[:, 0] @ shuffled / scale
-    rho = float(centred[:, 0] @ centred[:, 1] / scale)
+    draws = np.array([(both[0] * both[1][random.permutation(len(both[1]))]).sum() / scale for _ in range(resamples)])
+    rho = float((both[0] * both[1]).sum() / scale)
     return Correlation(rho, float((1 + (np.abs(draws) >= abs(rho) - 1e-12).sum()) / (resamples + 1)), len(frame))
 
 

@@ -5,7 +5,9 @@ A cell without a record is NaN, which the pages show as a dash.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -210,7 +212,7 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
 
     One row a system of Table 2, then yardstick, majority and chance. Columns of two levels: the source, then `UA`, `WA` and
     `gain`, the paired difference in UA to the baseline over the seeds that both have; ours of UA with 95 % intervals over
-    speakers. IEMOCAP's own columns are empty until somebody runs on it.
+    speakers, and how many `seeds` where that differs. IEMOCAP's own columns are empty until somebody runs on it.
     """
     reported = paper.table_2().set_index("slug")
     corpora = [corpus for corpus, name in results.published(folder) if name == protocol]
@@ -219,6 +221,7 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
         corpus: systems_table(corpus, protocol, measured_systems(corpus, protocol, folder), folder=folder).set_index("slug")
         for corpus in corpora
     }
+    uneven = {corpus for corpus, table in measured.items() if table["seeds"].nunique() > 1}
     rows = []
     for slug in [*systems.TABLE_2, "yardstick", "majority", "chance"]:
         row: dict[tuple[str, str], object] = {("System", ""): title(slug)}
@@ -226,6 +229,8 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
         for corpus in order:
             own = measured[corpus].loc[slug] if corpus in measured and slug in measured[corpus].index else {}
             source = f"{corpus_title(corpus)}, ours"
+            if corpus in uneven:
+                row[source, "seeds"] = own.get("seeds", np.nan)
             row |= {(source, "UA"): with_interval(own, "ua"), (source, "WA"): own.get("wa", np.nan)}
             row[source, "gain"] = with_interval(own, "gain", sign=True)
         rows.append(row)
@@ -370,7 +375,8 @@ def combinations(corpus: str, protocol: str, folder: str | Path | None = None) -
     """Systems that combine schemes (`a+b`): UA, and the paired difference to the baseline and to each scheme alone.
 
     One row a combination and comparison, in points: corpus, protocol, slug, other, `ua` and `effect` with
-    their `_low` and `_high`, p, p_holm over the rows. Parts that were not measured alone are left out.
+    their `_low` and `_high`, p, p_holm over the rows, and how many `seeds` both have.
+    Parts that were not measured alone are left out.
     """
     frame = coded(results.predictions(corpus, protocol, folder))
     there = measured_systems(corpus, protocol, folder)
@@ -384,8 +390,10 @@ def combinations(corpus: str, protocol: str, folder: str | Path | None = None) -
             gap = statistics.paired_difference(tallies[slug], tallies[other], "ua", RESAMPLES).percent()
             row: dict[str, object] = {"corpus": corpus, "protocol": protocol, "slug": slug, "other": other}
             row |= {"ua": own.estimate, "ua_low": own.low, "ua_high": own.high}
-            rows.append(row | {"effect": gap.estimate, "effect_low": gap.low, "effect_high": gap.high, "p": gap.p})
-    columns = ["corpus", "protocol", "slug", "other", *(f"{name}{end}" for name in ("ua", "effect") for end in ENDS), "p"]
+            row |= {"effect": gap.estimate, "effect_low": gap.low, "effect_high": gap.high, "p": gap.p, "seeds": len(seeds)}
+            rows.append(row)
+    measures = [f"{name}{end}" for name in ("ua", "effect") for end in ENDS]
+    columns = ["corpus", "protocol", "slug", "other", *measures, "p", "seeds"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_holm=statistics.holm(table["p"].to_numpy(float)) if len(table) else [])
 
@@ -396,7 +404,7 @@ def shown_combinations(table: pd.DataFrame) -> pd.DataFrame:
     shown = {"System": table["slug"].map(title), "UA": [with_interval(row, "ua") for row in records]}
     shown |= {"Compared with": table["other"].map(title)}
     shown |= {"Difference": [with_interval(row, "effect", sign=True) for row in records], "p, Holm": table["p_holm"]}
-    return pd.DataFrame(shown)
+    return pd.DataFrame(shown | {"Seeds": table["seeds"]})
 
 
 def protocol_gaps(base: str = "speaker", other: str = "paper", folder: str | Path | None = None) -> pd.DataFrame:
@@ -624,6 +632,44 @@ def gains_by_seed(folder: str | Path | None = None) -> pd.DataFrame:
                 rows.append(row)
     columns = ["group", "slug", "name", "effect", "low", "high", "claimed", "seed", "where", "verdict"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def seed_against_seed(folder: str | Path | None = None) -> pd.DataFrame:
+    """The interval of the verdicts where nothing differs but chance: UA of one seed of a system less that of another, in points.
+
+    One row a place (`group`), system of Table 2 (`slug`) and pair of its seeds (`first`, `second`): `effect`, `low`, `high`.
+    """
+    rows = []
+    for corpus, protocol in cells(folder):
+        tallies = _tallies(coded(results.predictions(corpus, protocol, folder)), list(systems.TABLE_2))
+        for slug, tally in tallies.items():
+            for first, second in itertools.combinations(tally.seeds, 2):
+                one, other = (replace(tally.select((seed,)), seeds=(0,), drawn={}) for seed in (first, second))
+                found = statistics.paired_difference(one, other, "ua", RESAMPLES).percent()
+                pair = {"group": place_title(corpus, protocol), "slug": slug, "first": first, "second": second}
+                rows.append(pair | {"effect": found.estimate, "low": found.low, "high": found.high})
+    return pd.DataFrame(rows, columns=["group", "slug", "first", "second", "effect", "low", "high"])
+
+
+def gain_errors(folder: str | Path | None = None) -> pd.DataFrame:
+    """What moves a gain in UA over the baseline by chance: one row a place where systems have several seeds.
+
+    The mean over the best of each family; columns `group`, `speakers` (how many), `over_speakers` (a standard error, points),
+    `between_seeds` (a standard deviation of one system, points), and `parts`, by which `ErrorParts.over` tells the error for
+    any number of seeds.
+    """
+    rows = []
+    for corpus, protocol in cells(folder):
+        predictions = coded(results.predictions(corpus, protocol, folder))
+        alike = _tallies(predictions, [slug for slug in predictions["system"].unique() if "@" not in slug])
+        there = [slug for slug in systems.CLAIMS[1:] if {slug, "baseline"} <= set(alike)]
+        found = [statistics.error_parts(alike[slug], alike["baseline"], "ua", alike.values()) for slug in there]
+        if found and not np.isnan(found[0].speakers + found[0].seeds):
+            error = 100 * float(np.sqrt(np.mean([each.speakers**2 for each in found])))
+            parts = statistics.ErrorParts(float("nan"), error, 100 * found[0].seeds, found[0].freedom)
+            row = {"group": place_title(corpus, protocol), "speakers": len(alike["baseline"].groups)}
+            rows.append(row | {"over_speakers": error, "between_seeds": parts.seeds, "parts": parts})
+    return pd.DataFrame(rows, columns=["group", "speakers", "over_speakers", "between_seeds", "parts"])
 
 
 def shown_geometry(table: pd.DataFrame) -> pd.DataFrame:

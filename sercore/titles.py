@@ -62,8 +62,14 @@ def _confusion() -> str:
 
 
 def _compactness() -> str:
-    """The system whose features are most compact, where the measures and the corpora agree."""
+    """Whether systems differ in compactness by more than seeds do; without second seeds, the system whose features are most
+    compact, where the measures and the corpora agree."""
     best: list[str] = []
+    each = {place: tables.geometry_of_runs(*place, tables.measured_systems(*place)) for place in tables.cells()}
+    measured = [points.assign(group=str(place)) for place, points in each.items() if len(points)]
+    spread = findings.compactness_spread(pd.concat(measured, ignore_index=True)) if measured else pd.DataFrame()
+    if len(spread) and not (spread["p"] < 0.05).any():
+        return "Features differ in compactness no more than seeds explain"
     for corpus, protocol in tables.cells():
         if protocol == "speaker":
             there = [slug for slug in systems.CLAIMS if slug in tables.measured_systems(corpus, protocol)]
@@ -119,7 +125,7 @@ def _attention() -> str:
     if not found:
         return "What the attention hears"
     less = all((table["padding"] < table["padded"]).all() for table in found)
-    return "The attention mostly avoids the padding" if less else "Not every attention avoids the padding"
+    return "The attention lies on padding less than an even one would" if less else "Not every attention avoids the padding"
 
 
 def _combinations() -> str:

@@ -47,10 +47,10 @@ def test_detectable_difference_is_found_with_its_power():
 def test_what_a_test_can_find_by_kind_of_chance():
     spread = noise.paper_spread(paper.table_2())
     table = findings.detectable_table(spread, 0.15).set_index("Chance")
-    run, draw, both, five = table["Standard error"]
+    run, draw, both, five = table["Standard error (points)"]
     assert run == pytest.approx(np.sqrt(2) * spread.sd) and both == pytest.approx(np.hypot(run, draw)) and draw < five < both
     # an SD from few repetitions asks for more than a known one
-    ratio = table["Detectable gain"] / table["Standard error"]
+    ratio = table["Detectable gain (points)"] / table["Standard error (points)"]
     assert ratio.iloc[1] == pytest.approx(2.80, abs=0.01) and ratio.iloc[0] > ratio.iloc[2] > ratio.iloc[3] > ratio.iloc[1]
 
 
@@ -109,11 +109,34 @@ def test_choosing_on_test_flatters_a_family():
     assert (row["chosen"], row["best"]) == ("ams-s10-m0.2", "ams-s30-m0.4")
     assert [row["chosen_gain"], row["best_gain"], row["optimism"]] == pytest.approx([2, 6, 4])
     assert "choosing on test adds **4.0 points**" in findings.selection_sentence(found)
+    assert found.at[0, "seeds"] == [0] and "with seed 0. In this one draw" in findings.selection_sentence(found)
     assert "in 0 of 2 cases" in findings.selection_sentence(pd.concat([found, found]))
     assert findings.selection_table(found).loc[0, "Best on test"] == "AMS, s = 30, m = 0.4"
     assert noise.selection(runs[runs["fold"] > 0], history, predictions).empty and "No family" in findings.selection_sentence(
         found[:0]
     )
+
+
+def test_the_choice_of_an_epoch_and_what_it_adds():
+    runs = pd.DataFrame({"run": ["a", "b"], "corpus": "mine", "protocol": "speaker", "wa": [0.6, 0.8]})
+    validation = [0.1, 0.9, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8]  # the last quarter is the last two
+    history = pd.DataFrame({"run": np.repeat(["a", "b"], 8), "epoch": [*range(1, 9)] * 2, "chooser_wa": validation * 2})
+    found = noise.epoch_choice(runs, history).iloc[0]
+    assert found[["runs", "step", "level", "kept", "test"]].tolist() == pytest.approx([2, 20, 70, 90, 70])
+    assert findings.epoch_choice_table(noise.epoch_choice(runs, history)).loc[0, "Test"] == pytest.approx(70)
+
+
+def test_pairs_of_runs_from_two_kinds_of_processor_are_counted():
+    rows = [
+        {"corpus": "mine", "protocol": "speaker", "system": system, "seed": 0, "fold": fold, "processor": "x", "amx": amx}
+        for system, amx in (("baseline", True), ("combined", True), ("ams-s10-m0.4", False))
+        for fold in range(5)
+    ]
+    runs = pd.DataFrame(rows)
+    said = findings.machines_sentence(runs)
+    assert "Of 10 runs" in said and " 5, of 1 systems" in said and "all of AMS, s = 10, m = 0.4." in said
+    assert "same kind of processor" in findings.machines_sentence(runs[runs["system"] != "ams-s10-m0.4"])
+    assert findings.machines_sentence(runs[:5]) == ""
 
 
 def test_range_of_runs_of_one_system():
@@ -140,7 +163,7 @@ def test_change_of_a_reading_is_beyond_chance_once_in_twenty_where_there_is_none
     random = np.random.default_rng(5)
     found = [noise.change(paired_runs(0, 3, 2, random), "baseline@masked=true", "baseline") for _ in range(400)]
     assert np.mean([each.beyond_chance for each in found]) == pytest.approx(0.05, abs=0.03)
-    assert found[0].pairs == 15
+    assert found[0].seeds == 3
 
 
 def test_readings_are_the_systems_with_changed_settings_and_two_seeds():
@@ -173,6 +196,6 @@ def test_a_reading_is_compared_with_the_nearest_system_that_was_measured():
     history = runs.assign(run=runs.groupby(["system", "seed", "fold"]).ngroup().astype(str))
     history = pd.concat([history.assign(epoch=epoch, chooser_wa=history["ua"] + epoch / 100) for epoch in (1, 2, 3, 4)])
     said = findings.agreement_sentence(found[~found["of_paper"].astype(bool)].reset_index(), history)
-    assert "over 10 pairs of runs" in said
+    assert "over 2 seeds, " in said
     change = noise.validation_change(history, "baseline@masked=true", "baseline")
     assert change.estimate == pytest.approx(8, abs=1.5) and change.low > 0

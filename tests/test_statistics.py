@@ -329,14 +329,19 @@ def test_without_the_names_of_two_speakers_there_is_an_estimate_and_no_interval(
 
 def test_correlation_within_groups_ignores_what_sets_groups_apart():
     random = np.random.default_rng(0)
-    groups = np.repeat(np.arange(10), 6)
+    groups, units = np.repeat(np.arange(10), 6), np.tile(np.arange(6), 10)
     level = 10 * groups  # hard and easy folds: over all they would correlate perfectly
-    apart = statistics.correlation_within(level + random.normal(size=60), level + random.normal(size=60), groups)
+    apart = statistics.correlation_within(level + random.normal(size=60), level + random.normal(size=60), groups, units)
     assert abs(apart.rho) < 0.35 and apart.p > 0.01 and apart.pairs == 60
     x = random.normal(size=60)
-    together = statistics.correlation_within(x, -x - level, groups)
-    assert together.rho == pytest.approx(-1) and together.p < 0.001
+    together = statistics.correlation_within(x, -x - level, groups, units)
+    assert together.rho == pytest.approx(-1) and together.p < 0.01  # of 720 orders of six one is that
+    recurring = np.tile([1, 2, 3], 10)  # three systems that keep their order from fold to fold are three values, not thirty
+    once = statistics.correlation_within(recurring, recurring, np.repeat(np.arange(10), 3), recurring)
+    assert once.rho == pytest.approx(1) and once.p > 1 / 6 - 0.03
     with pytest.raises(SercoreError, match="group of two"):
-        statistics.correlation_within([1, 2], [1, 2], [0, 1])
+        statistics.correlation_within([1, 2], [1, 2], [0, 1], [0, 0])
     with pytest.raises(SercoreError, match="differ"):
-        statistics.correlation_within([1, 1], [1, 2], [0, 0])
+        statistics.correlation_within([1, 1], [1, 2], [0, 0], [0, 1])
+    with pytest.raises(SercoreError, match="one value of a unit"):
+        statistics.correlation_within([1, 2], [1, 2], [0, 0], [0, 0])

@@ -107,7 +107,7 @@ def test_what_a_protocol_adds(folder):
     ams = gaps.loc["ams-s10-m0.4"]
     assert ams["more"] == pytest.approx(-gaps.at["baseline", "effect"]) and ams["more_low"] < ams["more"] < ams["more_high"]
     said = findings.protocol_sentence(gaps.reset_index())
-    assert "with 1 of the 2 intervals above 0" in said and "it adds to AMS, s = 10, m = 0.4 on mine \u2212" in said
+    assert "with 1 of the 2 intervals above 0" in said and "for AMS, s = 10, m = 0.4 on mine by \u2212" in said
     assert "on CREMA-D by" in findings.protocol_sentence(gaps.reset_index().assign(group="CREMA-D"))  # no minus in a name
     nothing = tables.protocol_gaps("paper", "leaky", folder)
     assert nothing.empty and "not" not in nothing and "No system" in findings.protocol_sentence(nothing)
@@ -144,13 +144,22 @@ def test_gains_are_averaged_over_corpora(folder, tmp_path):
 
 
 def test_gains_seed_by_seed(folder, monkeypatch):
-    assert tables.gains_by_seed(folder).empty  # one seed alone
+    assert tables.gains_by_seed(folder).empty and tables.seed_against_seed(folder).empty  # one seed alone
+    assert findings.seed_against_seed_sentence(tables.seed_against_seed(folder)) == ""
+    assert findings.own_detectable_sentence(tables.gain_errors(folder)) == ""
     frame = results.predictions("mine", "speaker", folder)
     again = frame.assign(seed=1, run=frame["run"] + "-again")
     monkeypatch.setattr(results, "predictions", lambda *_: pd.concat([frame, again], ignore_index=True))
     drawn = tables.gains(folder=folder)
     own = drawn[drawn["group"] == "mine, speaker"].iloc[0]
     assert own["wide_low"] < own["effect"] < own["wide_high"] and "and seeds" in findings.forest_caption(drawn)
+    same = tables.seed_against_seed(folder)
+    assert same["effect"].eq(0).all() and "sees one in **0**" in findings.seed_against_seed_sentence(same)
+    errors = tables.gain_errors(folder)
+    assert errors["group"].tolist() == ["mine, speaker", "mine, paper"] and errors.at[0, "between_seeds"] == 0
+    detectable = findings.own_detectable_table(errors).iloc[0]
+    assert detectable["Detectable with 1 seed"] == detectable["Detectable with 5 seeds"] > detectable["Error over speakers"]
+    assert "with one seed and" in findings.own_detectable_sentence(errors)
     found = tables.gains_by_seed(folder)
     assert set(found["seed"]) == {0, 1} and found.groupby(["slug", "where"])["effect"].nunique().eq(1).all()
     whole = tables.gains(["ams-s10-m0.4"], folder).set_index("group")["effect"]

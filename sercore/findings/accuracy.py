@@ -165,7 +165,8 @@ def compactness_correlations(table: pd.DataFrame) -> pd.DataFrame:
         for measure, name in COMPACTNESS.items():
             known = own.dropna(subset=[measure])
             try:
-                found = statistics.correlation_within(known[measure], known["ua"], known["fold"])
+                trained = known["slug"] + known["seed"].astype(str)
+                found = statistics.correlation_within(known[measure], known["ua"], known["fold"], trained)
             except SercoreError:
                 continue
             rows.append({"Where": group, "Measure": name, RHO: found.rho, "p": found.p, "Runs": found.pairs})
@@ -317,15 +318,15 @@ def protocol_sentence(gaps: pd.DataFrame, what: str = "Sharing speakers between 
             f"{signed(effects.max())}, with {above} of the {len(own)} intervals above 0"
         )
         apart += [
-            f"{inside(row.name)} on {group} {interval_text(row.more, row.more_low, row.more_high, sign=True)}"
+            f"for {inside(row.name)} on {group} by {interval_text(row.more, row.more_low, row.more_high, sign=True)}"
             for row in own.dropna(subset="more").itertuples(index=False)
         ]
     text = f"{what} changes UA: {'; '.join(parts)}."
     if apart:
         counts = sorted(set(gaps["seeds"]))
+        seeds = f"{' or '.join(map(str, counts))} seed{'' if counts == [1] else 's'}"
         text += (
-            f" Compared with what it adds to the baseline, it adds to {'; '.join(apart)}: by so much a gain over the baseline "
-            f"differs between the two. Each number is from {' or '.join(map(str, counts))} seed{'' if counts == [1] else 's'}, "
-            "and another seed can move it by points."
+            f" The gain over the baseline changes with it, {'; '.join(apart)}. Each number is from {seeds}, and another seed can "
+            "move it by points."
         )
     return text

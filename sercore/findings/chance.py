@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import noise, results, systems
+from .. import claims, noise, results, systems
 from ..protocol import CLEAN
-from ..tables import corpus_title, interval_text, p_text, place_title, title, with_interval
+from ..tables import corpus_title, interval_text, p_text, place_title, seeds_text, title, with_interval
 from .words import listed, signed
 
 
@@ -76,8 +76,67 @@ def detectable_table(spread: noise.Spread, share: float) -> pd.DataFrame:
         # Welch and Satterthwaite: only the spread between runs is estimated
         freedom = spread.freedom * ((measured + known) / measured) ** 2 if measured else np.inf
         error = np.sqrt(measured + known)
-        shown.append({"Chance": name, "Standard error": error, "Detectable gain": noise.detectable(error, freedom=freedom)})
+        shown.append(
+            {
+                "Chance": name,
+                "Standard error (points)": error,
+                "Detectable gain (points)": noise.detectable(error, freedom=freedom),
+            }
+        )
     return pd.DataFrame(shown)
+
+
+def seed_against_seed_sentence(found: pd.DataFrame) -> str:
+    """How often the rule of the verdicts sees a difference between two seeds of one system (`tables.seed_against_seed`)."""
+    if found.empty:
+        return ""
+    seen = ((found["low"] > 0) | (found["high"] < 0)).sum()
+    largest = found.loc[found["effect"].abs().idxmax()]
+    return (
+        "Two seeds of one system differ by nothing but chance. An interval over speakers that held all of it would see a "
+        f"difference in one pair of twenty. Of our {len(found)} pairs it sees one in **{seen}**; they lie up to "
+        f"{abs(largest['effect']):.1f} points apart ({title(largest['slug'])}, {largest['group']})."
+    )
+
+
+def own_detectable_table(errors: pd.DataFrame) -> pd.DataFrame:
+    """How small a gain our own runs can show (`tables.gain_errors`), by the number of seeds of both systems."""
+    rows = []
+    for row in errors.itertuples():
+        shown = {"Where": row.group, "Speakers": row.speakers, "Error over speakers": row.over_speakers}
+        shown["SD between seeds"] = row.between_seeds
+        for seeds in (1, 3, 5):
+            error, freedom = row.parts.over(seeds)
+            name = "1 seed" if seeds == 1 else f"{seeds} seeds"
+            shown[f"Detectable with {name}"] = noise.detectable(error, freedom=freedom)
+        rows.append(shown)
+    return pd.DataFrame(rows)
+
+
+def own_detectable_sentence(errors: pd.DataFrame) -> str:
+    """Whether a gain of the size that the paper claims could be seen here; "" where systems have no second seed."""
+    if errors.empty:
+        return ""
+    parts, unseen = [], []
+    for row in errors.itertuples():
+        one, five = (noise.detectable(error, freedom=freedom) for error, freedom in map(row.parts.over, (1, 5)))
+        parts.append(f"**{one:.0f} points** with one seed and {five:.0f} with five on {row.group}")
+        unseen += [row.group] if five > claims.GAIN else []
+    text = f"To be found four times out of five by an interval over speakers and seeds, a true gain must be {'; '.join(parts)}."
+    if not unseen:
+        return text
+    where = "" if len(unseen) == len(parts) else f" on {listed(unseen)}"
+    return (
+        f"{text} A gain of the paper's {claims.GAIN:.0f} points can be there and not be seen{where}, even with five seeds: "
+        "*not supported* does not mean that nothing is there."
+    )
+
+
+def epoch_choice_table(found: pd.DataFrame) -> pd.DataFrame:
+    """`noise.epoch_choice` as a page shows it."""
+    shown = {"Where": [place_title(row.corpus, row.protocol) for row in found.itertuples()], "Trainings": found["runs"]}
+    names = {"step": "Moves an epoch", "level": "Validation, mean", "kept": "Validation, kept epoch", "test": "Test"}
+    return pd.DataFrame(shown | {heading: found[name] for name, heading in names.items()})
 
 
 def best_of_sentence(spread: noise.Spread) -> str:
@@ -99,12 +158,17 @@ def selection_sentence(found: pd.DataFrame) -> str:
         return (
             f"So far we have run one family whole, on {place_title(row['corpus'], row['protocol'])}: validation chooses "
             f"{title(row['chosen'])} ({signed(row['chosen_gain'])} points), the test folds {title(row['best'])} "
-            f"({signed(row['best_gain'])}). In this one draw choosing on test adds **{row['optimism']:.1f} points** to the gain."
+            f"({signed(row['best_gain'])}), with {seeds_text(row['seeds'])}. In this one draw choosing on test adds "
+            f"**{row['optimism']:.1f} points** to the gain."
         )
     same = (found["chosen"] == found["best"]).sum()
+    alone = listed(
+        list(dict.fromkeys(f"{seeds_text(row.seeds)} on {place_title(row.corpus, row.protocol)}" for row in found.itertuples()))
+    )
     return (
-        f"In our own runs the setting that validation chooses is the best on test in {same} of {len(found)} cases; choosing on "
-        f"test instead adds **{found['optimism'].mean():.1f} points** to the gain on average, at most "
+        f"In our own runs, over the seeds that all settings of a family have ({alone}), the setting that validation chooses is "
+        f"the best on test in {same} of {len(found)} cases; choosing on test instead adds "
+        f"**{found['optimism'].mean():.1f} points** to the gain on average, at most "
         f"{found['optimism'].max():.1f}."
     )
 
@@ -115,9 +179,10 @@ def selection_table(found: pd.DataFrame) -> pd.DataFrame:
     shown = found.assign(
         Corpus=found["corpus"].map(corpus_title),
         Protocol=found["protocol"],
+        Seeds=found["seeds"].map(len),
         **{"Chosen on validation": found["chosen"].map(title), "Best on test": found["best"].map(title)},
     )
-    order = ["Corpus", "Protocol", "Chosen on validation", "Its gain", "Best on test", "Its gain on test", "Optimism"]
+    order = ["Corpus", "Protocol", "Seeds", "Chosen on validation", "Its gain", "Best on test", "Its gain on test", "Optimism"]
     return shown.rename(columns=names)[order]
 
 
@@ -177,32 +242,73 @@ def readings_table(readings: pd.DataFrame) -> pd.DataFrame:
         "UA": readings["ua"],
         "Change": readings["difference"].map(signed),
     }
-    shown |= {"Seeds alone": readings["chance"].map("± {:.1f}".format), "Pairs of runs": readings["pairs"]}
+    shown |= {"Seeds alone": readings["chance"].map("± {:.1f}".format), "Seeds": readings["seeds"]}
     return pd.DataFrame(shown | {"Beyond seeds?": np.where(readings["beyond"], "yes", "no")})
 
 
 def setting_name(system: str, against: str) -> str:
     """What `system` changes in `against`: `Batches of 64`; settings that both have stand after a semicolon."""
-    own, common = (systems.overrides(slug) for slug in (system, against))
-    changed = ",".join(f"{key}={own[key]}" for key in own if key not in common)
+    common, changed = systems.overrides(against), _changed(system, against)
     shared = f"; both with {', '.join(f'{key}={value}' for key, value in common.items())}" if common else ""
     return SETTINGS.get(changed, changed) + shared
 
 
+def _changed(system: str, against: str) -> str:
+    """`masked=true,score=general`: the settings of `system` that `against` does not have, in alphabetical order."""
+    own, common = (systems.overrides(slug) for slug in (system, against))
+    return ",".join(f"{key}={own[key]}" for key in sorted(own) if key not in common)
+
+
 def agreement_sentence(checks: pd.DataFrame, history: pd.DataFrame) -> str:
     """Whether other ways of computing reach the same accuracy, on the test parts and, with less noise, in validation."""
-    parts = []
+    parts, reference, arithmetic = [], "engine=plain,precision=float32", "precision=float32"
     for row in checks.itertuples():
         own = history[(history["corpus"] == row.corpus) & (history["protocol"] == row.protocol)]
         found = noise.validation_change(own, row.system, row.against)
         inside_ = "no more than" if abs(row.difference) <= row.chance else "more than"
         parts.append(
             f"*{setting_name(row.system, row.against)}*, on {place_title(row.corpus, row.protocol)}: "
-            f"**{signed(row.difference)} points of UA** over {row.pairs} pairs of runs, {inside_} the {row.chance:.1f} that "
+            f"**{signed(row.difference)} points of UA** over {row.seeds} seeds, {inside_} the {row.chance:.1f} that "
             "seeds alone move such a mean by. Validation accuracy, averaged over the later half of the epochs, scatters less: "
             f"there the difference is {interval_text(found.estimate, found.low, found.high, sign=True)} points."
         )
+    for _, rows in checks.groupby(["corpus", "protocol", "against"], sort=False):
+        known = {_changed(row.system, row.against): row.difference for row in rows.itertuples()}
+        if {reference, arithmetic} <= set(known):
+            parts.append(
+                "The reference and the fast path in float32 do the same arithmetic in another order and agree to some seven "
+                f"digits at each step. That they end {abs(known[reference] - known[arithmetic]):.1f} points apart is chance, and "
+                "shows how much of it is in such a comparison."
+            )
     return "\n\n".join(parts)
+
+
+def machines_sentence(runs: pd.DataFrame) -> str:
+    """Whether the runs that a gain compares were computed on processors of one kind (`results.counted`); "" without a pair."""
+    kind = runs["processor"] + np.where(runs["amx"].eq(True), ", AMX", "")
+    pairs = runs.assign(kind=kind).pivot_table(
+        index=["corpus", "protocol", "seed", "fold"], columns="system", values="kind", aggfunc="first"
+    )
+    if "baseline" not in pairs or len(pairs.columns) < 2:
+        return ""
+    others = pairs.drop(columns="baseline")
+    there = others.notna() & pairs["baseline"].notna().to_numpy()[:, None]
+    unlike = there & others.ne(pairs["baseline"], axis=0)
+    count, apart = int(there.to_numpy().sum()), int(unlike.to_numpy().sum())
+    if not apart:
+        return f"The {count} runs that are compared with the baseline's were each computed on the same kind of processor as that."
+    named = [
+        f"all of {title(str(system))}" if whole else f"some of {title(str(system))}"
+        for system, some, whole in zip(others, unlike.any(), (unlike == there).all(), strict=True)
+        if some
+    ]
+    listing = f": {listed(named)}" if len(named) < 6 else ""
+    return (
+        f"The gains compare systems that went the same path, but not always on the same processor. Of {count} runs that are "
+        f"compared with the baseline's of the same fold and seed, {apart}, of {len(named)} systems, were computed on another "
+        f"kind{listing}. There a shared seed gives the same first weights and the same order, and after some epochs no more: "
+        "machines differ as seeds do."
+    )
 
 
 def readings_sentence(readings: pd.DataFrame) -> str:
