@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 STYLE = "sercore.book"
 MAX_SVG = 800_000
 """Bytes from which a figure is embedded as PNG: one drawn of thousands of points loads faster so."""
+MANY = 6
+"""Columns above which a table is a wide one: it breaks a cell before its interval."""
 SHORT, LONG = 20, 40
 """Letters up to which the texts of a column are not broken, and from which they make it a wide one."""
 
@@ -38,6 +40,7 @@ NOTEBOOK = "sercore:notebook"
 """The address of the page's own executed notebook; the book's extension knows which that is."""
 
 _NUMBER = re.compile(r"([+\-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)(?!.*[^\W\d_]{2})")  # and no word after it
+_WITH_INTERVAL = re.compile(r"([+−-]?[\d.]+) (\[[^\[\]]+\])")
 _SIGNED = re.compile(r"([+-][\d.]+) \[([+-][\d.]+), ([+-][\d.]+)\]")
 _HEADING = re.compile(r"^ {0,3}(#{1,6}(\s|$)|[^\s>|:].*\n {0,3}(=+|-+) *$)", re.MULTILINE)
 _FENCE = re.compile(r"^ {0,3}(```|~~~).*?^ {0,3}\1", re.MULTILINE | re.DOTALL)
@@ -106,7 +109,7 @@ def table_html(
     _check_name(name)
     _check_said(caption, f"table {name}", "caption")
     columns = [
-        _column(frame.iloc[:, index], digits, (formats or {}).get(key), "td" if index else "th")
+        _column(frame.iloc[:, index], digits, (formats or {}).get(key), "td" if index else "th", len(frame.columns) > MANY)
         for index, key in enumerate(frame.columns)
     ]
     rows = (f"<tr>{''.join(cells)}</tr>" for cells in zip(*columns, strict=True))
@@ -259,8 +262,9 @@ def _tuples(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
     return [column if isinstance(column, tuple) else (column,) for column in frame.columns]
 
 
-def _column(values: pd.Series, digits: int, form: str | None, tag: str) -> list[str]:
-    """The cell of every value; those of a numeric column carry the number that they sort by."""
+def _column(values: pd.Series, digits: int, form: str | None, tag: str, narrow: bool) -> list[str]:
+    """The cell of every value; those of a numeric column carry the number that they sort by. Where `narrow`, an interval has a
+    line of its own."""
     shown = [None if _empty(value) else value for value in values]
     numeric = None not in [_number(value) for value in shown if value is not None]
     length = max((len(str(value)) for value in shown), default=0)
@@ -271,7 +275,10 @@ def _column(values: pd.Series, digits: int, form: str | None, tag: str) -> list[
         attributes = (' scope="row"' if tag == "th" else "") + (f' class="{kind}"' if kind else "")
         if numeric and value is not None:
             attributes += f' data-value="{_number(value)!r}"'
-        cells.append(f"<{tag}{attributes}>{_cell(value, digits, form)}{_bar(value, reach)}</{tag}>")
+        said = _cell(value, digits, form)
+        if narrow and (both := _WITH_INTERVAL.fullmatch(said)):
+            said = f'{both[1]} <span class="sercore-interval">{both[2]}</span>'
+        cells.append(f"<{tag}{attributes}>{said}{_bar(value, reach)}</{tag}>")
     return cells
 
 

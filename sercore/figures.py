@@ -51,13 +51,20 @@ def _panels(count: int, columns: int, width: float, height: float, **options: An
     return figure, list(axes.flat[:count])
 
 
+SMOOTHED = 15
+"""Epochs that a learning curve is averaged over."""
+
+
 def learning_curves(history: pd.DataFrame, slugs: Sequence[str]) -> Figure:
-    """Accuracy on the part that chooses, epoch by epoch: a thin line each run, the chosen epoch a dot; one panel a system."""
+    """Accuracy on the part that chooses, epoch by epoch: a pale line each run, over it the mean of the `SMOOTHED` epochs around
+    each, the chosen epoch a dot; one panel a system."""
     figure, axes = _panels(len(slugs), 3, 3.3, 2.6, sharey=True)
     for axis, slug in zip(axes, slugs, strict=True):
         for _, run in history[history["system"] == slug].groupby("run"):
             best = run.loc[run["chooser_wa"].idxmax()]
-            axis.plot(run["epoch"], 100 * run["chooser_wa"], color=family_colour(slug), alpha=0.45, linewidth=1)
+            around = run["chooser_wa"].rolling(SMOOTHED, center=True, min_periods=1).mean()
+            axis.plot(run["epoch"], 100 * run["chooser_wa"], color=family_colour(slug), alpha=0.13, linewidth=0.8)
+            axis.plot(run["epoch"], 100 * around, color=family_colour(slug), alpha=0.8, linewidth=1.2)
             axis.plot(best["epoch"], 100 * best["chooser_wa"], "o", color=family_colour(slug), markersize=4.5)
         axis.set_title(title(slug), fontsize="medium")
         axis.set_xlabel("epoch")
@@ -190,7 +197,8 @@ def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figu
 def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, points") -> Figure:
     """Effects with their intervals (`tables.gains`): columns group, slug, name, effect, low, high, claimed (or NaN).
 
-    A thinner line is the wider interval from `wide_low` to `wide_high`, where the rows have it.
+    A thinner line is the wider interval from `wide_low` to `wide_high`, and the number at the right how many `seeds` there
+    are, where the rows have them.
     """
     groups = list(dict.fromkeys(rows["group"]))
     # narrow enough for a phone, where a figure shrinks to seven tenths at most
@@ -211,6 +219,8 @@ def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, point
         for row in rows[rows["group"] == group].itertuples():
             _effect(axis, place, row)
             ticks.append((place, row.name))
+            if not np.isnan(seeds := getattr(row, "seeds", np.nan)):
+                _beside(axis, place, f"{seeds:.0f} seed{'s' if seeds > 1 else ''}")
             place += 1
         place += 0.4
     axis.axvline(0, color="#7d8597", linewidth=1)
@@ -237,6 +247,11 @@ def forest_grid(rows: pd.DataFrame, label: str = "gain in UA over the baseline, 
     axes[0][0].set_ylim(len(order) - 0.4, -0.6)
     figure.supxlabel(label, fontsize="medium")
     return figure
+
+
+def _beside(axis: Axes, place: float, text: str) -> None:
+    """A short text to the right of a row."""
+    axis.text(1.02, place, text, transform=axis.get_yaxis_transform(), va="center", fontsize="x-small")
 
 
 def _effect(axis: Axes, place: float, row: Any) -> None:

@@ -230,7 +230,7 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
             own = measured[corpus].loc[slug] if corpus in measured and slug in measured[corpus].index else {}
             source = f"{corpus_title(corpus)}, ours"
             if corpus in uneven:
-                row[source, "seeds"] = own.get("seeds", np.nan)
+                row[source, "seeds"] = f"{own['seeds']:.0f}" if own.get("seeds", 0) > 0 else None
             row |= {(source, "UA"): with_interval(own, "ua"), (source, "WA"): own.get("wa", np.nan)}
             row[source, "gain"] = with_interval(own, "gain", sign=True)
         rows.append(row)
@@ -551,7 +551,8 @@ def gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | No
     """Rows for `figures.forest`: the paired gain in UA of those of `slugs` that were measured, by corpus and protocol, and
     the paper's own.
 
-    `wide_low` and `wide_high`: the interval over speakers and seeds, NaN where no system has several seeds.
+    `wide_low` and `wide_high`: the interval over speakers and seeds, NaN where no system has several seeds; `seeds`: how many
+    the system and the baseline both have.
     """
     reported = paper.table_2().set_index("slug")["ua"]
     rows = []
@@ -565,8 +566,10 @@ def gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | No
             place = {"group": place_title(corpus, protocol), "slug": row.slug, "name": title(row.slug)}
             wide = statistics.paired_over_seeds(alike[row.slug], alike["baseline"], "ua", alike.values()).percent()
             own = {"effect": row.gain, "low": row.gain_low, "high": row.gain_high, "claimed": claimed}
-            rows.append(place | own | {"wide_low": wide.low, "wide_high": wide.high})
-    return pd.DataFrame(rows, columns=["group", "slug", "name", "effect", "low", "high", "claimed", "wide_low", "wide_high"])
+            seeds = len(statistics.common_seeds(alike[row.slug], alike["baseline"]))
+            rows.append(place | own | {"wide_low": wide.low, "wide_high": wide.high, "seeds": seeds})
+    columns = ["group", "slug", "name", "effect", "low", "high", "claimed", "wide_low", "wide_high", "seeds"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def mean_gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None) -> pd.DataFrame:

@@ -31,10 +31,10 @@ def paper_noise_sentence(table_2: pd.DataFrame, spread: noise.Spread) -> str:
         spans.append(f"The six settings of {name} span {span:.1f} points, {'more' if span > six else 'no more'} than that.")
     return (
         f"The standard deviation is **{spread.sd:.2f} points of UA** (95 % interval {spread.low:.2f} to {spread.high:.2f}, "
-        f"{spread.freedom} degrees of freedom). Two runs of one system lie within {limit:.1f} points of each other nineteen "
-        f"times out of twenty: {(others - base > limit).sum()} of the {len(others)} gains over the baseline are larger. But all "
-        "of them are gains over one number: a baseline that was unlucky once lifts them together. "
-        f"Six runs of one system span up to {six:.1f} points nineteen times out of twenty. {' '.join(spans)}"
+        f"{spread.freedom} degrees of freedom). Two repetitions of one system lie within {limit:.1f} points of each other "
+        f"nineteen times out of twenty: {(others - base > limit).sum()} of the {len(others)} gains over the baseline are larger. "
+        "But all of them are gains over one number: a baseline that was unlucky once lifts them together. "
+        f"Six repetitions of one system span up to {six:.1f} points nineteen times out of twenty. {' '.join(spans)}"
     )
 
 
@@ -66,8 +66,8 @@ def detectable_table(spread: noise.Spread, share: float) -> pd.DataFrame:
     """Standard error and detectable gain by kind of chance, at the size of IEMOCAP's four classes."""
     run, draw = 2 * spread.sd**2, noise.sampling_error(share, (1103, 1636, 1708, 1084)) ** 2  # variances
     rows = [
-        ("Another run, the same utterances", run, 0.0),
-        ("Other utterances, the same run", 0.0, draw),
+        ("Another repetition, the same utterances", run, 0.0),
+        ("Other utterances, the same repetition", 0.0, draw),
         ("Both, one seed", run, draw),
         ("Both, five seeds", run / 5, draw),
     ]
@@ -120,7 +120,7 @@ def own_detectable_sentence(errors: pd.DataFrame) -> str:
     parts, unseen = [], []
     for row in errors.itertuples():
         one, five = (noise.detectable(error, freedom=freedom) for error, freedom in map(row.parts.over, (1, 5)))
-        parts.append(f"**{one:.0f} points** with one seed and {five:.0f} with five on {row.group}")
+        parts.append(f"**{one:.1f} points** with one seed and {five:.1f} with five on {row.group}")
         unseen += [row.group] if five > claims.GAIN else []
     text = f"To be found four times out of five by an interval over speakers and seeds, a true gain must be {'; '.join(parts)}."
     if not unseen:
