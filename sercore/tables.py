@@ -375,12 +375,13 @@ def combinations(corpus: str, protocol: str, folder: str | Path | None = None) -
     """Systems that combine schemes (`a+b`): UA, and the paired difference to the baseline and to each scheme alone.
 
     One row a combination and comparison, in points: corpus, protocol, slug, other, `ua` and `effect` with
-    their `_low` and `_high`, p, p_holm over the rows, and how many `seeds` both have.
-    Parts that were not measured alone are left out.
+    their `_low` and `_high`, p, p_holm over the rows, how many `seeds` both have, and
+    `wide_low` and `wide_high`, the interval over speakers and seeds. Parts that were not measured alone are left out.
     """
     frame = coded(results.predictions(corpus, protocol, folder))
     there = measured_systems(corpus, protocol, folder)
     tallies = {slug: statistics.tally(frame[frame["system"] == slug]) for slug in there}
+    alike = [tally for slug, tally in tallies.items() if "@" not in slug]
     rows = []
     for slug in (slug for slug in there if "+" in slug):
         for other in ("baseline", *slug.split("+")):
@@ -391,9 +392,10 @@ def combinations(corpus: str, protocol: str, folder: str | Path | None = None) -
             row: dict[str, object] = {"corpus": corpus, "protocol": protocol, "slug": slug, "other": other}
             row |= {"ua": own.estimate, "ua_low": own.low, "ua_high": own.high}
             row |= {"effect": gap.estimate, "effect_low": gap.low, "effect_high": gap.high, "p": gap.p, "seeds": len(seeds)}
-            rows.append(row)
+            wide = statistics.paired_over_seeds(tallies[slug], tallies[other], "ua", alike).percent()
+            rows.append(row | {"wide_low": wide.low, "wide_high": wide.high})
     measures = [f"{name}{end}" for name in ("ua", "effect") for end in ENDS]
-    columns = ["corpus", "protocol", "slug", "other", *measures, "p", "seeds"]
+    columns = ["corpus", "protocol", "slug", "other", *measures, "p", "seeds", "wide_low", "wide_high"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_holm=statistics.holm(table["p"].to_numpy(float)) if len(table) else [])
 
@@ -404,6 +406,10 @@ def shown_combinations(table: pd.DataFrame) -> pd.DataFrame:
     shown = {"System": table["slug"].map(title), "UA": [with_interval(row, "ua") for row in records]}
     shown |= {"Compared with": table["other"].map(title)}
     shown |= {"Difference": [with_interval(row, "effect", sign=True) for row in records], "p, Holm": table["p_holm"]}
+    ends = zip(table["wide_low"], table["wide_high"], strict=True)
+    shown["Over seeds too"] = [
+        None if np.isnan(low) else f"[{low:+.1f}, {high:+.1f}]".replace("-", "\u2212") for low, high in ends
+    ]
     return pd.DataFrame(shown | {"Seeds": table["seeds"]})
 
 

@@ -148,9 +148,15 @@ def combination_sentence(found: pd.DataFrame) -> str:
     better, worse = (parts["effect_low"].min() > 0), (parts["effect_high"].min() < 0)
     base = found[found["other"] == "baseline"]
     compared = "" if len(base) == len(better) else f", with which {len(base)} could be compared"
+    clear = ((found["wide_low"] > 0) | (found["wide_high"] < 0)).sum()
+    wide = (
+        f" Where the interval holds the spread between seeds too, of the {len(found)} differences {lie(clear)} clear of 0."
+        if found["wide_low"].notna().any()
+        else ""
+    )
     return (
         f"Of {len(better)} combinations of schemes, corpus and protocol, {lie(better.sum())} above each of their parts, and "
-        f"{lie(worse.sum())} below one of them; {lie((base['effect_low'] > 0).sum())} above the baseline{compared}."
+        f"{lie(worse.sum())} below one of them; {lie((base['effect_low'] > 0).sum())} above the baseline{compared}.{wide}"
     )
 
 
