@@ -117,8 +117,9 @@ def table_html(
     csv = _base64(to_csv(frame).encode())
     signs = "".join(f"<li>{chip._repr_html_()}</li>" for chip in legend)
     legend_list = f'<ul class="sercore-legend" aria-label="Signs">{signs}</ul>' if signs else ""
+    kind = "sercore-table sercore-wide" if len(columns) > MANY else "sercore-table"
     return (
-        f'<figure class="sercore-table" id="{name}"><figcaption id="{name}-caption">{escape(caption)}</figcaption>'
+        f'<figure class="{kind}" id="{name}"><figcaption id="{name}-caption">{escape(caption)}</figcaption>'
         f"{legend_list}"
         f'<div class="sercore-scroll" role="region" aria-labelledby="{name}-caption" tabindex="0">'
         f'<table aria-labelledby="{name}-caption">{body}</table></div>'

@@ -299,6 +299,13 @@ def test_signed_intervals_are_drawn_to_one_scale_around_zero():
     assert "--at:75.0%;--low:62.5%;--high:100.0%" in html and "--at:37.5%;--low:25.0%;--high:62.5%" in html
 
 
+def test_a_wide_table_has_intervals_on_lines_of_their_own():
+    frame = pd.DataFrame({"System": ["a"], "UA": ["70.0 [60.0, 80.0]"]})
+    assert "sercore-interval" not in display.table_html(frame, "ua", "UA")
+    wide = display.table_html(frame.assign(**{f"c{number}": 1 for number in range(5)}), "ua", "UA")
+    assert '70.0 <span class="sercore-interval">[60.0, 80.0]</span></td>' in wide and "sercore-wide" in wide
+
+
 def test_a_chip_is_its_word_with_a_kind():
     frame = pd.DataFrame({"Claim": ["a"], "Verdict": [display.Chip("replicates", "good")]})
     assert '<span class="sercore-chip sercore-good">replicates</span>' in display.table_html(frame, "claims", "Claims")

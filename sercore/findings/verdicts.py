@@ -95,7 +95,7 @@ def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
         numbers.append(f"{row.effect:+.{digits}f}" if exact else interval_text(row.effect, row.low, row.high, sign=True))
         claimed.append(f"{row.claimed:.{digits}f}" if row.claimed else None)
         weakest = f" of {inside(title(str(row.systems).partition(' - ')[0]))}" if row.claim in WEAKEST else ""
-        compared.append(row.measure + weakest)
+        compared.append(row.measure.replace("over the mean of the others", "over the others") + weakest)
     return pd.DataFrame(
         {
             "Claim": measured["number"].astype(str) + ". " + measured["claim"].map(BRIEF),
