@@ -187,20 +187,26 @@ def _publish_corpora(table: pd.DataFrame, sources: dict[str, str], target: Path,
 
 
 def _publish_yardsticks(sources: dict[str, str], target: Path, data_root: str | None, write: Write) -> None:
-    """`sercore.yardstick` on each corpus under both clean protocols; one on the same data and parts stays as it is."""
+    """Each `sercore.yardstick` that can be measured here, on each corpus under both clean protocols; one on the same data and
+    parts stays as it is."""
     from . import experiment, yardstick
 
     for corpus, source in sources.items():
         prepared = experiment.prepare(source, data_root)
         for name in protocol.CLEAN:
-            path = target / "yardsticks" / f"{corpus}-{name}.parquet"
             try:
                 split = protocol.checksum(protocol.splits(prepared.utterances, name))
             except SercoreError:  # too few speakers, or none named
                 continue
-            old = _read(path)
-            if old is None or (old["data"].iloc[0], old["split"].iloc[0]) != (prepared.data.mels.digest, split):
-                write(path, yardstick.measure(prepared, name))
+            for kind, own in yardstick.YARDSTICKS.items():
+                path = _yardstick_path(target, corpus, name, kind)
+                old = _read(path)
+                if old is not None and (old["data"].iloc[0], old["split"].iloc[0]) == (prepared.data.mels.digest, split):
+                    continue
+                if own.available(prepared):
+                    write(path, yardstick.measure(prepared, name, kind))
+                elif old is not None:
+                    raise SercoreError(f"{path} is of other data: install {own.package} to measure it again, or delete it")
 
 
 def _settings(config: str) -> str:
@@ -427,9 +433,13 @@ def utterances(corpus: str, results: str | Path | None = None) -> pd.DataFrame:
     return pd.read_parquet(_present(results_folder(results) / "utterances" / f"{corpus}.parquet"))
 
 
-def yardstick(corpus: str, protocol_name: str, results: str | Path | None = None) -> pd.DataFrame | None:
+def yardstick(corpus: str, protocol_name: str, results: str | Path | None = None, kind: str = "bands") -> pd.DataFrame | None:
     """What `sercore.yardstick.measure` found on a corpus; None where it has not been published."""
-    return _read(results_folder(results) / "yardsticks" / f"{corpus}-{protocol_name}.parquet")
+    return _read(_yardstick_path(results_folder(results), corpus, protocol_name, kind))
+
+
+def _yardstick_path(folder: Path, corpus: str, protocol_name: str, kind: str) -> Path:
+    return folder / "yardsticks" / f"{corpus}-{protocol_name}-{kind}.parquet"
 
 
 def published(results: str | Path | None = None) -> list[tuple[str, str]]:

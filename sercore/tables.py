@@ -17,13 +17,15 @@ from . import claims, metrics, paper, results, statistics, systems
 from .corpora import LABELS
 from .errors import SercoreError
 from .protocol import CLEAN, FOLDS
+from .yardstick import YARDSTICKS
 
 TITLES = {
     "baseline": "Baseline (softmax, attentive pooling)",
     "combined": "Combined attentive pooling",
     "chance": "Chance",
     "majority": "Always the most frequent class",
-    "yardstick": "Yardstick: logistic regression on the bands' means and deviations",
+    "bands": "Logistic regression on the bands' means and deviations",
+    "egemaps": "Support vector machine on eGeMAPS",
 }
 IN_COMBINATIONS = {"ams-s10-m0.4": "AMS", "focal-g2-a2": "focal loss", "combined": "combined pooling"}
 """What the schemes are called where several meet, each in the setting that the paper names best."""
@@ -79,41 +81,44 @@ def cells(folder: str | Path | None = None) -> list[tuple[str, str]]:
 
 
 def references(corpus: str, protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
-    """What a network has to beat: the yardstick (`sercore.yardstick`) where it was published, majority and chance.
+    """What a network has to beat: the yardsticks (`sercore.yardstick`) that were published, majority and chance.
 
-    Rows with `slug`, `ua`, `wa`, and the yardstick's interval over speakers, `ua_low` and `ua_high`.
+    Rows with `slug`, `ua`, `wa`, and a yardstick's interval over speakers, `ua_low` and `ua_high`.
     """
     counts = results.utterances(corpus, folder)["label"].value_counts()
     chance, most = 100 / len(counts), 100 * counts.max() / counts.sum()
-    rows = [{"slug": "majority", "ua": chance, "wa": most}, {"slug": "chance", "ua": chance, "wa": chance}]
-    if (measured := yardstick_tally(corpus, protocol, folder)) is not None:
-        ua, wa = (statistics.bootstrap_speakers(measured, measure, RESAMPLES).percent() for measure in ("ua", "wa"))
-        rows.insert(0, {"slug": "yardstick", "ua": ua.estimate, "ua_low": ua.low, "ua_high": ua.high, "wa": wa.estimate})
+    rows = []
+    for kind in YARDSTICKS:
+        if (measured := yardstick_tally(corpus, protocol, folder, kind=kind)) is not None:
+            ua, wa = (statistics.bootstrap_speakers(measured, measure, RESAMPLES).percent() for measure in ("ua", "wa"))
+            rows.append({"slug": kind, "ua": ua.estimate, "ua_low": ua.low, "ua_high": ua.high, "wa": wa.estimate})
+    rows += [{"slug": "majority", "ua": chance, "wa": most}, {"slug": "chance", "ua": chance, "wa": chance}]
     return pd.DataFrame(rows)
 
 
 def yardstick_tally(
-    corpus: str, protocol: str, folder: str | Path | None = None, seeds: Sequence[int] = (0,)
+    corpus: str, protocol: str, folder: str | Path | None = None, seeds: Sequence[int] = (0,), kind: str = "bands"
 ) -> statistics.Tally | None:
-    """The counts of the yardstick, for each of `seeds` the same: it draws nothing. None where it was not published."""
-    frame = results.yardstick(corpus, protocol, folder)
+    """The counts of a yardstick, for each of `seeds` the same: it draws nothing. None where it was not published."""
+    frame = results.yardstick(corpus, protocol, folder, kind)
     return None if frame is None else statistics.tally(coded(pd.concat([frame.assign(seed=seed) for seed in seeds])))
 
 
-def over_yardstick(folder: str | Path | None = None) -> pd.DataFrame:
-    """By how much the baseline's UA lies above the yardstick's on the same test utterances, in points: one row a corpus and
+def over_yardstick(kind: str = "bands", folder: str | Path | None = None) -> pd.DataFrame:
+    """By how much the baseline's UA lies above that of a yardstick on the same test utterances, in points: one row a corpus and
     protocol, columns `corpus, protocol, effect, low, high`."""
     rows = []
     for corpus, protocol in cells(folder):
         own = _tallies(coded(results.predictions(corpus, protocol, folder)), ["baseline"]).get("baseline")
-        if own is not None and (other := yardstick_tally(corpus, protocol, folder, own.seeds)) is not None:
+        if own is not None and (other := yardstick_tally(corpus, protocol, folder, own.seeds, kind)) is not None:
             found = statistics.paired_difference(own, other, "ua", RESAMPLES).percent()
             rows.append((corpus, protocol, found.estimate, found.low, found.high))
     return pd.DataFrame(rows, columns=["corpus", "protocol", "effect", "low", "high"])
 
 
 def yardstick_gaps(folder: str | Path | None = None) -> pd.DataFrame:
-    """What sharing speakers adds to the yardstick's UA, in points: one row a corpus, columns `corpus, effect, low, high`."""
+    """What sharing speakers adds to the UA of the yardstick `bands`, in points: one row a corpus, columns `corpus, effect, low,
+    high`."""
     rows = []
     for corpus in dict.fromkeys(corpus for corpus, _ in results.published(folder)):
         apart, shared = (yardstick_tally(corpus, protocol, folder) for protocol in CLEAN)
@@ -129,7 +134,7 @@ def systems_table(
     """One row a system: UA and WA pooled with intervals over speakers, over folds, the paired gain, and the costs.
 
     The gain is over `baseline`, p by the paired bootstrap, Holm's correction over the rows. Only systems that were
-    measured on every fold stand here; yardstick, majority and chance close the table.
+    measured on every fold stand here; yardsticks, majority and chance close the table.
     """
     frame = coded(results.predictions(corpus, protocol, folder))
     runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol")
@@ -198,7 +203,7 @@ def table_1(folder: str | Path | None = None) -> pd.DataFrame:
         for reference in references(corpus, protocol, folder).to_dict("records"):
             row = {
                 "Method": TITLES[reference["slug"]],
-                "Reported by": "this code" if reference["slug"] == "yardstick" else "arithmetic",
+                "Reported by": "this code" if reference["slug"] in YARDSTICKS else "arithmetic",
                 "Corpus": corpus_title(corpus),
                 "Protocol": protocol,
             }
@@ -210,7 +215,7 @@ def table_1(folder: str | Path | None = None) -> pd.DataFrame:
 def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
     """Table 2 under one protocol: the paper's UA and WA on IEMOCAP beside ours on every published corpus.
 
-    One row a system of Table 2, then yardstick, majority and chance. Columns of two levels: the source, then `UA`, `WA` and
+    One row a system of Table 2, then yardsticks, majority and chance. Columns of two levels: the source, then `UA`, `WA` and
     `gain`, the paired difference in UA to the baseline over the seeds that both have; ours of UA with 95 % intervals over
     speakers, and how many `seeds` where that differs. IEMOCAP's own columns are empty until somebody runs on it.
     """
@@ -223,7 +228,7 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
     }
     uneven = {corpus for corpus, table in measured.items() if table["seeds"].nunique() > 1}
     rows = []
-    for slug in [*systems.TABLE_2, "yardstick", "majority", "chance"]:
+    for slug in [*systems.TABLE_2, *YARDSTICKS, "majority", "chance"]:
         row: dict[tuple[str, str], object] = {("System", ""): title(slug)}
         row |= {("Paper on IEMOCAP", measure.upper()): reported[measure].get(slug, np.nan) for measure in ("ua", "wa")}
         for corpus in order:

@@ -1,4 +1,9 @@
+import importlib.util
+import sys
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import recall_score
 
@@ -33,19 +38,58 @@ def test_features_are_mean_and_deviation_of_each_band(tones):
     np.testing.assert_allclose(found[3, 40:], mels.arrays[3].std(0), rtol=1e-4)
 
 
+class Smile:
+    """openSMILE's interface; what it computes is the pitch of a tone, with noise."""
+
+    def __init__(self, *_):
+        self.random = np.random.default_rng(0)
+
+    def process_signal(self, signal, rate):
+        assert signal.ndim == 1 and signal.dtype == np.float32 and rate == 16_000
+        pitch = np.abs(np.fft.rfft(signal)).argmax() * rate / len(signal)
+        return pd.DataFrame([pitch * self.random.normal(1, 0.01, 88)])
+
+
+@pytest.fixture
+def opensmile(monkeypatch):
+    kinds = {"FeatureSet": SimpleNamespace(eGeMAPSv02=""), "FeatureLevel": SimpleNamespace(Functionals="")}
+    monkeypatch.setitem(sys.modules, "opensmile", SimpleNamespace(Smile=Smile, __spec__=True, **kinds))
+
+
+def test_egemaps_is_measured_where_there_is_opensmile(tones, opensmile):
+    prepared = experiment.prepare(str(tones))
+    found = yardstick.measure(prepared, "speaker", "egemaps")
+    assert found["utterance"].tolist() == sorted(prepared.utterances["id"])
+    assert recall_score(found["label"], found["prediction"], average="macro") > 0.8  # of tones, which differ in pitch
+    silent = experiment.dataclasses.replace(prepared, utterances=prepared.utterances.drop(columns="path"))
+    with pytest.raises(SercoreError, match="needs the recordings"):
+        yardstick.functionals(silent)
+
+
+def test_the_functionals_are_those_of_opensmile(tones):
+    smile = pytest.importorskip("opensmile", reason="openSMILE is an extra: pip install 'sercore[egemaps]'")
+    prepared = experiment.prepare(str(tones))
+    found = yardstick.functionals(prepared)
+    assert found.shape == (60, 88) and np.isfinite(found).all()
+    first = prepared.utterances.set_index("id").loc[prepared.data.mels.ids[0], "path"]
+    direct = smile.Smile(smile.FeatureSet.eGeMAPSv02, smile.FeatureLevel.Functionals).process_file(first)
+    np.testing.assert_allclose(found[0], direct.to_numpy()[0], rtol=1e-3, atol=1e-3)
+
+
 def test_the_test_part_is_not_looked_at():
     random = np.random.default_rng(0)
     x, labels = random.normal(size=(90, 4)), random.integers(0, 3, 90)
     train, chooser, test = np.split(np.arange(90), [50, 70])
-    first = yardstick.classify(x, labels, train, chooser, test)
+    first = yardstick.classify(yardstick.YARDSTICKS["bands"], x, labels, train, chooser, test)
     x[test[1:]], labels[test] = 1e3, 0  # one utterance stays: its label must not follow what becomes of the others
-    again = yardstick.classify(x, labels, train, chooser, test)
+    again = yardstick.classify(yardstick.YARDSTICKS["bands"], x, labels, train, chooser, test)
     assert first[1] == again[1] and first[0][0] == again[0][0]
 
 
 def test_publishing_brings_it_under_both_clean_protocols_and_keeps_it(published):
     paths = sorted((published / "results" / "yardsticks").iterdir())
-    assert [path.name for path in paths] == ["tones-paper.parquet", "tones-speaker.parquet"]
+    kinds = ["bands", "egemaps"] if importlib.util.find_spec("opensmile") else ["bands"]
+    assert [path.name for path in paths] == [f"tones-{name}-{kind}.parquet" for name in ("paper", "speaker") for kind in kinds]
     before = [path.stat().st_mtime_ns for path in paths]
     results.publish(published / "runs", published / "results")
     assert [path.stat().st_mtime_ns for path in paths] == before
@@ -55,12 +99,12 @@ def test_publishing_brings_it_under_both_clean_protocols_and_keeps_it(published)
 def test_tables_and_sentences_set_it_beside_the_baseline(published):
     folder = published / "results"
     table = tables.table_2("speaker", folder).set_index(("System", ""))
-    assert "[" in table.at[tables.title("yardstick"), ("tones, ours", "UA")]
+    assert "[" in table.at[tables.title("bands"), ("tones, ours", "UA")]
     rows = tables.table_1(folder).set_index("Method")
-    assert (rows.loc[[tables.title("yardstick")], "Reported by"] == "this code").all()
-    over = tables.over_yardstick(folder)
+    assert (rows.loc[[tables.title("bands")], "Reported by"] == "this code").all()
+    over = tables.over_yardstick(folder=folder)
     found = tables.systems_table("tones", "speaker", ["baseline"], folder=folder).set_index("slug")["ua"]
-    assert over.loc[0, "effect"] == pytest.approx(found["baseline"] - found["yardstick"])
+    assert over.loc[0, "effect"] == pytest.approx(found["baseline"] - found["bands"])
     assert "on tones, speaker. " in findings.yardstick_sentence(over) and "not been published" in findings.yardstick_sentence(
         over[:0]
     )

@@ -283,17 +283,18 @@ def speaker_sentence(table: pd.DataFrame) -> str:
     )
 
 
-def yardstick_sentence(found: pd.DataFrame) -> str:
-    """How far the baseline lies above the yardstick (`tables.over_yardstick`)."""
+def yardstick_sentence(found: pd.DataFrame, kind: str = "bands") -> str:
+    """How far the baseline lies above a yardstick (`tables.over_yardstick`)."""
+    name = {"bands": "logistic regression on the bands' means and deviations", "egemaps": "a support vector machine on eGeMAPS"}
     if found.empty:
-        return "The yardstick has not been published yet."
+        return f"The yardstick, {name[kind]}, has not been published yet."
     parts = [
         f"{interval_text(row.effect, row.low, row.high, sign=True)} on {place_title(row.corpus, row.protocol)}"
         for row in found.itertuples()
     ]
     above = (found["low"] > 0).sum()
     return (
-        f"Over the yardstick the baseline gains, in points of UA: {'; '.join(parts)}. Of the {len(found)} intervals "
+        f"Over {name[kind]} the baseline gains, in points of UA: {'; '.join(parts)}. Of the {len(found)} intervals "
         f"{lie(above)} above 0."
     )
 
