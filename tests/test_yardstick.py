@@ -54,6 +54,8 @@ class Smile:
 def opensmile(monkeypatch):
     kinds = {"FeatureSet": SimpleNamespace(eGeMAPSv02=""), "FeatureLevel": SimpleNamespace(Functionals="")}
     monkeypatch.setitem(sys.modules, "opensmile", SimpleNamespace(Smile=Smile, __spec__=True, **kinds))
+    yield
+    yardstick._functionals.cache_clear()
 
 
 def test_egemaps_is_measured_where_there_is_opensmile(tones, opensmile):
