@@ -275,6 +275,18 @@ def difference_of_groups(
     return _tested(estimate_a - estimate_b, draws_a - draws_b)
 
 
+def range_by_chance(counted: Tally, draws: int = RESAMPLES, seed: int = 0) -> float:
+    """How far apart in UA the best and the worst group would lie on average, were all alike and only their utterances drawn.
+
+    Every utterance of a class is then right as often as the class's is over all groups, independently of the others; one seed.
+    """
+    sizes = counted.counts[0].sum(axis=-1)  # (groups, classes)
+    recalls = np.nan_to_num(metrics.recalls(counted.counts.sum(axis=1)).mean(axis=0))
+    right = np.random.default_rng(seed).binomial(sizes, recalls, size=(draws, *sizes.shape))
+    shares = np.divide(right, sizes, out=np.full(right.shape, np.nan), where=sizes > 0)
+    return float(np.ptp(np.nanmean(shares, axis=-1), axis=-1).mean())
+
+
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """P values adjusted by Holm's step-down method, in the given order.
 

@@ -356,6 +356,13 @@ def speaker_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str 
     return pd.DataFrame(rows, columns=["slug", "speaker", "gender", "utterances", "ua"])
 
 
+def speaker_range_by_chance(corpus: str, protocol: str, folder: str | Path | None = None) -> float:
+    """How far apart in UA the baseline's best and worst speaker would lie were all alike (`statistics.range_by_chance`), points;
+    NaN without a baseline."""
+    tallies = _tallies(coded(results.predictions(corpus, protocol, folder)), ["baseline"])
+    return 100 * statistics.range_by_chance(tallies["baseline"]) if tallies else float("nan")
+
+
 def gender_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
     """UA over the women and over the men, and the difference with its interval: one row a system, where both are two or more.
 

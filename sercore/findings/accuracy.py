@@ -269,8 +269,9 @@ def speaker_summary(table: pd.DataFrame) -> str:
     return "; ".join(parts) + "."
 
 
-def speaker_sentence(table: pd.DataFrame) -> str:
-    """Whom the baseline recognises worst, and whether the other systems agree."""
+def speaker_sentence(table: pd.DataFrame, by_chance: float) -> str:
+    """Whom the baseline recognises worst, whether the other systems agree, and how much of it is in the few utterances of each:
+    `by_chance` is `tables.speaker_range_by_chance`."""
     values = table.pivot(index="speaker", columns="slug", values="ua")
     if "baseline" not in values or len(values.columns) < 2:
         return ""
@@ -279,7 +280,9 @@ def speaker_sentence(table: pd.DataFrame) -> str:
     agree, count = (others.idxmin() == worst).sum(), len(others.columns)
     return (
         f"The baseline recognises speaker {worst} worst, at {base[worst]:.0f} %, {base.max() - base[worst]:.0f} points below "
-        f"the best. Of the {count} other systems {agree or 'none'} {'does' if agree < 2 else 'do'} worst on the same speaker."
+        f"the best. Of the {count} other systems {agree or 'none'} {'does' if agree < 2 else 'do'} worst on the same speaker. "
+        f"A speaker has {table.drop_duplicates('speaker')['utterances'].mean():.0f} utterances on average: were all speakers "
+        f"equally easy, the best and the worst would still lie about {by_chance:.0f} points apart."
     )
 
 

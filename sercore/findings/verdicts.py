@@ -265,6 +265,7 @@ def mean_sentence(means: pd.DataFrame) -> str:
     return (
         "With speakers kept apart and each corpus weighing the same, the mean gain in UA, in points, is "
         + "; ".join(parts)
-        + f". The gain that the paper reports on IEMOCAP lies above {above if above < len(own) else 'all'} of these {len(own)} "
-        "intervals. They speak of these corpora and seeds alone, and no verdict rests on them."
+        + ". The gain that the paper reports on IEMOCAP, for which it gives no interval, lies above "
+        f"{above if above < len(own) else 'all'} of these {len(own)} intervals. They hold the choice of speakers and not that of "
+        "seeds, speak of these corpora alone, and no verdict rests on them."
     )
