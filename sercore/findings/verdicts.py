@@ -103,7 +103,7 @@ def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
             "Effect": numbers,
             "Claimed": claimed,
             "Verdict": [said(row) for _, row in measured.iterrows()],
-            "In": compared,
+            "Measure": compared,
             P_CLAIMS: measured["p_holm"].where(~measured["claim"].isin(JOINT)),
             "Missing": [_shortened(text) for text in measured["missing"]],
         }
