@@ -28,10 +28,13 @@ _HOMES = {"load": "corpora", "run": "experiment", "predict": "prediction", "publ
 
 
 def build(system: str = "baseline", classes: int = 4, seed: int = 0, **overrides: Any) -> SERModel:
-    """The untrained model of a system, by its slug; `overrides` change any setting of `Config`."""
+    """The untrained model of a system, by its slug; `overrides` change any setting of `Config` that the slug does not set.
+
+    Raises `SercoreError` for an unknown system or setting, and for overrides that the slug contradicts.
+    """
     from . import model, systems
 
-    return model.build(systems.config(system, Config().replace(**overrides)), classes, seed)
+    return model.build(systems.config(system, None, overrides), classes, seed)
 
 
 def __dir__() -> list[str]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from . import results
 from .config import STEP_SECONDS
+from .errors import SercoreError
 from .figures import family_colour
 from .findings import inside, listed
 from .tables import corpus_title, title
@@ -59,7 +60,10 @@ def distance(first: NDArray, second: NDArray) -> float:
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """Of `weights` of one seed: for each system the mean share on padding (percent), the span (seconds), and the distance to the
-    baseline (percent of the attention, mean over utterances; 0 for the baseline itself)."""
+    baseline (percent of the attention, mean over utterances; 0 for the baseline itself). Raises `SercoreError` for
+    several seeds."""
+    if frame.duplicated(["system", "utterance"]).any():
+        raise SercoreError("a summary of the attention is of one seed: an utterance is there twice")
     base = frame[frame["system"] == "baseline"].set_index("utterance")["attention"]
     rows = []
     for slug, own in frame.groupby("system"):

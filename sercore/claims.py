@@ -177,8 +177,8 @@ def settle(
     `predictions`: corpus, protocol, system, seed, fold, utterance, speaker, label, prediction (labels by name).
     `runs`: corpus, protocol, system, parameters, and `changed` where it is known. Columns: `claim`, `number`, `corpus`,
     `protocol`, `systems` (the comparison shown, the weakest of several), `measure`, `claimed`, `effect`, `low`, `high`
-    (points; percent of parameters for claim 4), `p` (the largest of several), `p_holm` (over the claims of one corpus and
-    protocol), `verdict`, `seeds`, `missing`, `provisional`, `detail`. The verdict rests on the interval, not on p; another
+    (points; percent of parameters for claim 4), `p` (NaN for a claim of several comparisons), `p_holm` (over the claims of
+    one corpus and protocol), `verdict`, `seeds`, `missing`, `provisional`, `detail`. The verdict rests on the interval, not on p; another
     `difference` says what another kind of interval would have decided.
     """
     found = _cells(predictions, runs, cells, difference)
@@ -315,8 +315,8 @@ def _settle_pairs(claim: Claim, cell: _Cell) -> dict[str, Any]:
     fails = verdicts[weakest] in (OPEN, REVERSED, UNTESTABLE)
     above = sum(all(found[pair, measure].low > 0 for measure in claim.measures) for pair in measured)
     counted = f"{above} of {len(measured)} measured lie above 0; the claim compares {len(claim.pairs)}"
-    # A joint claim holds only where every part does: its p is the largest (intersection-union test).
-    joint = replace(found[weakest], p=max(each.p for each in found.values()))
+    # A joint claim holds only where every part does, and the verdict is that of the weakest: it has no p of its own.
+    joint = found[weakest] if len(found) == 1 and whole else replace(found[weakest], p=float("nan"))
     return {
         "systems": " - ".join(weakest[0]),
         "measure": weakest[1],

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,13 @@ class Prepared:
     corpus: corpora.Corpus
     utterances: pd.DataFrame
     data: training.Labelled
+
+    def rows(self, ids: Iterable[str]) -> np.ndarray:
+        """Where the utterances `ids` stand in `data`. Raises `SercoreError` for those that do not."""
+        known, wanted = np.asarray(self.data.mels.ids), np.asarray(list(ids))
+        found = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        corpora.complain("utterances that are not where their ids say", wanted[known[found] != wanted])
+        return found
 
 
 def prepare(name: str, data_root: str | None = None, progress: bool = False) -> Prepared:
@@ -73,12 +80,15 @@ def corpus_labels(corpus: corpora.Corpus, utterances: pd.DataFrame) -> tuple[str
 
 
 def configure(prepared: Prepared, system: str, overrides: dict | None = None) -> Config:
-    """The system's configuration on this corpus: clip, length of training, then the system, then `overrides`."""
+    """The system's configuration on this corpus: clip and length of training, then `overrides`, then the system.
+
+    Raises `SercoreError` for overrides that the system's name contradicts, and for what cannot be built.
+    """
     corpus = prepared.corpus
     clip = corpus.clip_seconds or corpora.clip_rule(prepared.utterances["duration"])
     epochs, patience = corpora.length_rule(len(prepared.utterances))
     base = Config(clip_seconds=clip, max_epochs=corpus.max_epochs or epochs, patience=corpus.patience or patience)
-    config = systems.config(system, base.replace(**(overrides or {})))
+    config = systems.config(system, base, overrides)
     check(config, prepared.data.classes)
     return config
 
@@ -169,7 +179,7 @@ def _train(
     parts = protocol.parts(split, name.fold)
     if name.protocol == "speaker":
         protocol.assert_disjoint(split, prepared.utterances)
-    rows = {part: np.searchsorted(prepared.data.mels.ids, ids) for part, ids in parts.items()}
+    rows = {part: prepared.rows(ids) for part, ids in parts.items()}
     classes = corpus_labels(prepared.corpus, prepared.utterances)
     if lacking := [label for code, label in enumerate(classes) if code not in prepared.data.labels[rows["train"]]]:
         raise SercoreError(

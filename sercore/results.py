@@ -139,7 +139,6 @@ def _gather(table: pd.DataFrame, facts: list[dict[str, Any]], target: Path, data
         if deep:
             old = _read(target / "features" / file)
             features = _merge(old, pd.concat(deep, ignore_index=True), ["run", "utterance"])
-            features = features[features["run"].isin(wanted)].reset_index(drop=True)
             write(target / "features" / file, features)
             mapped = features.merge(first_seed(table)[["run", *NAME]], on="run")
             maps = _maps(mapped, _unchanged(old, features), _read(target / "maps" / file))
@@ -166,18 +165,31 @@ def _refuse_other_settings(old: pd.DataFrame, fresh: pd.DataFrame, target: Path)
 
 
 def _publish_corpora(table: pd.DataFrame, sources: dict[str, str], target: Path, data_root: str | None, write: Write) -> None:
-    from . import corpora
+    from . import experiment
 
-    absent = []
+    absent, changed = [], []
     for corpus, source in sources.items():
+        own = table[table["corpus"] == corpus]
         try:
-            utterances = corpora.load(source, data_root).drop(columns="path")
+            prepared = experiment.prepare(source, data_root)
+            utterances = prepared.utterances.drop(columns="path")
         except SercoreError as error:
             absent.append(f"{corpus}, that its runs call {source!r}: {error}")
             continue
+        splits = {name: protocol.splits(utterances, name) for name in own["protocol"].unique()}
+        checksums = own["protocol"].map({name: protocol.checksum(split) for name, split in splits.items()})
+        if len(other := own[(own["data"] != prepared.data.mels.digest) | (own["split"] != checksums)]):
+            changed.append(f"{corpus} ({source}): {len(other)} runs, {other['run'].iloc[0]} the first")
+            continue
         write(target / "utterances" / f"{corpus}.parquet", utterances)
-        for name in table.loc[table["corpus"] == corpus, "protocol"].unique():
-            write(target / "splits" / f"{corpus}-{name}.csv", protocol.to_csv(protocol.splits(utterances, name)).encode())
+        for name, split in splits.items():
+            write(target / "splits" / f"{corpus}-{name}.csv", protocol.to_csv(split).encode())
+    if changed:
+        raise SercoreError(
+            "nothing was published: recordings, labels or speakers of these corpora have changed since their runs were made; "
+            "bring the corpus back as it was, or run them again\n  " + "\n  ".join(changed),
+            offenders=changed,
+        )
     if absent:
         raise SercoreError(
             "nothing was published: corpora of finished runs cannot be loaded; publish where they were trained, with the same "
@@ -346,10 +358,11 @@ def first_seed(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_features(runs: pd.DataFrame) -> pd.DataFrame:
-    """Of `runs` those whose deep features, most of the bytes, are published: under the clean protocols the first seed of every
-    system, and every seed of the systems that carry a claim, for how far seeds alone lie apart."""
+    """Of `runs` those whose deep features, most of the bytes, are to be published: under the clean protocols the first seed of
+    each system, and every seed of the systems that carry a claim, for how far seeds alone lie apart."""
     ours = clean(runs)
-    return ours[ours.index.isin(first_seed(ours).index) | ours["system"].isin(systems.CLAIMS)]
+    first = ours["seed"] == ours.groupby(["corpus", "protocol", "system"])["seed"].transform("min")
+    return ours[first | ours["system"].isin(systems.CLAIMS)]
 
 
 def counted(runs: pd.DataFrame) -> pd.DataFrame:
@@ -384,11 +397,16 @@ def _changed(table: pd.DataFrame, folder: Path) -> pd.Series:
             expected = json.loads(systems.config(system, base).to_json())
         except SercoreError:  # a system that an extension brought, and is not here
             return f"system={system}"
-        return ",".join(f"{key}={found[key]}" for key in sorted(found) if found[key] != expected.get(key))
+        return ",".join(f"{key}={_text(found[key])}" for key in sorted(found) if found[key] != expected.get(key))
 
     keys = ["corpus", "system", "config"]
     texts = {key: compare(*key) for key in set(table[keys].itertuples(index=False, name=None))}
     return pd.Series([texts[key] for key in table[keys].itertuples(index=False, name=None)], table.index, dtype=object)
+
+
+def _text(value: Any) -> str:
+    """A setting's value as a command line takes it."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def history(results: str | Path | None = None) -> pd.DataFrame:

@@ -275,16 +275,26 @@ def difference_of_groups(
     return _tested(estimate_a - estimate_b, draws_a - draws_b)
 
 
-def range_by_chance(counted: Tally, draws: int = RESAMPLES, seed: int = 0) -> float:
-    """How far apart in UA the best and the worst group would lie on average, were all alike and only their utterances drawn.
+def range_by_chance(right: ArrayLike, groups: ArrayLike, labels: ArrayLike, draws: int = RESAMPLES, seed: int = 0) -> float:
+    """How far apart in UA the best and the worst group lie on average where groups are alike: `right` is shuffled within a class.
 
-    Every utterance of a class is then right as often as the class's is over all groups, independently of the others; one seed.
+    `right` (utterances,): 0 or 1, or the share of several seeds; `groups` and `labels` (utterances,).
     """
-    sizes = counted.counts[0].sum(axis=-1)  # (groups, classes)
-    recalls = np.nan_to_num(metrics.recalls(counted.counts.sum(axis=1)).mean(axis=0))
-    right = np.random.default_rng(seed).binomial(sizes, recalls, size=(draws, *sizes.shape))
-    shares = np.divide(right, sizes, out=np.full(right.shape, np.nan), where=sizes > 0)
-    return float(np.ptp(np.nanmean(shares, axis=-1), axis=-1).mean())
+    values, random = np.asarray(right, float), np.random.default_rng(seed)
+    names, group = np.unique(np.asarray(groups), return_inverse=True)
+    classes, label = np.unique(np.asarray(labels), return_inverse=True)
+    cell, shape = group * len(classes) + label, (len(names), len(classes))
+    sizes = np.bincount(cell, minlength=np.prod(shape)).reshape(shape)
+    members = [np.flatnonzero(label == index) for index in range(len(classes))]
+    ranges = np.empty(draws)
+    for draw in range(draws):
+        shuffled = values.copy()
+        for own in members:
+            shuffled[own] = values[random.permutation(own)]
+        sums = np.bincount(cell, shuffled, minlength=np.prod(shape)).reshape(shape)
+        shares = np.divide(sums, sizes, out=np.full(shape, np.nan), where=sizes > 0)
+        ranges[draw] = np.ptp(np.nanmean(shares, axis=1))
+    return float(ranges.mean())
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -392,10 +402,11 @@ def _students(estimate: float, error: float, freedom: float) -> Interval:
 
 def _tested(difference: float, draws: NDArray[np.float64]) -> Interval:
     """A difference with its interval, and p from how many of its resamples lie on either side of 0."""
-    if np.isnan(draws).all():
+    known = draws[~np.isnan(draws)]
+    if not len(known):
         return Interval(difference, *_percentiles(draws))
-    tail = min((draws <= 0).sum(), (draws >= 0).sum())
-    return Interval(difference, *_percentiles(draws), p=min(1.0, 2 * (1 + tail) / (len(draws) + 1)))
+    tail = min((known <= 0).sum(), (known >= 0).sum())
+    return Interval(difference, *_percentiles(draws), p=min(1.0, 2 * (1 + tail) / (len(known) + 1)))
 
 
 def _counted(predictions: pd.DataFrame | Tally) -> Tally:

@@ -69,13 +69,14 @@ def plan(
     if beyond:
         raise SercoreError(f"folds {beyond}: there are {protocol.FOLDS}, from 0")
     short = corpora.get(corpus).name
-    names = tuple(
+    every = (
         RunName(short, name, system, seed, fold)
         for name in chosen
         for seed in numbers
         for system in systems.expand(system_names)
         for fold in parts
     )
+    names = tuple(dict.fromkeys(every))
     return Plan(corpus, names)
 
 
@@ -101,8 +102,8 @@ def _as_set(corpus: str, system: str, config: dict[str, Any], overrides: dict[st
     entry = corpora.get(corpus)
     found = Config.from_dict(config).to_dict()
     by_data = ("clip_seconds", "max_epochs", "patience")  # where the entry does not say: a run's data is compared elsewhere
-    base = Config(**{name: getattr(entry, name) or found[name] for name in by_data}).replace(**(overrides or {}))
-    expected = systems.config(system, base).to_dict()
+    base = Config(**{name: getattr(entry, name) or found[name] for name in by_data})
+    expected = systems.config(system, base, overrides).to_dict()
     free = ("precision", "engine")
     return all(found[key] == value for key, value in expected.items() if key not in free)
 
@@ -143,6 +144,8 @@ def sweep(
     """
     from . import experiment
 
+    if jobs < 1:
+        raise SercoreError(f"jobs={jobs}: at least one run at once")
     folder = records.runs_folder(runs)
     prepared = experiment.prepare(wanted.corpus, data_root, progress=on_epoch is not None)
     different = []

@@ -8,7 +8,7 @@ A slug names a system everywhere: in records, file names, pages and on the comma
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .config import Config
@@ -64,9 +64,21 @@ def _part(part: str, slug: str) -> dict[str, Any]:
     )
 
 
-def config(slug: str, base: Config | None = None) -> Config:
-    """The configuration of the system `slug` over `base` (default: the paper's baseline)."""
-    return (base or Config()).replace(**overrides(slug))
+def config(slug: str, base: Config | None = None, changes: Mapping[str, Any] | None = None) -> Config:
+    """The configuration of the system `slug` over `base` (default: the paper's baseline) with `changes`.
+
+    Raises `SercoreError` for a change of what the slug sets itself to another value: a system is what its name says.
+    """
+    own, changed = overrides(slug), (base or Config()).replace(**(changes or {}))
+    both = changed.replace(**own)
+    against = [name for name in changes or {} if name in own and getattr(changed, name) != getattr(both, name)]
+    if against:
+        said = ", ".join(f"{name}={getattr(changed, name)!r}" for name in against)
+        raise SercoreError(
+            f"{said}: {slug} is the system with {', '.join(f'{name}={getattr(both, name)!r}' for name in against)}. Name another "
+            "system (ams-s20-m0.3, focal-g1-a1), or change the loss of the baseline (baseline@loss=focal,alpha=1,1.5,1,0.8)"
+        )
+    return both
 
 
 def family(slug: str) -> str:
@@ -77,7 +89,7 @@ def family(slug: str) -> str:
 
 def expand(names: str | Sequence[str]) -> list[str]:
     """Slugs from a comma-separated text or a list, with the group names of `GROUPS` spelt out; each checked, none twice."""
-    listed = re.split(r",(?![^@,]*=)", names) if isinstance(names, str) else list(names)
+    listed = re.split(r",(?![^@,]*=|[\d.]+(?:,|$))", names) if isinstance(names, str) else list(names)
     slugs = [slug for name in listed for slug in GROUPS.get(name.strip(), (name.strip(),))]
     for slug in slugs:
         config(slug)

@@ -356,11 +356,16 @@ def speaker_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str 
     return pd.DataFrame(rows, columns=["slug", "speaker", "gender", "utterances", "ua"])
 
 
-def speaker_range_by_chance(corpus: str, protocol: str, folder: str | Path | None = None) -> float:
-    """How far apart in UA the baseline's best and worst speaker would lie were all alike (`statistics.range_by_chance`), points;
-    NaN without a baseline."""
-    tallies = _tallies(coded(results.predictions(corpus, protocol, folder)), ["baseline"])
-    return 100 * statistics.range_by_chance(tallies["baseline"]) if tallies else float("nan")
+def speaker_range_by_chance(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> float:
+    """How far apart in UA the baseline's best and worst speaker of `speaker_table` would lie were speakers alike
+    (`statistics.range_by_chance`), points; NaN without a baseline."""
+    frame = _alike(corpus, protocol, slugs, folder)
+    own = frame[frame["system"] == "baseline"]
+    if own.empty:
+        return float("nan")
+    right = (own["prediction"] == own["label"]).groupby(own["utterance"]).mean()
+    about = own.drop_duplicates("utterance").set_index("utterance").loc[right.index]
+    return 100 * statistics.range_by_chance(right, about["speaker"].astype(str), about["label"].astype(str), 500)
 
 
 def gender_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:

@@ -49,10 +49,7 @@ def _confusion() -> str:
     mistakes = []
     for corpus, protocol in tables.cells():
         if protocol == "speaker" and "baseline" in tables.measured_systems(corpus, protocol):
-            counts = tables.confusions(corpus, protocol, ["baseline"])["baseline"]
-            shares = counts.to_numpy() / counts.to_numpy().sum(1, keepdims=True) * (1 - np.eye(len(counts)))
-            true, said = np.unravel_index(shares.argmax(), shares.shape)
-            mistakes.append((counts.index[true], counts.columns[said]))
+            mistakes.append(findings.largest_mistake(tables.confusions(corpus, protocol, ["baseline"])["baseline"])[:2])
     if not mistakes:
         return "What is taken for what"
     true, said = max(mistakes, key=mistakes.count)
@@ -117,11 +114,12 @@ def _per_speaker() -> str:
 
 def _attention() -> str:
     """Whether the attention of every system lies on padding less than an even one would, on every corpus."""
-    found = [
-        attention.summary(attention.weights(corpus, protocol, tables.measured_systems(corpus, protocol)))
+    every = [
+        attention.weights(corpus, protocol, tables.measured_systems(corpus, protocol))
         for corpus, protocol in tables.cells()
         if protocol == "speaker"
     ]
+    found = [attention.summary(frame[frame["seed"] == frame["seed"].min()]) for frame in every]
     if not found:
         return "What the attention hears"
     less = all((table["padding"] < table["padded"]).all() for table in found)

@@ -43,7 +43,7 @@ class Yardstick:
     def available(self, prepared: Prepared) -> bool:
         """Whether it can be measured here, on this corpus."""
         there = not self.package or importlib.util.find_spec(self.package) is not None
-        return there and (not self.hears or "path" in prepared.utterances)
+        return there and (not self.hears or bool(prepared.utterances["path"].ne("").all()))
 
 
 def statistics_of(mels: LogMels) -> NDArray[np.float64]:
@@ -81,7 +81,7 @@ def measure(prepared: Prepared, protocol_name: str, name: str = "bands") -> pd.D
     names = np.array(corpus_labels(prepared.corpus, prepared.utterances))
     table, found = prepared.utterances.reset_index(drop=True), []
     for fold in range(protocol.FOLDS):
-        rows = {part: np.searchsorted(prepared.data.mels.ids, ids) for part, ids in protocol.parts(split, fold).items()}
+        rows = {part: prepared.rows(ids) for part, ids in protocol.parts(split, fold).items()}
         predicted, strength = classify(own, x, codes, rows["train"], rows[protocol.chooser(protocol_name)], rows["test"])
         tested = table.iloc[rows["test"]][["id", "speaker", "label"]].rename(columns={"id": "utterance"}).astype(str)
         found.append(tested.assign(prediction=names[predicted], fold=fold, strength=strength))

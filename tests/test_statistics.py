@@ -1,5 +1,4 @@
 import time
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -329,13 +328,12 @@ def test_without_the_names_of_two_speakers_there_is_an_estimate_and_no_interval(
 
 
 def test_range_of_speakers_that_are_all_alike():
-    counted = statistics.tally(predictions(0.7))
-    few = replace(counted, counts=np.tile(np.array([[6, 4], [4, 6]]), (1, 40, 1, 1)), groups=tuple(map(str, range(40))))
-    many = replace(few, counts=100 * few.counts)
-    assert 0 < statistics.range_by_chance(counted) < 1
+    groups, labels = np.repeat(np.arange(40), 20), np.tile(np.arange(2), 400)
+    right = np.random.default_rng(0).permutation(np.repeat([0, 1], [320, 480]))
     # UA of two classes of ten: SD of 0.11; the range of 40 normal values is 4.32 SD on average
-    assert statistics.range_by_chance(few) == pytest.approx(4.32 * np.sqrt(0.24 / 20), rel=0.05)
-    assert statistics.range_by_chance(many) == pytest.approx(statistics.range_by_chance(few) / 10, rel=0.05)
+    assert statistics.range_by_chance(right, groups, labels) == pytest.approx(4.32 * np.sqrt(0.24 / 20), rel=0.05)
+    easy = statistics.range_by_chance((groups < 20).astype(float), groups, labels)  # however unlike they are
+    assert easy == pytest.approx(4.32 * np.sqrt(0.25 / 20), rel=0.05)
 
 
 def test_correlation_within_groups_ignores_what_sets_groups_apart():

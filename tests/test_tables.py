@@ -86,7 +86,7 @@ def test_speakers_one_by_one(folder):
     values = table.pivot(index="speaker", columns="slug", values="ua")
     assert values["baseline"].to_dict() == pytest.approx({**dict.fromkeys(SPEAKERS, 50.0), "m3": 25.0})
     assert (table["utterances"] == EACH * len(LABELS)).all() and set(table["gender"]) == {"f", "m"}
-    sentence = findings.speaker_sentence(table, tables.speaker_range_by_chance("mine", "speaker", folder))
+    sentence = findings.speaker_sentence(table, tables.speaker_range_by_chance("mine", "speaker", ["baseline"], folder))
     assert "speaker m3 worst, at 25 %, 25 points below" in sentence and "Of the 1 other systems 1 does worst" in sentence
     assert "from 25 percent (speaker m3) to 50" in findings.speaker_summary(table)
     assert findings.speaker_sentence(table[table["slug"] == "baseline"], 5) == ""

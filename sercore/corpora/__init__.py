@@ -26,6 +26,7 @@ __all__ = [
     "adapted",
     "cache_folder",
     "clip_rule",
+    "complain",
     "find_root",
     "get",
     "length_rule",
@@ -145,6 +146,7 @@ def load(name: Corpus | str | os.PathLike[str], data_root: str | os.PathLike[str
     frame = adapted(corpus, root)
     if frame.empty:
         raise SercoreError(f"{root}: no utterance of {corpus.title} in it; expected files such as {corpus.marker}")
+    frame = frame.assign(id=frame["id"].astype(str)).sort_values("id", ignore_index=True)
     twice = frame[frame.id.duplicated(keep=False)]
     complain(f"{root}: utterances that are there more than once", twice.path)
     strange = frame[~frame["label"].isin(corpus.labels)]

@@ -82,25 +82,28 @@ def recall_summary(table: pd.DataFrame) -> str:
     return "; ".join(parts) + "."
 
 
+def largest_mistake(counts: pd.DataFrame) -> tuple[str, str, float]:
+    """True class, predicted class and share (percent of the true class) of what is most often taken for something else."""
+    shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(1, keepdims=True), 1) * (1 - np.eye(len(counts)))
+    true, predicted = np.unravel_index(shares.argmax(), shares.shape)
+    return str(counts.index[true]), str(counts.columns[predicted]), float(100 * shares[true, predicted])
+
+
 def confusion_summary(matrices: dict[str, pd.DataFrame]) -> str:
-    """The most frequent mistake of each system."""
-    parts = []
-    for name, counts in matrices.items():
-        wrong = counts.to_numpy() * (1 - np.eye(len(counts), dtype=int))
-        true, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
-        share = 100 * wrong[true, predicted] / max(counts.to_numpy()[true].sum(), 1)
-        parts.append(f"{name}: {counts.index[true]} taken for {counts.columns[predicted]} in {share:.0f} percent")
-    return "; ".join(parts) + "."
+    """The largest mistake of each system."""
+    found = {name: largest_mistake(counts) for name, counts in matrices.items()}
+    return (
+        "; ".join(f"{name}: {true} taken for {said_} in {share:.0f} percent" for name, (true, said_, share) in found.items())
+        + "."
+    )
 
 
 def most_frequent_mistake(matrices: dict[str, pd.DataFrame]) -> str:
     """`The baseline takes happy for angry in 38 %.`: its largest share of a class; "" without a baseline."""
     if (name := title("baseline")) not in matrices:
         return ""
-    counts = matrices[name]
-    shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(1, keepdims=True), 1) * (1 - np.eye(len(counts)))
-    true, said_ = np.unravel_index(shares.argmax(), shares.shape)
-    return f"The baseline takes {counts.index[true]} for {counts.columns[said_]} in {100 * shares[true, said_]:.0f} % of cases."
+    true, said_, share = largest_mistake(matrices[name])
+    return f"The baseline takes {true} for {said_} in {share:.0f} % of cases."
 
 
 def recalls_side_by_side(label: str, matrices: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame:
@@ -183,23 +186,24 @@ def compactness_spread(table: pd.DataFrame) -> pd.DataFrame:
     """Do systems differ in compactness by more than seeds do? One row a group and measure of `tables.geometry_of_runs` (with
     `group`), for the groups where a system has two seeds.
 
-    Standard deviations of the mean over the folds: between the seeds of one system, pooled, and between the systems of the first
-    seed; p is how often seeds alone spread systems as much (F test, `Degrees of freedom`: its degrees of
-    freedom between seeds).
+    Standard deviations of the mean over the folds: between the seeds of one system, pooled, and between systems, on the scale of
+    a single seed (where systems do not differ, as large as the other on average); p is how often seeds alone spread systems as
+    much (analysis of variance, `Degrees of freedom`: those between seeds).
     """
     from scipy.stats import f
 
     rows = []
     for group, own in table.groupby("group", sort=False):
         means = own.groupby(["slug", "seed"])[list(COMPACTNESS)].mean()
-        first = means[means.index.get_level_values("seed") == own["seed"].min()]
-        residuals = means - means.groupby("slug").transform("mean")
-        freedom = len(means) - means.index.get_level_values("slug").nunique()
-        if not freedom or len(first) < 2:
+        by_system = means.groupby("slug").transform("mean")
+        count = means.index.get_level_values("slug").nunique()
+        freedom = len(means) - count
+        if not freedom or count < 2:
             continue
         for measure, name in COMPACTNESS.items():
-            seeds, between = np.sqrt((residuals[measure] ** 2).sum() / freedom), first[measure].std()
-            p = f.sf((between / seeds) ** 2, len(first) - 1, freedom) if seeds else np.nan
+            seeds = np.sqrt(((means[measure] - by_system[measure]) ** 2).sum() / freedom)
+            between = np.sqrt(((by_system[measure] - means[measure].mean()) ** 2).sum() / (count - 1))
+            p = f.sf((between / seeds) ** 2, count - 1, freedom) if seeds else np.nan
             rows.append(
                 {
                     "Where": group,

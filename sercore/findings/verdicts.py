@@ -180,7 +180,9 @@ def stricter_sentence(settled: pd.DataFrame, few_speakers: pd.DataFrame, and_see
 def _judged_otherwise(settled: pd.DataFrame, otherwise: pd.DataFrame) -> pd.DataFrame:
     """The verdicts of both, with `verdict` and `high` of the second as `verdict_otherwise` and `high_otherwise`."""
     keys = ["claim", "corpus", "protocol"]
-    return judged(settled).merge(judged(otherwise)[[*keys, "verdict", "high"]], on=keys, suffixes=("", "_otherwise"))
+    own = judged(settled)
+    own = own[own["number"] != 5]  # which compares with numbers of others, and has no other interval
+    return own.merge(judged(otherwise)[[*keys, "verdict", "high"]], on=keys, suffixes=("", "_otherwise"))
 
 
 def _changed(both: pd.DataFrame) -> int:
@@ -228,9 +230,12 @@ def seed_noise(runs: pd.DataFrame, settled: pd.DataFrame) -> str:
 
 def gain_summary(table: pd.DataFrame) -> str:
     """How many intervals lie above, across and below 0, and which do."""
-    above, below = table[table["low"] > 0], table[table["high"] < 0]
-    across = len(table) - len(above) - len(below)
-    text = f"{len(above)} of {len(table)} intervals lie above 0, {len(below)} below, {across} contain it."
+    known = table[table["low"].notna()]
+    above, below = known[known["low"] > 0], known[known["high"] < 0]
+    across = len(known) - len(above) - len(below)
+    text = f"{len(above)} of {len(known)} intervals lie above 0, {len(below)} below, {across} contain it."
+    if len(known) < len(table):
+        text += f" {len(table) - len(known)} gains have no interval: their speakers are not named."
     for where, rows in (("Above", above), ("Below", below)):
         if len(rows):
             text += (
