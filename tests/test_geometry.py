@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import f_oneway
 from sklearn.metrics.pairwise import cosine_distances
 
 from sercore import findings, geometry
@@ -104,8 +105,12 @@ def test_compactness_differs_between_systems_by_more_than_seeds_explain():
     table = pd.DataFrame(rows).assign(group="EmoDB, speaker")
     spread = findings.compactness_spread(table).set_index("Measure")
     assert spread.at["within / between", "Between seeds"] == pytest.approx(np.std([0, 0.01], ddof=1))
-    assert spread.at["within / between", "Between systems"] == pytest.approx(np.std([0.2, 0.5, 0.9], ddof=1))
-    assert spread.at["silhouette", "Between systems"] == pytest.approx(0)
+    values = {"a": [0.2, 0.21], "b": [0.5, 0.51], "c": [0.9]}
+    exact = f_oneway(*values.values())
+    row = spread.loc["within / between"]
+    assert (row["Between systems"] / row["Between seeds"]) ** 2 == pytest.approx(exact.statistic) and row["p"] == pytest.approx(
+        exact.pvalue
+    )
     said = findings.compactness_spread_sentence(spread.reset_index())
     assert "in 1 of 3 cases" in said and "within / between on EmoDB, speaker" in said
     alone = findings.compactness_spread(table[table["seed"] == 0])
