@@ -178,7 +178,8 @@ def settle(
     `runs`: corpus, protocol, system, parameters, and `changed` where it is known. Columns: `claim`, `number`, `corpus`,
     `protocol`, `systems` (the comparison shown, the weakest of several), `measure`, `claimed`, `effect`, `low`, `high`
     (points; percent of parameters for claim 4), `p` (NaN for a claim of several comparisons), `p_holm` (over the claims of
-    one corpus and protocol), `verdict`, `seeds`, `missing`, `provisional`, `detail`. The verdict rests on the interval, not on p; another
+    one corpus and protocol), `verdict`, `seeds`, `missing`, `provisional`, `detail`. The verdict rests on the
+    interval, not on p; another
     `difference` says what another kind of interval would have decided.
     """
     found = _cells(predictions, runs, cells, difference)
