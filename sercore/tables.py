@@ -305,6 +305,12 @@ def _tallies(frame: pd.DataFrame, slugs: Sequence[str]) -> dict[str, statistics.
     return {slug: statistics.tally(frame[frame["system"] == slug]) for slug in slugs if slug in there}
 
 
+def _trained_alike(corpus: str, protocol: str, folder: str | Path | None) -> dict[str, statistics.Tally]:
+    """The counts of every system that changes no setting: what the spread between seeds is pooled over."""
+    frame = coded(results.predictions(corpus, protocol, folder))
+    return _tallies(frame, [slug for slug in frame["system"].unique() if "@" not in slug])
+
+
 def shared_seeds(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> list[int]:
     """The seeds that all of `slugs` were run with, or all where they share none: what sets systems side by side takes these."""
     runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol and system in @slugs")
@@ -582,8 +588,7 @@ def gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | No
     for corpus, protocol in cells(folder):
         there = [slug for slug in measured_systems(corpus, protocol, folder) if slug in {"baseline", *slugs}]
         table = systems_table(corpus, protocol, there, folder=folder)
-        predictions = coded(results.predictions(corpus, protocol, folder))
-        alike = _tallies(predictions, [slug for slug in predictions["system"].unique() if "@" not in slug])
+        alike = _trained_alike(corpus, protocol, folder)
         for row in table[table.get("gain", pd.Series(np.nan, table.index)).notna()].itertuples():
             claimed = reported.get(row.slug, np.nan) - reported["baseline"]
             place = {"group": place_title(corpus, protocol), "slug": row.slug, "name": title(row.slug)}
@@ -686,8 +691,7 @@ def gain_errors(folder: str | Path | None = None) -> pd.DataFrame:
     """
     rows = []
     for corpus, protocol in cells(folder):
-        predictions = coded(results.predictions(corpus, protocol, folder))
-        alike = _tallies(predictions, [slug for slug in predictions["system"].unique() if "@" not in slug])
+        alike = _trained_alike(corpus, protocol, folder)
         there = [slug for slug in systems.CLAIMS[1:] if {slug, "baseline"} <= set(alike)]
         found = [statistics.error_parts(alike[slug], alike["baseline"], "ua", alike.values()) for slug in there]
         if found and not np.isnan(found[0].speakers + found[0].seeds):

@@ -69,3 +69,15 @@ def test_expand_spells_out_groups_once():
 def test_settings_of_another_type_are_named(settings, says):
     with pytest.raises(SercoreError, match=says):
         Config().replace(**settings)
+
+
+def test_a_system_is_what_its_name_says():
+    with pytest.raises(SercoreError, match=r"margin=0.2: ams-s10-m0.4 is the system with margin=0.4"):
+        systems.config("ams-s10-m0.4", changes={"margin": 0.2})
+    assert systems.config("ams-s10-m0.4", changes={"margin": "0.4", "dropout": 0.1}).dropout == 0.1
+
+
+def test_a_list_of_systems_may_hold_a_list_of_alphas():
+    slugs = ["baseline@loss=focal,alpha=1,1.5,1,0.8", "combined"]
+    assert systems.expand(",".join(slugs)) == slugs
+    assert systems.config(slugs[0]).alpha == (1, 1.5, 1, 0.8)

@@ -236,6 +236,23 @@ def test_length_rule_is_what_the_entries_were_set_by(name, rule):
     assert base.length_rule(sum(corpus.counts)) == (corpus.max_epochs, corpus.patience) == rule
 
 
+def test_an_adapter_need_not_sort(tones):
+    def unsorted(_root):
+        return corpora.adapted(entry, tones).sort_values("path", ascending=False).sample(frac=1, random_state=0)
+
+    entry = get(tones)
+    shuffled = load(dataclasses.replace(entry, adapter=unsorted))
+    pd.testing.assert_frame_equal(shuffled, load(entry))
+
+
+def test_utterances_that_are_elsewhere_are_named(tones):
+    prepared = experiment.prepare(tones)
+    ids = list(prepared.data.mels.ids)
+    assert prepared.rows(ids[3:5]).tolist() == [3, 4]
+    with pytest.raises(SercoreError, match="nobody"):
+        prepared.rows([ids[0], "nobody"])
+
+
 def test_a_corpus_that_states_no_length_is_trained_by_its_size(tones):
     prepared = experiment.prepare(tones)
     assert (prepared.corpus.max_epochs, prepared.corpus.patience) == (None, None)

@@ -112,6 +112,17 @@ def test_where_publishing_fails_the_results_stay_as_they_were(published, tones, 
     assert {path: path.read_bytes() for path in sorted(target.rglob("*.*"))} == before
 
 
+def test_a_corpus_that_changed_since_its_runs_is_not_published(published, tones, tmp_path):
+    own = tmp_path / "changed"
+    shutil.copytree(tones.parent, own)
+    table = own / tones.name
+    sweep.sweep(sweep.plan(str(table), "baseline", "speaker"), tmp_path / "runs", overrides=QUICK)
+    pd.read_csv(table).iloc[:-1].to_csv(table, index=False)
+    with pytest.raises(SercoreError, match=r"(?s)have changed since their runs were made.*tones"):
+        results.publish(tmp_path / "runs", tmp_path / "results")
+    assert not list((tmp_path / "results").glob("**/*.parquet"))
+
+
 def test_folds_of_one_seed_with_different_settings_are_not_published_together(published, tones, tmp_path):
     shutil.copytree(published[0], tmp_path / "runs")
     facts = next((tmp_path / "runs").glob("*/run.json"))

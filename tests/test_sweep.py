@@ -26,6 +26,14 @@ def test_plan_spells_out_the_grid(tones):
     assert str(wanted.names[0]) == "tones-paper-baseline-seed0-fold0"
 
 
+def test_what_is_asked_for_twice_is_done_once(tones):
+    assert sweep.plan(str(tones), "baseline", "speaker,speaker", "0-1,1", "0,0").names == planned(tones, folds="0").names + tuple(
+        sweep.plan(str(tones), "baseline", "speaker", "1", "0").names
+    )
+    with pytest.raises(SercoreError, match="jobs=0"):
+        sweep.sweep(planned(tones), jobs=0)
+
+
 def test_plan_without_what_is_published(tones, tmp_path):
     sweep.sweep(planned(tones, folds="1"), tmp_path, overrides=QUICK)
     config = records.all_facts(tmp_path)[0]["config"]

@@ -154,7 +154,7 @@ def test_gains_seed_by_seed(folder, monkeypatch):
     own = drawn[drawn["group"] == "mine, speaker"].iloc[0]
     assert own["wide_low"] < own["effect"] < own["wide_high"] and "and seeds" in findings.forest_caption(drawn)
     same = tables.seed_against_seed(folder)
-    assert same["effect"].eq(0).all() and "sees one in **0**" in findings.seed_against_seed_sentence(same)
+    assert same["effect"].eq(0).all() and "sees a difference in **0**" in findings.seed_against_seed_sentence(same)
     errors = tables.gain_errors(folder)
     assert errors["group"].tolist() == ["mine, speaker", "mine, paper"] and errors.at[0, "between_seeds"] == 0
     detectable = findings.own_detectable_table(errors).iloc[0]

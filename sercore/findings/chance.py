@@ -94,7 +94,7 @@ def seed_against_seed_sentence(found: pd.DataFrame) -> str:
     largest = found.loc[found["effect"].abs().idxmax()]
     return (
         "Two seeds of one system differ by nothing but chance. An interval over speakers that held all of it would see a "
-        f"difference in one pair of twenty. Of our {len(found)} pairs it sees one in **{seen}**; they lie up to "
+        f"difference in one pair of twenty. Of our {len(found)} pairs it sees a difference in **{seen}**; they lie up to "
         f"{abs(largest['effect']):.1f} points apart ({title(largest['slug'])}, {largest['group']})."
     )
 
