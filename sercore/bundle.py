@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .config import assignments
 from .corpora.base import Corpus
 from .errors import SercoreError
 
@@ -160,7 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not is_bundle(chosen.bundle):
             raise SercoreError(f"{chosen.bundle}: the name of a bundle ends in {SUFFIX}")
         plan = sweep.plan(chosen.bundle, chosen.systems, chosen.protocols, chosen.seeds, chosen.folds)
-        changes = {"precision": chosen.precision} | dict(setting.split("=", 1) for setting in chosen.set)
+        changes = {"precision": chosen.precision} | assignments(chosen.set)
         outcome = sweep.sweep(plan, chosen.runs, None, changes, chosen.device, chosen.jobs, on_run=told)
     except SercoreError as error:
         print(f"sercore: {error}", file=sys.stderr)

@@ -17,6 +17,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from . import __version__
+from .config import assignments
 from .errors import SercoreError
 
 # Before PyTorch comes: its idle threads otherwise keep the cores busy that ours need (a fifth of a training step on two cores).
@@ -92,16 +93,6 @@ def show(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 def root_text(data_root: Path | None) -> str | None:
     return None if data_root is None else str(data_root)
-
-
-def overrides(settings: list[str] | None, precision: str) -> dict[str, str]:
-    chosen = {"precision": precision}
-    for setting in settings or []:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise SercoreError(f"--set {setting}: write setting=value")
-        chosen[key] = value
-    return chosen
 
 
 @app.callback(invoke_without_command=True)
@@ -195,7 +186,7 @@ def run(
     from . import experiment, records
 
     with errors_told(), epoch_bar() as report:
-        changes = overrides(settings, precision)
+        changes = {"precision": precision} | assignments(settings or [])
         name = records.RunName(corpora_module.get(corpus).name, protocol, system, seed, fold)
         there = records.finished(records.runs_folder(runs), name)
         folder = experiment.run(corpus, protocol, system, seed, fold, runs, root_text(data_root), changes, device, report)
@@ -247,7 +238,7 @@ def sweep(
     from . import sweep as module
 
     with errors_told():
-        changes = overrides(settings, precision)
+        changes = {"precision": precision} | assignments(settings or [])
         whole = wanted = module.plan(corpus, systems, protocols, seeds, folds)
         if skip_published:
             wanted = wanted.without(published.runs(results), changes)
@@ -292,7 +283,7 @@ def status(
 
     with errors_told():
         wanted, folder = sweep.plan(corpus, systems, protocols, seeds), records.runs_folder(runs)
-        changes = overrides(settings, "float32")
+        changes = assignments(settings or [])
         there = sweep.published_as_wanted(wanted, published.runs(results), changes)
         rows: dict[tuple[str, str], dict[str, Any]] = {}
         counts = dict.fromkeys(("published", "finished", "otherwise", "begun", "missing"), 0)
@@ -359,7 +350,7 @@ def chapters(
     with errors_told():
         module.wanted(book, module.records_folder(book, results))  # a folder without a book is refused before any training
         if corpus is not None:
-            changes = overrides(settings, precision)
+            changes = {"precision": precision} | assignments(settings or [])
             root = root_text(data_root)
             module.train_and_publish(corpus, systems, protocols, seeds, runs, results, root, changes, device, jobs)
         done = module.execute(book, results, force)

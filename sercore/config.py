@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,12 +104,19 @@ class Config:
             for name, options in CHOICES.items()
             if getattr(self, name) not in options
         ]
-        positive = ("scale", "lstm_cells", "clip_seconds", "batch_size", "learning_rate", "max_epochs", "patience")
-        wrong += [f"{name}={getattr(self, name)!r} (must be above 0)" for name in positive if getattr(self, name) <= 0]
-        negative = [name for name in ("margin", "gamma") if getattr(self, name) < 0]
-        wrong += [f"{name}={getattr(self, name)!r} (must be 0 or more)" for name in negative]
+        positive = ("scale", "lstm_cells", "batch_size", "learning_rate", "max_epochs", "patience")
+        wrong += [f"{name}={value!r} (must be above 0)" for name in positive if not 0 < (value := getattr(self, name)) < math.inf]
+        least = {"margin": 0, "gamma": 0, "clip_seconds": STEP_SECONDS}
+        wrong += [
+            f"{name}={value!r} (must be {low} or more)"
+            for name, low in least.items()
+            if not low <= (value := getattr(self, name)) < math.inf
+        ]
         if not 0 <= self.dropout < 1:
             wrong.append(f"dropout={self.dropout!r} (must be in [0, 1))")
+        alphas = self.alpha if isinstance(self.alpha, tuple) else (self.alpha,)
+        if not alphas or not all(isinstance(alpha, (int, float)) and 0 < alpha < math.inf for alpha in alphas):
+            wrong.append(f"alpha={self.alpha!r} (must be above 0, one number or one for each class)")
         if wrong:
             raise SercoreError("impossible settings: " + "; ".join(wrong))
 
@@ -131,6 +140,14 @@ class Config:
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> Config:
         return cls().replace(**settings)
+
+
+def assignments(texts: Sequence[str]) -> dict[str, str]:
+    """`setting=value` texts as a dictionary; all that are of another form raise `SercoreError`, together."""
+    pairs = [(text, *text.partition("=")) for text in texts]
+    if wrong := [text for text, name, equals, value in pairs if not (name and equals and value)]:
+        raise SercoreError(f"{', '.join(map(repr, wrong))}: write setting=value, as in max_epochs=5", offenders=wrong)
+    return {name: value for _, name, _, value in pairs}
 
 
 def _typed(name: str, value: Any, default: Any) -> Any:

@@ -94,7 +94,7 @@ def project(
     `features` (utterances, features); cosine distance, one thread and a fixed `seed`, so that a machine
     repeats its picture. Trustworthiness counts the same number of neighbours. `start` (utterances, 2), another map of the
     same utterances, is where the layout begins and what it is turned towards, so that the two can be compared by eye. A wide
-    `min_dist` keeps neighbours of small folds better than UMAP's own 0.1. Raises SercoreError for too few utterances.
+    `min_dist` keeps neighbours of small folds better than UMAP's own 0.1. Raises SercoreError for too few utterances, and without umap-learn.
     """
     array = _finite(features)
     if not enough(len(array), neighbours):
@@ -128,6 +128,8 @@ def _umap() -> ModuleType:
     sys.modules.update(blocked)  # type: ignore[arg-type]
     try:
         import umap
+    except ImportError:
+        raise SercoreError("a map of the features is UMAP's: pip install umap-learn") from None
     finally:
         for name in blocked:
             del sys.modules[name]

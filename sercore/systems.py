@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .config import Config
+from .config import Config, assignments
 from .errors import SercoreError, nearest
 
 TABLE_2: dict[str, dict[str, Any]] = {
@@ -35,19 +35,17 @@ _FOCAL = re.compile(rf"focal-g{_NUMBER}-a{_NUMBER}")
 
 def overrides(slug: str) -> dict[str, Any]:
     """The settings that `slug` changes in the base configuration; an unreadable slug raises `SercoreError`."""
-    name, _, settings = slug.partition("@")
+    name, at, settings = slug.partition("@")
     changes: dict[str, Any] = {}
     for part in name.split("+"):
         part_changes = dict(_part(part, slug))
         if "loss" in part_changes and "loss" in changes:
             part_changes["loss"] = "+".join(sorted((changes["loss"], part_changes["loss"])))
         changes |= part_changes
-    for setting in filter(None, re.split(r",(?=\w+=)", settings)):
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise SercoreError(f"system {slug!r}: {setting!r} after '@' is not of the form setting=value")
-        changes[key] = value
-    return changes
+    try:
+        return changes | assignments(re.split(r",(?=\w+=)", settings) if at else [])
+    except SercoreError as error:
+        raise SercoreError(f"system {slug!r}, after '@': {error}") from None
 
 
 def _part(part: str, slug: str) -> dict[str, Any]:

@@ -99,3 +99,8 @@ def test_what_is_no_bundle_is_named(bundled, tmp_path, content):
 def test_a_bundle_has_no_audio_to_load(bundled):
     with pytest.raises(SercoreError, match="features alone, no audio"):
         corpora.load(str(bundled))
+
+
+def test_a_wrong_setting_is_told_in_one_line(bundled, tmp_path, capsys):
+    assert bundle.main([str(bundled), "--runs", str(tmp_path), "--set", "epochs", "--set", "=3"]) == 2
+    assert capsys.readouterr().err == "sercore: 'epochs', '=3': write setting=value, as in max_epochs=5\n"

@@ -47,7 +47,7 @@ def test_slugs_combine_and_take_settings():
     assert systems.family("focal-g2-a2@batch_size=8") == "focal"
 
 
-@pytest.mark.parametrize("slug", ["amd-s10-m0.4", "baseline+", "baseline@masked", "ams-s10", ""])
+@pytest.mark.parametrize("slug", ["amd-s10-m0.4", "baseline+", "baseline@", "baseline@masked", "baseline@masked=", "ams-s10", ""])
 def test_unreadable_slugs_are_refused(slug):
     with pytest.raises(SercoreError):
         systems.config(slug)
@@ -64,9 +64,14 @@ def test_expand_spells_out_groups_once():
     [
         ({"max_epochs": 1.5}, "max_epochs=1.5 is not a whole number"),
         ({"dropout": None, "loss": 3}, "(?s)loss=3 is not a text.*dropout=None is not a number"),
+        ({"learning_rate": float("nan"), "gamma": float("inf")}, r"learning_rate=nan \(must be above 0\); gamma=inf"),
+        ({"alpha": -1.0}, r"alpha=-1.0 \(must be above 0"),
+        ({"alpha": ()}, r"alpha=\(\) \(must be above 0"),
+        ({"alpha": "1,0,1"}, "must be above 0, one number or one for each class"),
+        ({"clip_seconds": 0.3}, r"clip_seconds=0.3 \(must be 0.32 or more\)"),
     ],
 )
-def test_settings_of_another_type_are_named(settings, says):
+def test_settings_of_another_type_and_impossible_values_are_named(settings, says):
     with pytest.raises(SercoreError, match=says):
         Config().replace(**settings)
 

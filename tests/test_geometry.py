@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -85,6 +87,12 @@ def test_a_projection_is_repeatable_and_says_how_far_to_trust_it():
 def test_too_few_utterances_cannot_be_projected():
     with pytest.raises(SercoreError, match="15 neighbours need more than 30 utterances, found 30"):
         geometry.project(np.ones((30, 4)))
+
+
+def test_without_umap_it_is_told_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(SercoreError, match="pip install umap-learn"):
+        geometry.project(np.random.default_rng(0).normal(size=(40, 4)))
 
 
 def test_a_map_is_turned_towards_another_without_being_stretched():
