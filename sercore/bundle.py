@@ -14,25 +14,17 @@ import argparse
 import json
 import os
 import sys
-import zipfile
-import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from .config import assignments
-from .corpora.base import Corpus
+from .corpora import bundled
+from .corpora.bundled import ENTRY, SUFFIX, is_bundle
 from .errors import SercoreError
 
-if TYPE_CHECKING:
-    from .features import LogMels
-
-SUFFIX = ".bundle"
 LIMIT = 60 * 2**20
 STEPS = (1 / 64, 1 / 32, 1 / 16, 1 / 8)
-ENTRY = ("name", "title", "language", "kind", "licence", "citation", "url", "counts", "labels", "max_epochs", "patience")
 
 
 def write(corpus: str, path: Path | None = None, data_root: str | None = None, progress: bool = False) -> Path:
@@ -52,7 +44,7 @@ def write(corpus: str, path: Path | None = None, data_root: str | None = None, p
     }
     partial = path.with_name(f"{path.name}.partial")
     for step in STEPS:
-        coded = [_encode(mels, step) for mels in prepared.data.mels.arrays]
+        coded = [bundled.encode(mels, step) for mels in prepared.data.mels.arrays]
         with partial.open("wb") as file:
             np.savez_compressed(
                 file,
@@ -68,74 +60,6 @@ def write(corpus: str, path: Path | None = None, data_root: str | None = None, p
         raise SercoreError(f"{entry.title} does not fit into {LIMIT >> 20} MiB even in steps of {STEPS[-1]}")
     os.replace(partial, path)
     return path
-
-
-def is_bundle(name: str | os.PathLike[str]) -> bool:
-    return Path(name).suffix == SUFFIX
-
-
-def corpus(path: str | os.PathLike[str]) -> Corpus:
-    """The corpus's entry in a bundle."""
-    about = _about(path)
-    entry: dict[str, Any] = {name: about[name] for name in (*ENTRY, "clip_seconds")}
-    entry = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
-    return Corpus(**entry, adapter=_no_audio, make=lambda: Path(path))
-
-
-def table(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """The corpus's utterances, with empty paths."""
-    from .corpora.base import COLUMNS
-
-    return pd.DataFrame(_about(path)["table"]).assign(path="")[list(COLUMNS)]
-
-
-def _no_audio(path: Path) -> pd.DataFrame:
-    raise SercoreError(f"{path} has features alone, no audio: python -m sercore.bundle trains from it")
-
-
-def source(path: str | os.PathLike[str]) -> str:
-    """What the corpus was called where the bundle was written."""
-    return str(_about(path)["source"])
-
-
-def log_mels(path: str | os.PathLike[str]) -> LogMels:
-    """The log-Mel energies in a bundle, with the checksum of the data that they were computed from."""
-    from .features import LogMels
-
-    about = _about(path)
-    lengths, low, high = _read(path, "lengths", "low", "high")
-    codes = low.astype(np.uint16) | (high.astype(np.uint16) << 8)
-    arrays = tuple(_decode(code, about["step"]) for code in np.split(codes, np.cumsum(lengths)[:-1]))
-    ids = np.array(about["table"]["id"], dtype=object)
-    return LogMels(ids, lengths, arrays, about["digest"], step=about["step"])
-
-
-def _encode(mels: np.ndarray, step: float) -> np.ndarray:
-    """(frames, mels) as differences in time and band of whole steps, sign in the last bit: small numbers, mostly."""
-    whole = np.round(mels / step).astype(np.int32)
-    difference = np.diff(np.diff(whole, axis=0, prepend=0), axis=1, prepend=0)
-    return ((difference << 1) ^ (difference >> 31)).astype(np.uint16)
-
-
-def _decode(code: np.ndarray, step: float) -> np.ndarray:
-    whole = code.astype(np.int32)
-    difference = (whole >> 1) ^ -(whole & 1)
-    return (difference.cumsum(1).cumsum(0) * step).astype(np.float32)
-
-
-def _about(path: str | os.PathLike[str]) -> dict[str, Any]:
-    return json.loads(_read(path, "about")[0].tobytes())
-
-
-def _read(path: str | os.PathLike[str], *names: str) -> list[np.ndarray]:
-    """Arrays of a bundle; a file that is none, or not whole, raises `SercoreError`."""
-    try:
-        with np.load(path) as file:
-            return [file[name] for name in names]
-    except FileNotFoundError:
-        raise SercoreError(f"{path}: no such bundle; `sercore bundle CORPUS` writes one") from None
-    except (ValueError, TypeError, KeyError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error):
-        raise SercoreError(f"{path} is not a whole bundle of sercore: write it again with `sercore bundle`") from None
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -18,8 +18,9 @@ import pandas as pd
 import torch
 from filelock import FileLock
 
-from . import bundle, corpora, machine, metrics, protocol, records, systems, training
+from . import corpora, machine, metrics, protocol, records, systems, training
 from .config import Config
+from .corpora import bundled
 from .errors import SercoreError
 from .features import extract
 from .model import build, check, own_code
@@ -63,8 +64,8 @@ def _stamp(name: str) -> tuple[tuple[str, int, int], ...]:
 @functools.lru_cache(maxsize=4)
 def _prepare(name: str, data_root: str | None, progress: bool, stamp: tuple[tuple[str, int, int], ...]) -> Prepared:
     corpus = corpora.get(name)
-    if bundle.is_bundle(name):
-        source, utterances, mels = bundle.source(name), bundle.table(name), bundle.log_mels(name)
+    if bundled.is_bundle(name):
+        source, utterances, mels = bundled.source(name), bundled.table(name), bundled.log_mels(name)
     else:
         source, utterances = name, corpora.load(name, data_root)
         mels = extract(utterances, progress=progress)

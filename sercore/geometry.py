@@ -91,10 +91,10 @@ def project(
 ) -> tuple[NDArray[np.float64], float]:
     """UMAP onto the plane: coordinates (utterances, 2), and the projection's trustworthiness from 0 to 1.
 
-    `features` (utterances, features); cosine distance, one thread and a fixed `seed`, so that a machine
-    repeats its picture. Trustworthiness counts the same number of neighbours. `start` (utterances, 2), another map of the
-    same utterances, is where the layout begins and what it is turned towards, so that the two can be compared by eye. A wide
-    `min_dist` keeps neighbours of small folds better than UMAP's own 0.1. Raises SercoreError for too few utterances, and without umap-learn.
+    `features` (utterances, features); cosine distance, one thread and a fixed `seed`, so that a machine repeats its picture.
+    Trustworthiness counts the same number of neighbours. `start` (utterances, 2), another map of the same utterances, is where
+    the layout begins and what it is turned towards, so that the two can be compared by eye. A wide `min_dist` keeps neighbours
+    of small folds better than UMAP's own 0.1. Raises SercoreError for too few utterances, and without umap-learn.
     """
     array = _finite(features)
     if not enough(len(array), neighbours):

@@ -23,7 +23,10 @@ URL = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{VERSION}.t
 SHA256 = "d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71"
 RUNTIME = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
 SAMPLES = 4
-MADE_BY = ("export.py", "features.py", "model.py", "pooling.py", "pretrained/emodb.pt", "voice.py")
+MADE_BY = (
+    *("config.py", "export.py", "features.py", "losses.py", "model.py", "pooling.py", "prediction.py", "pretrained/emodb.pt"),
+    *("corpora/demo.py", "corpora/espeak.py", "voice.py"),
+)
 """Files of this package that decide what is written."""
 
 

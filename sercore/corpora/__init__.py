@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import audio, bundle, extensions
+from .. import audio, extensions
 from ..errors import SercoreError, nearest
+from . import bundled
 from .base import COLUMNS, LABELS, NAME, Corpus, clip_rule, complain, length_rule, updates_an_epoch
 
 __all__ = [
@@ -70,8 +71,8 @@ def get(name: str | os.PathLike[str]) -> Corpus:
     if name in names():
         return _registered[str(name)]
     path = Path(name).expanduser()
-    if bundle.is_bundle(path):
-        return bundle.corpus(path)
+    if bundled.is_bundle(path):
+        return bundled.corpus(path)
     if path.is_dir() or path.suffix.lower() in (".csv", ".tsv"):
         from .files import corpus_at
 
