@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import extensions, notebooks
 from .errors import SercoreError
-from .missing import ensure_records, train_and_publish, whole_grid
+from .missing import ensure_published, train_and_publish, whole_grid
 from .protocol import CLEAN
 from .results import READS
 from .results import runs as published_runs
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 
-__all__ = ["EXPERIMENTS", "Chapter", "check_outputs", "ensure_records", "execute", "train_and_publish", "wanted"]
+__all__ = ["EXPERIMENTS", "Chapter", "check_outputs", "ensure_published", "execute", "train_and_publish", "wanted"]
 
 EXPERIMENTS: dict[str, tuple[str, ...]] = {
     name: tuple(slug for slug in TABLE_2 if slug == "baseline" or family(slug) == name)
@@ -72,7 +72,7 @@ def wanted(book: str | Path = "book", results: str | Path | None = None) -> list
     for source in sources:
         settings = dict(_read(source).metadata.get("sercore", {}))
         if settings == {"each": "corpus"}:
-            chapters += _of_template(source, records_folder(folder, results))
+            chapters += _of_template(source, published_folder(folder, results))
         elif settings in ({}, {"first": True}):
             chapters.append(Chapter(source.stem, source, first=bool(settings)))
         else:
@@ -122,7 +122,7 @@ def execute(
     done. All chapters that fail are named in one `SercoreError`; those that succeed are kept.
     """
     folder = Path(book).resolve()
-    published = records_folder(folder, results)
+    published = published_folder(folder, results)
     chapters = wanted(folder, published)
     known = {chapter.name for chapter in chapters}
     if unknown := sorted(set(only or ()) - known):
@@ -173,7 +173,7 @@ def _execute(chapter: Chapter, key: str, folder: Path) -> tuple[str, str, float]
 def _output(chapter: Chapter, key: str, folder: Path) -> str:
     """Make a chapter's output; the problem in words, or ""."""
     try:
-        with _noting(records_folder(folder)) as reads:
+        with _noting(published_folder(folder)) as reads:
             done = _papermill(chapter, folder.parent)
         check_outputs(done, chapter.name)
     except SercoreError as error:
@@ -331,7 +331,7 @@ def _version(package: str) -> str:
 # ---- small things
 
 
-def records_folder(book: str | Path = "book", results: str | Path | None = None) -> Path:
+def published_folder(book: str | Path = "book", results: str | Path | None = None) -> Path:
     """The published records of the book in `book`: as everywhere, but `results` stands beside the book by default."""
     return Path(results or os.environ.get("SERCORE_RESULTS") or Path(book).parent / "results").resolve()
 

@@ -186,27 +186,6 @@ def settle(
     return _table([[_settle(claim, cell) for claim in CLAIMS] for cell in found])
 
 
-def comparisons(predictions: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
-    """Every measured system against `reference` in UA and WA: one row a corpus, protocol, measure and system.
-
-    `predictions` as for `settle`. Columns: `corpus`, `protocol`, `measure`, `system`, `effect`, `low`, `high`
-    (points), `p`, `p_holm` (over the systems of one corpus, protocol and measure), `verdict` (on "better than
-    the reference"), `seeds`.
-    """
-    blocks = []
-    for cell in _cells(predictions, pd.DataFrame(columns=["corpus", "protocol", "system", "parameters"]), ()):
-        for measure in ("UA", "WA"):
-            place = {"corpus": cell.corpus, "protocol": cell.protocol, "measure": measure}
-            block = []
-            for system in cell.tallies:
-                if system != reference and (seeds := cell.seeds(system, reference)):
-                    gain = cell.difference(system, reference, measure)
-                    judged = {"verdict": verdict(gain, 0.0), "seeds": len(seeds)}
-                    block.append(place | {"system": system} | _numbers(gain) | judged)
-            blocks.append(block)
-    return _table(blocks)
-
-
 @dataclass(frozen=True)
 class _Cell:
     """What was measured on one corpus under one protocol: the seeds of which all folds are there."""

@@ -348,7 +348,7 @@ def chapters(
     from . import chapters as module
 
     with errors_told():
-        module.wanted(book, module.records_folder(book, results))  # a folder without a book is refused before any training
+        module.wanted(book, module.published_folder(book, results))  # a folder without a book is refused before any training
         if corpus is not None:
             changes = {"precision": precision} | assignments(settings or [])
             root = root_text(data_root)

@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from .records import RunName
 
 
-def ensure_records(
+def ensure_published(
     corpus: str, protocols: str, systems: str, seeds: str, results: str | Path | None = None, train_missing: bool = False
 ) -> None:
     """See that every run that a chapter shows is published; the texts list as in `sercore sweep`.
 
     What is missing is trained and published where `train_missing` says so; otherwise `SercoreError` lists it.
     """
-    missing = missing_records(corpus, protocols, systems, seeds, results)
+    missing = missing_runs(corpus, protocols, systems, seeds, results)
     if missing and train_missing:
         train_and_publish(corpus, systems, protocols, seeds, results=results)
-        missing = missing_records(corpus, protocols, systems, seeds, results)
+        missing = missing_runs(corpus, protocols, systems, seeds, results)
     if missing:
         command = f"sercore chapters --corpus {corpus} --systems {systems} --protocols {protocols} --seeds {seeds}"
         raise SercoreError(
@@ -43,7 +43,7 @@ def ensure_records(
         )
 
 
-def missing_records(corpus: str, protocols: str, systems: str, seeds: str, results: str | Path | None = None) -> list[RunName]:
+def missing_runs(corpus: str, protocols: str, systems: str, seeds: str, results: str | Path | None = None) -> list[RunName]:
     """The runs that a chapter wants and the published records lack."""
     from . import sweep
 

@@ -205,6 +205,13 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(columns))
 
 
+def compared_runs(compared: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs that the rows of `readings` compare."""
+    cells = ["corpus", "protocol"]
+    there = runs.set_index(cells).index.isin(compared.set_index(cells).index)
+    return runs[there & runs["system"].isin([*compared["system"], *compared["against"]])]
+
+
 def selection(runs: pd.DataFrame, history: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
     """What choosing a family's setting on the test folds adds to its gain over choosing it on validation, in our runs.
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,7 +147,3 @@ def read_test(folder: Path) -> dict[str, np.ndarray]:
 
 def _damaged(folder: Path, error: Exception) -> SercoreError:
     return SercoreError(f"{folder}: the record cannot be read ({error}); remove the folder and run it again")
-
-
-def remove_partial(runs: Path, name: RunName) -> None:
-    shutil.rmtree(partial_folder(runs, name), ignore_errors=True)

@@ -462,6 +462,15 @@ def protocol_gaps(base: str = "speaker", other: str = "paper", folder: str | Pat
     return pd.DataFrame(rows, columns=columns)
 
 
+def gap_runs(gaps: pd.DataFrame, base: str, other: str, folder: str | Path | None = None) -> pd.DataFrame:
+    """The runs that `protocol_gaps` compared: of the seeds that both protocols have."""
+    runs = results.runs(folder)
+    compared = set(zip(gaps["group"], gaps["slug"], strict=True))
+    wanted = [(corpus_title(corpus), slug) in compared for corpus, slug in zip(runs["corpus"], runs["system"], strict=True)]
+    own = runs[runs["protocol"].isin((base, other)) & wanted]
+    return own[own.groupby(["corpus", "system", "seed"])["protocol"].transform("nunique") == 2]
+
+
 def _more_than_baseline(pairs: dict[str, tuple[statistics.Tally, ...]], slug: str) -> dict[str, float]:
     """How far the second of a pair lies above the first, less the same for the baseline; nothing where that cannot be said."""
     if slug == "baseline" or "baseline" not in pairs:

@@ -134,7 +134,7 @@ def test_a_chapter_asks_for_whole_folds_alone(book):
     for chapter in wanted.values():
         if chapter:
             asked = [chapter[key] for key in ("corpus", "protocol", "systems", "seeds")]
-            assert missing.missing_records(*asked, book.parent / "results") == []
+            assert missing.missing_runs(*asked, book.parent / "results") == []
 
 
 def test_a_folder_without_notebooks_is_refused(tmp_path):
@@ -162,7 +162,7 @@ def test_chapters_are_really_executed_at_the_top_level(book):
 
 def test_all_failing_chapters_are_named_and_the_others_kept(book):
     write_template(book, TEMPLATE + "\n```{code-cell} ipython3\nraise KeyError(corpus)\n```\n")
-    write(book, "missing", "from sercore import chapters\nchapters.ensure_records('emodb', 'speaker', 'baseline', '0-1')")
+    write(book, "missing", "from sercore import chapters\nchapters.ensure_published('emodb', 'speaker', 'baseline', '0-1')")
     publish(book.parent / "results", "emodb", "baseline")
     with pytest.raises(SercoreError) as caught:
         execute(book)

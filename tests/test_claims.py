@@ -263,16 +263,6 @@ def test_holm_runs_over_the_claims_of_one_cell():
     assert found.loc[~tested, "p_holm"].isna().all()
 
 
-def test_comparisons_show_every_system_beside_the_baseline():
-    frame = records({"baseline": 0.6, "ams-s10-m0.1": 0.64, "combined": 0.56, "focal-g2-a2+combined": 0.6})
-    found = claims.comparisons(frame).set_index(["measure", "system"])
-    assert found.loc["UA", "effect"].to_dict() == pytest.approx({"ams-s10-m0.1": 4, "combined": -4, "focal-g2-a2+combined": 0})
-    assert found.loc["WA", "verdict"].tolist() == ["replicates", "contradicted", "not supported"]
-    least = 2 / (claims.RESAMPLES + 1)
-    assert found.loc["UA", "p_holm"].tolist() == pytest.approx([3 * least, 3 * least, 1])
-    assert claims.comparisons(records({"baseline": 0.6})).empty
-
-
 def test_records_without_a_column_are_refused():
     frame = records({"baseline": 0.6}, seeds=[0])
     with pytest.raises(SercoreError, match="predictions: speaker, runs: parameters"):

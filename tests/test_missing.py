@@ -7,20 +7,20 @@ from sercore import Config, missing, protocol, results, sweep
 from sercore.errors import SercoreError
 
 
-def test_missing_records_are_listed(tmp_path):
+def test_missing_runs_are_listed(tmp_path):
     publish(tmp_path, "mine", "baseline", "speaker", "0")  # a corpus that only its runs make known
-    assert missing.missing_records("mine", "speaker", "baseline", "0", tmp_path) == []
-    lacking = missing.missing_records("mine", "speaker,paper", "baseline,combined", "0", tmp_path)
+    assert missing.missing_runs("mine", "speaker", "baseline", "0", tmp_path) == []
+    lacking = missing.missing_runs("mine", "speaker,paper", "baseline,combined", "0", tmp_path)
     assert len(lacking) == 15
     with pytest.raises(SercoreError, match="15 runs are not in") as caught:
-        missing.ensure_records("mine", "speaker,paper", "baseline,combined", "0", tmp_path)
+        missing.ensure_published("mine", "speaker,paper", "baseline,combined", "0", tmp_path)
     assert set(caught.value.offenders) == {str(name) for name in lacking}
     assert "sercore chapters --corpus mine --systems baseline,combined --protocols speaker,paper" in str(caught.value)
 
 
 def test_an_unknown_corpus_is_refused(tmp_path):
     with pytest.raises(SercoreError, match="unknown corpus 'emodbb'"):
-        missing.ensure_records("emodbb", "speaker", "baseline", "0", tmp_path)
+        missing.ensure_published("emodbb", "speaker", "baseline", "0", tmp_path)
 
 
 def test_missing_runs_are_trained_and_published(tones, tmp_path, monkeypatch):
@@ -35,9 +35,9 @@ def test_missing_runs_are_trained_and_published(tones, tmp_path, monkeypatch):
 
     monkeypatch.setattr(sweep, "sweep", sweeping)
     monkeypatch.setattr(missing, "publish", lambda runs, folder, data_root: publish(folder, "tones", "baseline", size=60))
-    missing.ensure_records(str(tones), "speaker", "baseline", "0", tmp_path, train_missing=True)
+    missing.ensure_published(str(tones), "speaker", "baseline", "0", tmp_path, train_missing=True)
     assert trained == results.runs(tmp_path)["run"].tolist()
-    missing.ensure_records(str(tones), "speaker", "baseline", "0", tmp_path, train_missing=True)
+    missing.ensure_published(str(tones), "speaker", "baseline", "0", tmp_path, train_missing=True)
     assert len(trained) == protocol.FOLDS
     missing.train_and_publish(str(tones), "baseline,combined", results=tmp_path)  # the baseline is published already
     assert trained[protocol.FOLDS :] == [f"tones-speaker-combined-seed0-fold{fold}" for fold in range(protocol.FOLDS)]

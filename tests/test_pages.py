@@ -17,7 +17,7 @@ from sercore.pooling import POOLINGS
 from sercore.systems import config
 
 NOTEBOOKS = Path(__file__).parents[1] / "book" / "notebooks"
-PAGES = ("paper", "data", "features", "model", "losses", "pooling", "live", "reproduce", "api")
+PAGES = sorted(path.stem for path in NOTEBOOKS.glob("*.md"))
 
 
 def source(page: str) -> str:

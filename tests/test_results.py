@@ -63,7 +63,7 @@ def test_split_files_carry_the_checksum_of_their_runs(published):
 
 
 def test_publishing_again_changes_nothing_and_keeps_what_came_from_elsewhere(published, tones, tmp_path):
-    runs, target = published
+    runs, target = published[0], shutil.copytree(published[1], tmp_path / "results")
     before = {path: path.read_bytes() for path in sorted(target.rglob("*.*"))}
     results.publish(runs, target)
     assert {path: path.read_bytes() for path in sorted(target.rglob("*.*"))} == before
@@ -235,6 +235,24 @@ def test_systems_table_counts_and_corrects(published):
     assert table.at["baseline", "ua_low"] <= table.at["baseline", "ua"] <= table.at["baseline", "ua_high"]
     assert table.at["combined", "p_holm"] == table.at["combined", "p"] and table.at["combined", "parameters"] == 360_068
     assert table.at["combined", "gain"] == pytest.approx(table.at["combined", "ua"] - table.at["baseline", "ua"])
+
+
+def test_systems_table_corrects_for_all_systems_that_it_tests(published, tmp_path):
+    target = shutil.copytree(published[1], tmp_path / "results")
+    slugs = ["combined", "ams-s10-m0.1", "focal-g2-a1"]
+    for path in (target / "runs.parquet", target / "predictions" / "tones-speaker.parquet"):
+        frame, others = pd.read_parquet(path), []
+        for turns, slug in enumerate(slugs[1:], 1):  # the same classes, said of other utterances
+            other = frame[frame["run"].str.contains("combined")]
+            scores = {name: np.roll(other[name].to_numpy(), turns) for name in other.columns if name.startswith("p_")}
+            others.append(other.assign(run=other["run"].str.replace("combined", slug), **scores))
+        table = pd.concat([frame, *others])
+        if "system" in table:
+            table["system"] = table["run"].str.extract("-((?:ams|focal|combined|baseline).*)-seed", expand=False)
+        table.to_parquet(path)
+    tested = tables.systems_table("tones", "speaker", ["baseline", *slugs], folder=target).dropna(subset="p").sort_values("p")
+    stepped = np.maximum.accumulate(np.minimum(tested["p"] * [3, 2, 1], 1))
+    assert set(tested["slug"]) == set(slugs) and tested["p_holm"].tolist() == pytest.approx(stepped.tolist())
 
 
 def test_table_1_names_who_reports_what(published):

@@ -295,6 +295,11 @@ def test_difference_of_differences_is_that_of_two_pairs():
     found = statistics.difference_of_differences((a, c), (b, c))
     direct = statistics.paired_difference(a, b)
     assert [found.estimate, found.low, found.high] == pytest.approx([direct.estimate, direct.low, direct.high])
+    d = predictions(0.4, noise=4)
+    pairs = [statistics.paired_difference(a, c), statistics.paired_difference(b, d)]
+    both = statistics.difference_of_differences((a, c), (b, d))
+    assert both.estimate == pytest.approx(pairs[0].estimate - pairs[1].estimate) and both.low < both.estimate < both.high
+    assert both.high - both.low > max(pair.high - pair.low for pair in pairs)  # two differences are less sure than either
 
 
 def test_difference_of_groups_is_that_of_their_own_measures():

@@ -223,7 +223,7 @@ def draw_card(app: Sphinx, exception: Exception | None) -> None:
 
         from sercore import figures, findings, results, systems, tables
 
-        folder = chapters.records_folder(app.srcdir)
+        folder = chapters.published_folder(app.srcdir)
         runs = results.runs(folder)
         counted = runs[runs["protocol"].isin(["speaker", "paper"])]  # as on the first page
         said = findings.headline(tables.verdicts(folder), counted).replace("*", "")
@@ -242,7 +242,7 @@ def bring_explorer(app: Sphinx, exception: Exception | None) -> None:
     if exception is None and app.builder.format == "html":
         target = Path(app.outdir) / explorer.FOLDER
         shutil.copytree(Path(app.srcdir) / explorer.FOLDER, target, dirs_exist_ok=True)
-        explorer.write(target, chapters.records_folder(app.srcdir))
+        explorer.write(target, chapters.published_folder(app.srcdir))
 
 
 def bring_voice(app: Sphinx, exception: Exception | None) -> None:

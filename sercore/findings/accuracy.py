@@ -319,6 +319,13 @@ def yardstick_gap_sentence(gaps: pd.DataFrame) -> str:
     )
 
 
+def gap_table(gaps: pd.DataFrame, base: str, other: str) -> pd.DataFrame:
+    """`tables.protocol_gaps` as a page shows it; `base` and `other` head the columns of the two protocols."""
+    shown = {"Corpus": gaps["group"], "System": gaps["name"], base: gaps["base"], other: gaps["other"]}
+    differences = [interval_text(row.effect, row.low, row.high, sign=True) for row in gaps.itertuples()]
+    return pd.DataFrame(shown | {"Difference": differences, "p": gaps["p"]})
+
+
 def protocol_sentence(gaps: pd.DataFrame, what: str = "Sharing speakers between training and test") -> str:
     """What a protocol adds (`tables.protocol_gaps`), corpus by corpus, and whether it adds more to one system than to the
     baseline."""
