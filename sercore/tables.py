@@ -466,8 +466,8 @@ def gap_runs(gaps: pd.DataFrame, base: str, other: str, folder: str | Path | Non
     """The runs that `protocol_gaps` compared: of the seeds that both protocols have."""
     runs = results.runs(folder)
     compared = set(zip(gaps["group"], gaps["slug"], strict=True))
-    wanted = [(corpus_title(corpus), slug) in compared for corpus, slug in zip(runs["corpus"], runs["system"], strict=True)]
-    own = runs[runs["protocol"].isin((base, other)) & wanted]
+    wanted = [pair in compared for pair in zip(runs["corpus"].map(corpus_title), runs["system"], strict=True)]
+    own = runs[runs["protocol"].isin((base, other)) & np.array(wanted, dtype=bool)]
     return own[own.groupby(["corpus", "system", "seed"])["protocol"].transform("nunique") == 2]
 
 

@@ -172,6 +172,7 @@ def test_readings_are_the_systems_with_changed_settings_and_two_seeds():
     found = noise.readings(runs)
     assert found["system"].tolist() == ["baseline@masked=true"] and bool(found.at[0, "beyond"])
     assert found.at[0, "difference"] == pytest.approx(8, abs=1.5)
+    assert noise.compared_runs(found, pd.concat([runs, runs.assign(corpus="other")])).equals(runs)
     assert noise.readings(runs[runs["seed"] == 0]).empty
     longer = runs.assign(system=runs["system"].replace("baseline@masked=true", "baseline@masked=true,max_epochs=200"))
     assert noise.readings(longer).empty  # another training, not another reading

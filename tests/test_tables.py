@@ -109,7 +109,13 @@ def test_what_a_protocol_adds(folder):
     said = findings.protocol_sentence(gaps.reset_index())
     assert "with 1 of the 2 intervals above 0" in said and "for AMS, s = 10, m = 0.4 on mine by \u2212" in said
     assert "on CREMA-D by" in findings.protocol_sentence(gaps.reset_index().assign(group="CREMA-D"))  # no minus in a name
+    shown = findings.gap_table(gaps.reset_index(), "Speakers apart", "Speakers shared")
+    assert shown["Speakers shared"].tolist() == gaps["other"].tolist() and shown["Difference"].str.startswith("+").any()
+    behind = tables.gap_runs(gaps.reset_index(), "speaker", "paper", folder)
+    assert set(behind["system"]) == set(gaps.index) and set(behind["protocol"]) == {"speaker", "paper"}
+    assert behind.groupby("system")["seed"].nunique().to_dict() == gaps["seeds"].to_dict()
     nothing = tables.protocol_gaps("paper", "leaky", folder)
+    assert tables.gap_runs(nothing, "paper", "leaky", folder).empty
     assert nothing.empty and "not" not in nothing and "No system" in findings.protocol_sentence(nothing)
 
 
