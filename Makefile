@@ -20,17 +20,17 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 bench: $(INSTALLED)  ## a training step beside plain PyTorch, torch.compile and Keras
-	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/train_step.py
 
 site-test: book  ## the built site in a browser: every page, light and dark, wide and narrow
 	command -v chromium >/dev/null || { apt-get update && apt-get install -y chromium; }
-	$(BIN)/python -m pip install --quiet --editable '.[site]'
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable '.[site]'
 	$(BIN)/pytest tests/site
 
 pdf: book  ## the whole book as one file, _build/measured-again.pdf
 	command -v chromium >/dev/null || { apt-get update && apt-get install -y chromium; }
-	$(BIN)/python -m pip install --quiet --editable '.[site]'
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt --editable '.[site]'
 	$(BIN)/python book/_ext/print_pdf.py
 
 wheel: $(INSTALLED)

@@ -131,6 +131,7 @@ class Config:
         return dataclasses.replace(self, **typed)
 
     def to_dict(self) -> dict[str, Any]:
+        """Every setting by its name."""
         return dataclasses.asdict(self)
 
     def to_json(self) -> str:
@@ -139,6 +140,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> Config:
+        """The defaults with `settings`, as `to_dict` gives them; unknown names and impossible values raise `SercoreError`."""
         return cls().replace(**settings)
 
 

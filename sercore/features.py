@@ -23,9 +23,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from .audio import SAMPLE_RATE
 from .errors import SercoreError
 
-SAMPLE_RATE = 16_000
 MELS = 40
 WINDOW = 400  # samples, 25 ms
 HOP = 160  # samples, 10 ms
@@ -75,7 +75,8 @@ def _window_and_filters() -> tuple[Tensor, Tensor]:
 def log_mel(waveform: np.ndarray) -> np.ndarray:
     """Natural logarithm of Mel energies: (samples,) at 16 kHz in [-1, 1] -> (frames, mels) float32.
 
-    There is a frame every 10 ms, centred so that 7.5 s give 750; none is silence only because of padding at the end.
+    There is a frame every 10 ms, as long as its window reaches into the waveform: 7.5 s give 751, of which a clip of 7.5 s keeps
+    750. Raises `SercoreError` for a waveform of another shape, or of no sample.
     """
     if waveform.ndim != 1 or waveform.size == 0:
         raise SercoreError(f"a waveform must be (samples,) with at least one sample, not {waveform.shape}")

@@ -16,13 +16,6 @@ from . import systems
 from .tables import IN_COMBINATIONS, title
 
 CLASS_COLOURS = {"angry": "#d1495b", "happy": "#e0a100", "sad": "#3a7ca5", "neutral": "#7d8597"}
-FAMILY_TITLES = {
-    "baseline": "baseline",
-    "ams": "AMS",
-    "focal": "focal loss",
-    "combined": "combined pooling",
-    "combination": "combinations",
-}
 FAMILY_COLOURS = {"baseline": "#7d8597", "ams": "#c8553d", "focal": "#2a8c82", "combined": "#6a5acd", "combination": "#b0703c"}
 OTHER_COLOURS = ("#6a5acd", "#2a8c82", "#c8553d", "#b0703c", "#4f8a3c", "#a05195")
 """For classes of a corpus beyond the four."""
@@ -180,7 +173,7 @@ def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figu
         for index, family in enumerate(dict.fromkeys(families)):
             own = centred[(table["group"] == group) & (families == family)]
             marker = MARKERS[index % len(MARKERS)]
-            how: dict[str, Any] = {"color": FAMILY_COLOURS[family], "label": FAMILY_TITLES[family]}
+            how: dict[str, Any] = {"color": FAMILY_COLOURS[family], "label": systems.FAMILIES[family]}
             axis.plot(own[measure], own["ua"], marker, alpha=0.8, markersize=5.5, **how)
         axis.axhline(0, color="#7d8597", linewidth=0.8)
         axis.axvline(0, color="#7d8597", linewidth=0.8)

@@ -32,6 +32,11 @@ def focal_loss(scores: Tensor, labels: Tensor, gamma: float, alpha: Tensor | flo
     return -(weight * miss**gamma * log_p).mean()
 
 
+def class_weights(config: Config, classes: int) -> Tensor:
+    """The alpha of eq. 3 for each class (classes,): the configuration's own, or its constant for all."""
+    return torch.as_tensor(config.alpha, dtype=torch.float32).expand(classes).clone()
+
+
 class Softmax(nn.Module):
     """Linear logits and cross-entropy, eq. 1: features (batch, features) -> scores (batch, classes)."""
 
@@ -56,7 +61,7 @@ class Focal(Softmax):
     def __init__(self, features: int, classes: int, config: Config) -> None:
         super().__init__(features, classes, config)
         self.gamma = config.gamma
-        self.register_buffer("alpha", torch.as_tensor(config.alpha, dtype=torch.float32).expand(classes).clone())
+        self.register_buffer("alpha", class_weights(config, classes))
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         return focal_loss(self.scores(features), labels, self.gamma, self.alpha)
@@ -92,7 +97,7 @@ class AdditiveMarginFocal(AdditiveMargin):
     def __init__(self, features: int, classes: int, config: Config) -> None:
         super().__init__(features, classes, config)
         self.gamma = config.gamma
-        self.register_buffer("alpha", torch.as_tensor(config.alpha, dtype=torch.float32).expand(classes).clone())
+        self.register_buffer("alpha", class_weights(config, classes))
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         return focal_loss(self.margin_scores(features, labels), labels, self.gamma, self.alpha)

@@ -1,4 +1,4 @@
-"""What the code runs on: provenance for the records, and two settings that training profits from."""
+"""What the code runs on: provenance for the records, the choice of a device, memory that is kept, and files written whole."""
 
 from __future__ import annotations
 

@@ -18,10 +18,10 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from . import extensions
 from .config import POOLED, Config
 from .errors import SercoreError, nearest
+from .features import MELS
 from .losses import LOSSES, AdditiveMargin, Softmax
 from .pooling import POOLINGS
 
-MELS = 40
 FILTERS = (128, 128, 64, 64, 64, 64)
 MIN_FRAMES = 2**POOLED
 """Shorter inputs would leave no step after the CNN (0.32 s)."""

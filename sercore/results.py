@@ -184,18 +184,15 @@ def _publish_corpora(table: pd.DataFrame, sources: dict[str, str], target: Path,
         write(target / "utterances" / f"{corpus}.parquet", utterances)
         for name, split in splits.items():
             write(target / "splits" / f"{corpus}-{name}.csv", protocol.to_csv(split).encode())
-    if changed:
-        raise SercoreError(
-            "nothing was published: recordings, labels or speakers of these corpora have changed since their runs were made; "
-            "bring the corpus back as it was, or run them again\n  " + "\n  ".join(changed),
-            offenders=changed,
-        )
-    if absent:
-        raise SercoreError(
-            "nothing was published: corpora of finished runs cannot be loaded; publish where they were trained, with the same "
-            "SERCORE_EXTENSIONS and --data-root\n  " + "\n  ".join(absent),
-            offenders=absent,
-        )
+    problems = {
+        "recordings, labels or speakers of these corpora have changed since their runs were made; bring the corpus back as it "
+        "was, or run them again": changed,
+        "corpora of finished runs cannot be loaded; publish where they were trained, with the same SERCORE_EXTENSIONS and "
+        "--data-root": absent,
+    }
+    if changed or absent:
+        told = ["\n  ".join([what, *offenders]) for what, offenders in problems.items() if offenders]
+        raise SercoreError("nothing was published: " + "\n".join(told), offenders=[*changed, *absent])
 
 
 def _publish_yardsticks(sources: dict[str, str], target: Path, data_root: str | None, write: Write) -> None:
@@ -410,7 +407,8 @@ def _text(value: Any) -> str:
 
 
 def history(results: str | Path | None = None) -> pd.DataFrame:
-    """One row an epoch of a run, with the run's names."""
+    """One row an epoch of a run, with the run's names: the columns of `NAME`, `train_loss`, the loss, WA and UA of the part that
+    chose the epoch (`chooser_loss`, `chooser_wa`, `chooser_ua`, from 0 to 1), and `seconds`."""
     return _joined(results_folder(results) / "history.parquet", runs(results))
 
 

@@ -60,7 +60,10 @@ def plan(
     seeds: str | Iterable[int] = "0",
     folds: str | Iterable[int] = f"0-{protocol.FOLDS - 1}",
 ) -> Plan:
-    """Every fold of every system, seed and protocol; texts may list (`paper,speaker`) and range (`0-4`)."""
+    """Every fold of every system, seed and protocol; texts may list (`paper,speaker`) and range (`0-4`).
+
+    Raises `SercoreError` for a corpus, a system, a protocol or a fold that there is not, and for what is no list of numbers.
+    """
     chosen = [name.strip() for name in (protocols.split(",") if isinstance(protocols, str) else protocols)]
     for name in chosen:
         protocol.chooser(name)

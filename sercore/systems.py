@@ -25,6 +25,15 @@ TABLE_2: dict[str, dict[str, Any]] = {
 CLAIMS = ("baseline", "ams-s10-m0.4", "focal-g2-a2", "combined")
 """The baseline and the setting that the paper names best in each family."""
 
+FAMILIES = {
+    "baseline": "baseline",
+    "ams": "AMS",
+    "focal": "focal loss",
+    "combined": "combined pooling",
+    "combination": "combinations",
+}
+"""What a family of systems is called within a sentence."""
+
 GROUPS = {"table2": tuple(TABLE_2), "claims": CLAIMS}
 """Names that stand for several systems, on the command line and in the chapters' parameters."""
 

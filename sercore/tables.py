@@ -27,7 +27,7 @@ TITLES = {
     "bands": "Logistic regression on the bands' means and deviations",
     "egemaps": "Support vector machine on eGeMAPS",
 }
-IN_COMBINATIONS = {"ams-s10-m0.4": "AMS", "focal-g2-a2": "focal loss", "combined": "combined pooling"}
+IN_COMBINATIONS = {slug: systems.FAMILIES[systems.family(slug)] for slug in systems.CLAIMS[1:]}
 """What the schemes are called where several meet, each in the setting that the paper names best."""
 RESAMPLES = claims.RESAMPLES
 ENDS = ("", "_low", "_high")
@@ -51,7 +51,8 @@ def _scheme(slug: str) -> str:
     family, *values = slug.split("-")
     symbols = {"s": "s", "m": "m", "g": "γ", "a": "α"}
     numbers = ", ".join(f"{symbols[value[0]]} = {value[1:]}" for value in values)
-    return f"{ {'ams': 'AMS', 'focal': 'Focal loss'}[family] }, {numbers}" if values else TITLES[slug]
+    name = systems.FAMILIES[family]
+    return f"{name[0].upper()}{name[1:]}, {numbers}" if values else TITLES[slug]
 
 
 def label_order(labels: Sequence[str]) -> list[str]:
@@ -293,10 +294,9 @@ def verdicts(
     return claims.settle(all_predictions(folder, protocols), runs[runs["protocol"].isin(protocols)], open_cells, difference)
 
 
-def wider_verdicts() -> tuple[pd.DataFrame, pd.DataFrame]:
+def wider_verdicts(folder: str | Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """`verdicts` by intervals that allow for few speakers, and for other seeds too."""
-    few_speakers, and_seeds = (verdicts(difference=each) for each in (claims.over_few_speakers, claims.over_speakers_and_seeds))
-    return few_speakers, and_seeds
+    return verdicts(folder, difference=claims.over_few_speakers), verdicts(folder, difference=claims.over_speakers_and_seeds)
 
 
 def _tallies(frame: pd.DataFrame, slugs: Sequence[str]) -> dict[str, statistics.Tally]:
@@ -528,17 +528,10 @@ def corpus_title(name: str) -> str:
     """The short name of a corpus in headings; that of synthetic speech says so."""
     from . import corpora
 
-    short = {
-        "emodb": "EmoDB",
-        "nemo": "nEMO",
-        "ravdess": "RAVDESS",
-        "cremad": "CREMA-D",
-        "iemocap": "IEMOCAP",
-        "demo": "demo (synthetic)",
-    }
-    if name in short:
-        return short[name]
-    return corpora.get(name).title if name in corpora.names() else name
+    if name not in corpora.names():
+        return name
+    corpus = corpora.get(name)
+    return corpus.heading or corpus.title
 
 
 def place_title(corpus: str, protocol: str) -> str:

@@ -75,9 +75,9 @@ def _compactness() -> str:
             if len(table) > 1:
                 own = table.set_index("slug")
                 best += [own["ratio"].idxmin(), own["silhouette"].idxmax(), own["purity"].idxmax()]
-    names = {"baseline": "the baseline", "ams": "AMS", "focal": "focal loss", "combined": "combined pooling"}
     if best and len(set(best)) == 1:
-        return f"The feature of {names[systems.family(best[0])]} is the most compact"
+        name = systems.FAMILIES[systems.family(best[0])]
+        return f"The feature of {'the ' if best[0] == 'baseline' else ''}{name} is the most compact"
     return "Which feature is most compact depends on the measure" if best else "Are the features more compact?"
 
 

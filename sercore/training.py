@@ -90,11 +90,12 @@ def fit(
 ) -> dict[str, Kept]:
     """Train `model` in place on the utterances `train` (indices); each of `choosers` (indices) decides which epoch it keeps.
 
-    Several choosers share the training and nothing else: each comes to what it would have come to alone, and training ends
-    when the last has stopped. The model ends with the weights that the first chose. The statistics for the normalisation
-    come from `train` alone. With `checkpoint` (a file's path) every epoch is saved there, and training goes on from it if it
-    was made for the same `identity` (a text that names configuration and data) and for these choosers. `report` is called
-    after each epoch with its values by the first chooser that goes on, and the configuration.
+    Several choosers share the training and nothing else: each comes to what it would have come to alone, and training ends when
+    the last has stopped. The model ends with the weights that the first chose. Returned is what each came to. The statistics for
+    the normalisation come from `train` alone. With `checkpoint` (a file's path) every epoch is saved there, and training goes on
+    from it if it was made for the same `identity` (a text that names configuration and data) and for these choosers. `report` is
+    called after each epoch with its values by the first chooser that goes on, and the configuration. Raises `SercoreError` where
+    the loss is no longer finite, and for an engine that the device cannot run.
     """
     config, device = model.config, next(model.parameters()).device
     frames = clip_frames(config.clip_seconds)

@@ -112,13 +112,18 @@ def test_where_publishing_fails_the_results_stay_as_they_were(published, tones, 
     assert {path: path.read_bytes() for path in sorted(target.rglob("*.*"))} == before
 
 
-def test_a_corpus_that_changed_since_its_runs_is_not_published(published, tones, tmp_path):
+def test_corpora_that_changed_or_are_gone_are_not_published_and_named_together(published, tones, tmp_path):
     own = tmp_path / "changed"
     shutil.copytree(tones.parent, own)
     table = own / tones.name
     sweep.sweep(sweep.plan(str(table), "baseline", "speaker"), tmp_path / "runs", overrides=QUICK)
     pd.read_csv(table).iloc[:-1].to_csv(table, index=False)
-    with pytest.raises(SercoreError, match=r"(?s)have changed since their runs were made.*tones"):
+    for facts in sorted((tmp_path / "runs").glob("*/run.json")):
+        gone = json.loads(facts.read_text()) | {"corpus": "gone", "source": "gone.csv"}
+        gone["run"] = gone["run"].replace("tones", "gone")
+        shutil.copytree(facts.parent, tmp_path / "runs" / gone["run"])
+        (tmp_path / "runs" / gone["run"] / "run.json").write_text(json.dumps(gone))
+    with pytest.raises(SercoreError, match=r"(?s)have changed since their runs were made.*tones.*cannot be loaded.*gone\.csv"):
         results.publish(tmp_path / "runs", tmp_path / "results")
     assert not list((tmp_path / "results").glob("**/*.parquet"))
 

@@ -45,6 +45,7 @@ class Corpus:
     citation: str  # key in the book's bibliography
     url: str
     adapter: Callable[[Path], pd.DataFrame]
+    heading: str = ""  # a shorter title, for headings and tables
     marker: str = ""  # glob pattern that only a folder of this corpus matches
     folders: tuple[str, ...] = ()  # names of its folder other than `name`; upper and lower case are alike
     counts: tuple[int, ...] = ()  # published number of utterances of each label

@@ -127,6 +127,7 @@ register(
     Corpus(
         name="demo",
         title="demo (synthetic speech)",
+        heading="demo (synthetic)",
         language="English",
         kind="synthetic",
         licence="made by the program itself",

@@ -31,6 +31,7 @@ register(
     Corpus(
         name="emodb",
         title="EmoDB (Berlin)",
+        heading="EmoDB",
         language="German",
         kind="acted",
         licence="freely available, usually given as CC0",

@@ -37,6 +37,7 @@ register(
     Corpus(
         name="ravdess",
         title="RAVDESS (speech)",
+        heading="RAVDESS",
         language="English",
         kind="acted",
         licence="CC BY-NC-SA 4.0",

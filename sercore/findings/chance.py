@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
-from .. import claims, noise, results, systems
+from .. import claims, corpora, noise, results, systems
 from ..protocol import CLEAN
 from ..tables import corpus_title, interval_text, p_text, place_title, seeds_text, title, with_interval
 from .words import listed, signed
@@ -25,10 +27,11 @@ def paper_noise_sentence(table_2: pd.DataFrame, spread: noise.Spread) -> str:
     base, others = _base_and_others(table_2)
     limit, six = noise.chance_range(spread, 2), noise.chance_range(spread, 6)
     spans = []
-    for group, name in (("ams", "AMS"), ("focal", "focal loss")):
+    for group in ("ams", "focal"):
         values = table_2.loc[table_2["group"] == group, "ua"]
         span = values.max() - values.min()
-        spans.append(f"The six settings of {name} span {span:.1f} points, {'more' if span > six else 'no more'} than that.")
+        more = "more" if span > six else "no more"
+        spans.append(f"The six settings of {systems.FAMILIES[group]} span {span:.1f} points, {more} than that.")
     return (
         f"The standard deviation is **{spread.sd:.2f} points of UA** (95 % interval {spread.low:.2f} to {spread.high:.2f}, "
         f"{spread.freedom} degrees of freedom). Two repetitions of one system lie within {limit:.1f} points of each other "
@@ -43,14 +46,14 @@ def _base_and_others(table_2: pd.DataFrame) -> tuple[float, pd.Series]:
     return float(ua["baseline"]), ua.drop("baseline")
 
 
-def disagreement_so_far() -> tuple[float, str]:
+def disagreement_so_far(folder: str | Path | None = None) -> tuple[float, str]:
     """The share of utterances that the baseline and a best system decide differently, and where that was measured."""
     shares = {}
-    runs = results.runs()
+    runs = results.runs(folder)
     usual = runs.loc[runs["changed"] == "", "run"]
-    for corpus, protocol in results.published():
+    for corpus, protocol in results.published(folder):
         if protocol in CLEAN:
-            frame = results.predictions(corpus, protocol)
+            frame = results.predictions(corpus, protocol, folder)
             frame = frame[frame["run"].isin(usual)]
             for slug in systems.CLAIMS[1:]:
                 if {slug, "baseline"} <= set(frame["system"]):
@@ -64,7 +67,7 @@ def disagreement_so_far() -> tuple[float, str]:
 
 def detectable_table(spread: noise.Spread, share: float) -> pd.DataFrame:
     """Standard error and detectable gain by kind of chance, at the size of IEMOCAP's four classes."""
-    run, draw = 2 * spread.sd**2, noise.sampling_error(share, (1103, 1636, 1708, 1084)) ** 2  # variances
+    run, draw = 2 * spread.sd**2, noise.sampling_error(share, corpora.get("iemocap").counts) ** 2  # variances
     rows = [
         ("Another repetition, the same utterances", run, 0.0),
         ("Other utterances, the same repetition", 0.0, draw),
