@@ -1,5 +1,6 @@
 """What the explaining chapters tell a reader to type works as it stands."""
 
+import pkgutil
 import re
 import shlex
 import sys
@@ -94,6 +95,14 @@ def test_first_script_is_as_short_as_it_says(monkeypatch):
     )
     exec(blocks("reproduce", "python")[0], {"__name__": "__main__"})
     assert calls == [("demo", "speaker", "baseline"), ("speech.wav",)]
+
+
+@pytest.mark.parametrize(
+    "name, members", re.findall(r"auto(?:module|class|function):: (\S+)\n(?:   :members: (.*)\n)?", source("api"))
+)
+def test_the_interface_lists_what_there_is(name, members):
+    there = pkgutil.resolve_name(name)
+    assert not [member for member in filter(None, members.split(", ")) if not hasattr(there, member)]
 
 
 def test_every_column_of_a_run_is_explained():
