@@ -32,7 +32,7 @@ def network(wave: str, model: str) -> Callable[[], Any]:
     from sercore import audio, features, prediction
 
     loaded, mels = prediction.load(model)[0], features.log_mel(audio.read(wave))
-    prediction.fold(loaded)
+    prediction.fold_batch_norm(loaded)
     return lambda: prediction.window_probabilities(loaded, mels)
 
 

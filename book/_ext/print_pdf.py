@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 from urllib.parse import urljoin
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import PdfMargins, sync_playwright
 from pypdf import PdfReader, PdfWriter
 
-MARGINS = {"top": "18mm", "bottom": "20mm", "left": "17mm", "right": "17mm"}
+MARGINS: PdfMargins = {"top": "18mm", "bottom": "20mm", "left": "17mm", "right": "17mm"}
 FOOT = (
     '<div style="font: 8px sans-serif; color: #575f68; width: 100%; margin: 0 17mm;'
     ' display: flex; justify-content: space-between">'
