@@ -59,13 +59,16 @@ def test_own_loss_and_pooling_train(monkeypatch):
 
     monkeypatch.setattr("sercore.losses.LOSSES", LOSSES)
     for block in blocks("reproduce", "python")[1:3]:
-        exec(block, {})
+        exec(block, {"__name__": "mine"})
     try:
         model = sercore.build("baseline@loss=smoothed,pooling=loudest")
         model.loss(torch.randn(2, 32, 40), torch.tensor([0, 1])).backward()
         assert model.head.weight.grad.abs().sum() > 0
+        assert [sercore.build(f"baseline@loss=smoothed{value}").head.share for value in ("", "-0.05", "-0.2")] == [0.1, 0.05, 0.2]
     finally:
-        del LOSSES["smoothed"], POOLINGS["loudest"]
+        del POOLINGS["loudest"]
+        for own in [name for name in LOSSES if name.startswith("smoothed")]:
+            del LOSSES[own]
 
 
 def test_own_corpus_is_read(tmp_path):
