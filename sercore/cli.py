@@ -410,7 +410,7 @@ def epoch_bar(position: int = 0, shown: bool = True) -> Iterator[Any]:
     bar = tqdm(unit="epoch", leave=False, position=position, file=sys.stderr, disable=not shown, delay=1)
 
     def report(values: dict[str, float], config: Any) -> None:
-        if values["epoch"] < bar.n:
+        if values["epoch"] <= bar.n:  # the next run of a sweep
             bar.reset()
         bar.total = config.max_epochs
         bar.update(int(values["epoch"]) - bar.n)
