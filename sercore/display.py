@@ -173,12 +173,13 @@ def audio(samples: np.ndarray, rate: int, label: str = "") -> None:
 
 
 def text(markdown: str) -> None:
-    """Show Markdown; a heading in it raises `SercoreError`, because the table of contents could not know it."""
+    """Show Markdown, nothing where there is none; a heading raises `SercoreError`: the table of contents could not know it."""
     from IPython.display import Markdown, display
 
     if heading := _HEADING.search(_FENCE.sub("", markdown)):
         raise SercoreError(f"a heading in shown text: {heading[0].strip()!r}; write it in the chapter's source")
-    display(Markdown(markdown))
+    if markdown:  # a page shows an empty one as the name of its class
+        display(Markdown(markdown))
 
 
 def provenance(records: pd.DataFrame | None) -> str:

@@ -232,8 +232,14 @@ def test_shown_text_has_no_heading(markdown):
 
 
 @pytest.mark.parametrize("markdown", ["#hash", "```\n# a comment\n```", "| a |\n| --- |\n| 1 |", "a\n\n---\n\nb", "- a\n- b"])
-def test_other_text_is_shown(markdown):
+def test_other_text_is_shown(markdown, capsys):
     display.text(markdown)
+    assert capsys.readouterr().out
+
+
+def test_an_empty_text_shows_nothing(capsys):
+    display.text("")
+    assert not capsys.readouterr().out
 
 
 def test_provenance_names_runs_code_machine_data_and_command(runs):

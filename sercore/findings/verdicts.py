@@ -126,7 +126,7 @@ def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:
     """The answer so far in a few sentences."""
     found = judged(settled)
     if found.empty:
-        return "**Nothing has been measured yet**; the table below fills as runs are published."
+        return "**Nothing has been measured on recorded speech yet**; the table below fills as runs are published."
     counts = found["verdict"].value_counts()
     said_ = ", ".join(f"{counts[verdict]} *{verdict}*" for verdict in claims.JUDGED if verdict in counts)
     places = listed(list(dict.fromkeys(corpus_title(name) for name in found["corpus"])))
