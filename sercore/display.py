@@ -178,7 +178,7 @@ def text(markdown: str) -> None:
 
     if heading := _HEADING.search(_FENCE.sub("", markdown)):
         raise SercoreError(f"a heading in shown text: {heading[0].strip()!r}; write it in the chapter's source")
-    if markdown:  # a page shows an empty one as the name of its class
+    if markdown.strip():  # a page shows an empty one as the name of its class
         display(Markdown(markdown))
 
 

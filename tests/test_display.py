@@ -237,8 +237,9 @@ def test_other_text_is_shown(markdown, capsys):
     assert capsys.readouterr().out
 
 
-def test_an_empty_text_shows_nothing(capsys):
-    display.text("")
+@pytest.mark.parametrize("markdown", ["", " "])
+def test_an_empty_text_shows_nothing(markdown, capsys):
+    display.text(markdown)
     assert not capsys.readouterr().out
 
 
