@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -139,8 +140,9 @@ class Change:
 def change(runs: pd.DataFrame, system: str, reference: str) -> Change:
     """`system` against `reference` in the runs of one corpus and protocol, over the folds and seeds that both have.
 
-    Chance is measured by the seeds of both: the SD of the mean over the folds between seeds of one system, pooled, with
-    Student's t for its degrees of freedom. Raises `SercoreError` where they share no run, or have one seed alone.
+    Chance is measured by the seeds of all systems in `runs`: the SD of the mean over the folds between seeds of one system,
+    pooled, with Student's t for its degrees of freedom. Raises `SercoreError` where the two share no run, or no system has
+    two seeds.
     """
     points = runs.assign(ua=100 * runs["ua"]).pivot_table(index=["fold", "seed"], columns="system", values="ua")
     both = points.reindex(columns=[system, reference]).dropna()
@@ -148,11 +150,13 @@ def change(runs: pd.DataFrame, system: str, reference: str) -> Change:
         raise SercoreError(f"{system} and {reference} have no fold and seed in common")
     from scipy.stats import t
 
-    by_seed = both.groupby("seed").mean()
-    found = spread([by_seed[name].tolist() for name in by_seed])
-    error = found.sd * np.sqrt(2 / len(by_seed))
+    found = seed_spread(runs)
+    if found is None:
+        raise SercoreError("no system has two seeds, so nothing tells how far seeds alone move it")
+    seeds = both.index.get_level_values("seed").nunique()
+    error = found.sd * np.sqrt(2 / seeds)
     difference = float((both[system] - both[reference]).mean())
-    return Change(difference, float(error * t.ppf((1 + LEVEL) / 2, found.freedom)), len(by_seed))
+    return Change(difference, float(error * t.ppf((1 + LEVEL) / 2, found.freedom)), seeds)
 
 
 def validation_change(history: pd.DataFrame, system: str, reference: str) -> Interval:
@@ -178,7 +182,8 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
 
     The nearest is the measured system with most of its settings and no others: `baseline@a=1,b=2` is compared with
     `baseline@a=1` where that was measured, else with `baseline`; but one that is only computed otherwise, with the same system
-    computed as usual. What differs in how long or how fast it was trained is no reading and has no row.
+    computed as usual. What differs in how long or how fast it was trained is no reading and has no row. Chance is that of all
+    systems of the corpus and protocol that were trained as long and as fast.
 
     One row a corpus, protocol and system: `corpus`, `protocol`, `system`, `against`, `ua`, `difference`, `chance`, `seeds`,
     `beyond`, `of_paper`, in points; `of_paper` is False where only the way of computing differs.
@@ -196,7 +201,8 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
             fewer = [other for other in settings if settings[other] < values]
             nearest = max(fewer, key=lambda s: (settings[s] == usual, len(settings[s])), default=None)
             if nearest is not None and not {name for name, _ in values - settings[nearest]} & FIXED:
-                found = change(own, system, nearest)
+                alike = [other for other in seeds.index if _pace(other) == _pace(system)]
+                found = change(own[own["system"].isin(alike)], system, nearest)
                 ua = 100 * own.loc[own["system"] == system, "ua"].mean()
                 of_paper = not {name for name, _ in values - settings[nearest]} <= COMPUTING
                 measured = (ua, found.difference, found.chance, found.seeds, found.beyond_chance, of_paper)
@@ -205,11 +211,18 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(columns))
 
 
+def _pace(system: str) -> dict[str, Any]:
+    """What a system's slug says of how long and how fast it is trained."""
+    return {name: value for name, value in systems.overrides(system).items() if name in FIXED}
+
+
 def compared_runs(compared: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs that the rows of `readings` compare."""
-    cells = ["corpus", "protocol"]
+    """The runs behind the rows of `readings`: those that are compared, and those whose seeds tell what chance does."""
+    cells, paces = ["corpus", "protocol"], [_pace(system) for system in compared["system"]]
     there = runs.set_index(cells).index.isin(compared.set_index(cells).index)
-    return runs[there & runs["system"].isin([*compared["system"], *compared["against"]])]
+    alike = [system for system in runs["system"].unique() if _pace(system) in paces]
+    repeated = runs.groupby([*cells, "system"])["seed"].transform("nunique") > 1
+    return runs[there & repeated & runs["system"].isin(alike)]
 
 
 def selection(runs: pd.DataFrame, history: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:

@@ -180,6 +180,21 @@ def test_readings_are_the_systems_with_changed_settings_and_two_seeds():
         noise.change(runs, "combined", "baseline")
 
 
+def test_chance_is_that_of_all_systems_trained_alike():
+    random = np.random.default_rng(7)
+    runs = paired_runs(8, 2, 1, random)
+    wild = paired_runs(0, 3, 1, random).query("system == 'baseline'").assign(system="combined")
+    wild["ua"] += 0.2 * wild["seed"]
+    alone, beside = (noise.readings(each).iloc[0] for each in (runs, pd.concat([runs, wild], ignore_index=True)))
+    assert beside["chance"] > 1.5 * alone["chance"] and beside["difference"] == alone["difference"]
+    assert len(noise.compared_runs(beside.to_frame().T, pd.concat([runs, wild]))) == len(runs) + len(wild)
+    longer = pd.concat([runs, wild.assign(system="combined@max_epochs=200")], ignore_index=True)
+    assert noise.readings(longer).iloc[0]["chance"] == alone["chance"]
+    assert len(noise.compared_runs(alone.to_frame().T, longer)) == len(runs)
+    with pytest.raises(SercoreError, match="no system has two seeds"):
+        noise.change(runs[runs["seed"] == 0], "baseline@masked=true", "baseline")
+
+
 def test_a_reading_is_compared_with_the_nearest_system_that_was_measured():
     random = np.random.default_rng(6)
     runs = paired_runs(8, 2, 1, random)
