@@ -27,7 +27,7 @@ CHOICES = {
     "toolkit": ("keras", "pytorch"),
     "normalisation": ("corpus", "utterance"),
     "precision": ("float32", "bfloat16"),
-    "engine": ("auto", "plain", "fused", "compiled"),
+    "engine": ("auto", "plain", "fused"),
 }
 
 
@@ -66,7 +66,7 @@ class Config:
     - `batch_size`, `learning_rate`, `max_epochs`: as named.
     - `patience`: epochs without a better validation accuracy before it ends.
     - `precision`: "float32" or "bfloat16", of what convolutions read and write; all else stays float32.
-    - `engine`: of the CNN: "plain" PyTorch, "fused" passes (on a CPU), "compiled" (on a GPU), or "auto".
+    - `engine`: of the CNN: "plain" PyTorch, "fused" passes (Numba on a CPU, Triton on a GPU), or "auto".
     """
 
     loss: str = "softmax"

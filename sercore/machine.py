@@ -39,14 +39,17 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 @functools.cache
 def commit() -> str:
-    """The commit of this source tree, `-dirty` where its package differs from it; `v<version>` for an installed package."""
+    """The commit of this source tree, `-dirty` where its package differs from it.
+
+    Without its history it is what the variable SERCORE_COMMIT says, or else `v<version>`, as of an installed package.
+    """
     package = Path(__file__).resolve().parent
     try:
         head = _git(package, "rev-parse", "HEAD")
         tracked = _git(package, "ls-files", "--error-unmatch", "machine.py")
         return head + ("-dirty" if _git(package, "status", "--porcelain", "--", ".") else "") if tracked else ""
     except (OSError, subprocess.CalledProcessError):
-        return f"v{_version('sercore')}"
+        return os.environ.get("SERCORE_COMMIT") or f"v{_version('sercore')}"
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -6,6 +6,7 @@ CNN), features (the deep feature), classes.
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -142,14 +143,13 @@ class SERModel(nn.Module):
     head: Softmax | AdditiveMargin
 
     engine: str = "plain"
-    """What computes the CNN: "plain" is this file; "fused" is `sercore.fused`, the same on a CPU in less time; "compiled"
-    is this file as `torch.compile` fuses it, for a GPU."""
+    """What computes the CNN: "plain" is this file; "fused" is `sercore.fused`, the same in less time, or on a GPU
+    `sercore.fused_gpu`."""
 
     def __init__(self, config: Config, classes: int = 4) -> None:
         super().__init__()
         check(config, classes)
         self.config, self.classes = config, classes
-        self._compiled: Callable[..., Any] | None = None
         self.blocks = nn.ModuleList(
             Block(inputs, outputs, index < POOLED, config)
             for index, (inputs, outputs) in enumerate(zip((1, *FILTERS[:-1]), FILTERS, strict=True))
@@ -210,18 +210,11 @@ class SERModel(nn.Module):
     def convolve(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The CNN: (batch, frames, mels) -> (batch, 64, steps, 1), with the steps that count."""
         if self.engine == "fused" and not x.requires_grad:
-            from . import fused  # it loads Numba, which labelling a file does without
-
+            # they load Numba or Triton, which labelling a file does without
+            fused = importlib.import_module(".fused" if x.device.type == "cpu" else ".fused_gpu", __package__)
             precision = torch.bfloat16 if self.config.precision == "bfloat16" else torch.float32
             x = fused.run_blocks(self.blocks, x, lengths, precision)
             return x, None if lengths is None else lengths // 2**POOLED
-        if self.engine == "compiled":
-            if self._compiled is None:
-                self._compiled = torch.compile(self._convolve)
-            return self._compiled(x, lengths)
-        return self._convolve(x, lengths)
-
-    def _convolve(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         reduced = self.config.precision == "bfloat16"
         x = x[:, None]
         with torch.autocast(x.device.type, torch.bfloat16, enabled=reduced):

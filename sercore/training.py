@@ -21,13 +21,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import machine, metrics
+from . import cuda_graph, machine, metrics
 from .config import Config
 from .errors import SercoreError
 from .features import LogMels, clip_frames
-from .model import SERModel
+from .model import SERModel, own_code
 
-EVALUATION_BATCH = 64
+EVALUATION_BATCH = {"cpu": 64, "cuda": 256}
+
+CHECKPOINT_SECONDS = {"cpu": 0, "cuda": 10}
+"""Between two checkpoints at least; a GPU has trained an epoch in less time than it takes to save it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +95,15 @@ def fit(
 
     Several choosers share the training and nothing else: each comes to what it would have come to alone, and training ends when
     the last has stopped. The model ends with the weights that the first chose. Returned is what each came to. The statistics for
-    the normalisation come from `train` alone. With `checkpoint` (a file's path) every epoch is saved there, and training goes on
-    from it if it was made for the same `identity` (a text that names configuration and data) and for these choosers. `report` is
+    the normalisation come from `train` alone. With `checkpoint` (a file's path) every epoch is saved there (on a GPU: what there
+    is after ten seconds), and training goes on from it if it was made for the same `identity` (a text that names configuration and data) and for these choosers. `report` is
     called after each epoch with its values by the first chooser that goes on, and the configuration. Raises `SercoreError` where
     the loss is no longer finite, and for an engine that the device cannot run.
     """
     config, device = model.config, next(model.parameters()).device
     frames = clip_frames(config.clip_seconds)
     model.engine = choose_engine(config, device)
-    if model.engine != "fused":  # whose kernels take weights as they are defined
+    if model.engine != "fused":  # whose passes take weights as they are defined
         model.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on a CPU
     model.set_normalisation(*data.mels.normalisation(train, frames))
     optimiser = torch.optim.Adam(
@@ -108,6 +111,7 @@ def fit(
         lr=config.learning_rate,
         betas=(0.9, 0.999),
         eps=1e-7 if config.toolkit == "keras" else 1e-8,
+        **({"fused": True, "capturable": True} if device.type == "cuda" else {}),
     )
     kept, epoch = {part: Kept(History(), _copy(model.state_dict())) for part in choosers}, 0
     if checkpoint is not None and (saved := _load(checkpoint, identity, kept, device)) is not None:
@@ -115,9 +119,10 @@ def fit(
         optimiser.load_state_dict(saved["optimiser"])
         kept = {part: Kept(History(saved["histories"][part]), saved["weights"][part]) for part in kept}
         epoch = saved["epoch"]
+    steps, last_saved = _record(model, data, train, optimiser, frames), time.perf_counter()
     while open_ := [part for part in choosers if not kept[part].history.exhausted(config)]:
         started, epoch = time.perf_counter(), epoch + 1
-        loss = _train_epoch(model, data, train, optimiser, frames, seed, epoch)
+        loss = _train_epoch(model, data, train, optimiser, frames, seed, epoch, steps)
         if not math.isfinite(loss):
             raise SercoreError(
                 f"the training has diverged: in epoch {epoch} its loss is {loss}. A smaller learning_rate than "
@@ -132,8 +137,9 @@ def fit(
             own.history.epochs.append({**values, "seconds": trained + time.perf_counter() - started})
             if own.history.chosen_epoch == epoch:
                 own.weights = _copy(model.state_dict())
-        if checkpoint is not None:
+        if checkpoint is not None and time.perf_counter() - last_saved >= CHECKPOINT_SECONDS.get(device.type, 0):
             _save(checkpoint, identity, epoch, model, optimiser, kept)
+            last_saved = time.perf_counter()
         if report is not None:
             report(kept[open_[0]].history.epochs[-1], config)
     model.load_state_dict(next(iter(kept.values())).weights)
@@ -142,22 +148,43 @@ def fit(
 
 def choose_engine(config: Config, device: torch.device) -> str:
     """The engine that the configuration names; by default what is fastest on the device."""
-    if config.engine == "fused" and device.type != "cpu":
-        raise SercoreError(f"engine='fused' computes on the CPU alone, not on {device}: choose auto or plain")
+    needs = {"cpu": "numba", "cuda": "triton"}.get(device.type)
+    if config.engine == "fused" and needs is None:
+        raise SercoreError(f"engine='fused' computes on a CPU or with CUDA, not on {device}: choose auto or plain")
     if config.engine != "auto":
         return config.engine
-    needs, fast = {"cpu": ("numba", "fused"), "cuda": ("triton", "compiled")}.get(device.type, ("", "plain"))
-    return fast if needs and importlib.util.find_spec(needs) else "plain"
+    return "fused" if needs and importlib.util.find_spec(needs) else "plain"
+
+
+def _record(
+    model: SERModel, data: Labelled, train: np.ndarray, optimiser: torch.optim.Optimizer, frames: int
+) -> cuda_graph.Steps | None:
+    """The steps of this training as CUDA graphs. None on a CPU, and where a step may wait for the GPU's answer: at lengths
+    that cuDNN packs by, and in code of the user's own."""
+    device, size = next(model.parameters()).device, model.config.batch_size
+    if device.type != "cuda" or model.config.masked or own_code(model.config):
+        return None
+    sizes = {min(size, len(train)), len(train) % size} - {0}
+    return cuda_graph.Steps(model, optimiser, _on_device(data, frames, device), sizes)
 
 
 def _train_epoch(
-    model: SERModel, data: Labelled, train: np.ndarray, optimiser: torch.optim.Optimizer, frames: int, seed: int, epoch: int
+    model: SERModel,
+    data: Labelled,
+    train: np.ndarray,
+    optimiser: torch.optim.Optimizer,
+    frames: int,
+    seed: int,
+    epoch: int,
+    steps: cuda_graph.Steps | None,
 ) -> float:
     """One pass over the training part in an order drawn from seed and epoch; the mean loss of an utterance."""
     device, size = next(model.parameters()).device, model.config.batch_size
     draw = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
     order = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(draw)).numpy()]
     torch.manual_seed(draw)
+    if steps is not None:
+        return steps(torch.from_numpy(order).to(device), size)
     model.train()
     total = torch.zeros((), device=device)
     for start in range(0, len(order), size):
@@ -204,8 +231,9 @@ def predict(model: SERModel, data: Labelled, indices: np.ndarray) -> Predicted:
     device, frames = next(model.parameters()).device, clip_frames(model.config.clip_seconds)
     model.eval()
     found = []
-    for start in range(0, len(indices), EVALUATION_BATCH):
-        x, lengths, _ = _batch(data, indices[start : start + EVALUATION_BATCH], frames, device)
+    size = EVALUATION_BATCH.get(device.type, 64)
+    for start in range(0, len(indices), size):
+        x, lengths, _ = _batch(data, indices[start : start + size], frames, device)
         deep, attention = model.features_and_attention(x, lengths)
         found.append((model.head.scores(deep).float().softmax(-1), deep.float(), attention.float()))
     return Predicted(*(torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True)))
