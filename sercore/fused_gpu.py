@@ -121,7 +121,7 @@ class _First(torch.autograd.Function):
         padded = F.pad(x.float(), (1, 1, 1, 1))
         taps = kernel.reshape(channels, TAPS).T.double()  # (taps, channels)
         start = block.conv.bias.double()  # type: ignore[union-attr]
-        size = {"frames": frames, "mels": mels, "BLOCK": PIXELS}
+        size: dict[str, Any] = {"frames": frames, "mels": mels, "BLOCK": PIXELS}
         first = second = None
         if block.training:
             moments = x.new_empty((PROGRAMS, LANES, LANES), dtype=torch.float32)

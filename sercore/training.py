@@ -95,10 +95,10 @@ def fit(
 
     Several choosers share the training and nothing else: each comes to what it would have come to alone, and training ends when
     the last has stopped. The model ends with the weights that the first chose. Returned is what each came to. The statistics for
-    the normalisation come from `train` alone. With `checkpoint` (a file's path) every epoch is saved there (on a GPU: what there
-    is after ten seconds), and training goes on from it if it was made for the same `identity` (a text that names configuration and data) and for these choosers. `report` is
-    called after each epoch with its values by the first chooser that goes on, and the configuration. Raises `SercoreError` where
-    the loss is no longer finite, and for an engine that the device cannot run.
+    the normalisation come from `train` alone. With `checkpoint` (a file's path) every epoch is saved there (on a GPU what there
+    is after ten seconds), and training goes on from it if it was made for the same `identity` (a text that names configuration
+    and data) and for these choosers. `report` is called after each epoch with its values by the first chooser that goes on, and
+    the configuration. Raises `SercoreError` where the loss is no longer finite, and for an engine that the device cannot run.
     """
     config, device = model.config, next(model.parameters()).device
     frames = clip_frames(config.clip_seconds)
@@ -176,7 +176,7 @@ def _train_epoch(
     frames: int,
     seed: int,
     epoch: int,
-    steps: cuda_graph.Steps | None,
+    steps: cuda_graph.Steps | None = None,
 ) -> float:
     """One pass over the training part in an order drawn from seed and epoch; the mean loss of an utterance."""
     device, size = next(model.parameters()).device, model.config.batch_size

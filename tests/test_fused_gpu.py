@@ -4,7 +4,6 @@ Without a GPU the kernels go through Triton's interpreter (`pip install triton`)
 """
 
 import copy
-import importlib.util
 import os
 
 import numpy as np
@@ -16,10 +15,10 @@ if not GPU:
     os.environ.setdefault("TRITON_INTERPRET", "1")
 pytest.importorskip("triton", reason="no Triton: pip install triton")
 
-from test_fused import batch, is_conv_bias, pair, relative, trained
+from test_fused import batch, is_conv_bias, pair, relative, trained  # noqa: E402
 
-from sercore import build, cuda_graph, fused_gpu, training
-from sercore.config import Config
+from sercore import build, cuda_graph, fused_gpu, training  # noqa: E402
+from sercore.config import Config  # noqa: E402
 
 DEVICE = torch.device("cuda" if GPU else "cpu")
 needs_gpu = pytest.mark.skipif(not GPU, reason="no GPU")
