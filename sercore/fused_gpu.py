@@ -1,13 +1,14 @@
 """What `fused` does on a CPU, on a GPU: the CNN that `model.Block` defines in a few passes over memory, as Triton kernels.
 
 Activations are (pixels, channels): batch, frames and mels in one, channels_last as PyTorch has it. cuDNN computes the
-convolutions from the second on, without their bias: batch norm takes it out again. Each sum over pixels is kept for each of
-`PROGRAMS` and added in one order, so that it is the same every time. What dropout drops is drawn from PyTorch's generator of
+convolutions from the second on, without their bias: batch norm takes it out again. Each sum over pixels is kept for each
+program and added in one order, so that it is the same every time. What dropout drops is drawn from PyTorch's generator of
 the device, and drawn again in the backward instead of kept.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,6 +25,11 @@ TAPS = 9
 
 LANES = 16
 PROGRAMS = 512
+"""That share the pixels of a sum, at most."""
+
+ADDED = 64
+"""Programs whose sums are added at once."""
+
 TILE = 4096
 """Elements that one program of a pass works on at once."""
 
@@ -40,7 +46,8 @@ def run_blocks(blocks: Iterable[Any], x: Tensor, lengths: Tensor | None, dtype: 
     kept = x.new_full((len(x),), x.shape[1], dtype=torch.int32) if lengths is None else lengths.int()
     first, *others = blocks
     assert first.pool
-    seeds = torch.randint(2**62, (len(others) + 1,), device=x.device) if first.training else kept
+    # a pair each, so that all lie alike in memory: for any other alignment the kernels would be compiled anew
+    seeds = torch.randint(2**62, (len(others) + 1, 2), device=x.device) if first.training else kept
     x = _First.apply(x, kept, first.conv.weight, first.norm.weight, first.norm.bias, first, dtype, seeds)
     halvings = 1
     for number, block in enumerate(others, 1):
@@ -62,13 +69,14 @@ class _Activate(torch.autograd.Function):
         batch, channels, frames, mels = y.shape
         norm, window, dropped = block.norm, 2 if block.pool else 1, _dropped(block)
         size = {"frames": frames, "mels": mels, "CHANNELS": channels, "BLOCK": TILE // channels}
-        sums = y.new_empty((PROGRAMS, 2, channels), dtype=torch.float32)
-        scaling = y.new_empty((4, channels), dtype=torch.float32)
         pixels = batch * frames * mels
+        programs = _programs(pixels, size["BLOCK"])
+        sums = y.new_empty((programs, 2, channels), dtype=torch.float32)
+        scaling = y.new_empty((4, channels), dtype=torch.float32)
         if block.training:
-            _moments[(PROGRAMS,)](y, lengths, halvings, pixels, sums, **size)
+            _moments[(programs,)](y, lengths, halvings, pixels, sums, **size)
         count = {"lengths": lengths, "halvings": halvings, "batch": batch, "mels": mels}
-        count |= {"CHANNELS": channels, "BATCH": triton.next_power_of_2(batch), "PROGRAMS": PROGRAMS}
+        count |= {"programs": programs, "CHANNELS": channels, "ADDED": ADDED}
         # fmt: off
         _scaling[(1,)](sums, weight, bias, block.conv.bias, norm.running_mean, norm.running_var, norm.momentum, norm.eps,
                        scaling, TRAINING=block.training, **count)
@@ -79,20 +87,20 @@ class _Activate(torch.autograd.Function):
         blocks = triton.cdiv(pooled, size["BLOCK"])
         _activate[(blocks,)](y, lengths, halvings, pooled, scaling, seed, dropped, x, WINDOW=window, DROPS=dropped > 0, **size)
         ctx.save_for_backward(y, lengths, scaling, seed)
-        ctx.extra = halvings, dropped, window, size, count
+        ctx.extra = halvings, dropped, window, programs, size, count
         return x
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         y, lengths, scaling, seed = ctx.saved_tensors
-        halvings, dropped, window, size, count = ctx.extra
+        halvings, dropped, window, programs, size, count = ctx.extra
         batch, channels, frames, mels = y.shape
         gradient = gradients[0].to(y.dtype).contiguous(memory_format=torch.channels_last)
-        sums = y.new_empty((PROGRAMS, 2, channels), dtype=torch.float32)
+        sums = y.new_empty((programs, 2, channels), dtype=torch.float32)
         lines = y.new_empty((4, channels), dtype=torch.float32)
         pixels = batch * frames * mels
         received = (y, lengths, halvings, pixels, scaling, seed, dropped, gradient)
-        _activate_sums[(PROGRAMS,)](*received, sums, WINDOW=window, DROPS=dropped > 0, **size)
+        _activate_sums[(programs,)](*received, sums, WINDOW=window, DROPS=dropped > 0, **size)
         _lines[(1,)](sums, scaling, lines, **count)
         dy = torch.empty_like(y)
         blocks = triton.cdiv(pixels, size["BLOCK"])
@@ -124,8 +132,9 @@ class _First(torch.autograd.Function):
         size: dict[str, Any] = {"frames": frames, "mels": mels, "BLOCK": PIXELS}
         first = second = None
         if block.training:
-            moments = x.new_empty((PROGRAMS, LANES, LANES), dtype=torch.float32)
-            _patch_moments[(PROGRAMS,)](padded, lengths, batch * frames * mels, moments, **size)
+            pixels = batch * frames * mels
+            moments = x.new_empty((_programs(pixels, PIXELS), LANES, LANES), dtype=torch.float32)
+            _patch_moments[(len(moments),)](padded, lengths, pixels, moments, **size)
             total = moments.double().sum(0)
             count = total[TAPS, TAPS]
             first, second = total[TAPS, :TAPS] / count, total[:TAPS, :TAPS] / count
@@ -155,9 +164,9 @@ class _First(torch.autograd.Function):
         pooled, dropped, size = ctx.extra
         channels = taps.shape[1]
         gradient = gradients[0].contiguous(memory_format=torch.channels_last)
-        sums = padded.new_empty((PROGRAMS, LANES, channels))
+        sums = padded.new_empty((_programs(pooled, PIXELS), LANES, channels))
         received = (padded, lengths, pooled, folded, offset, seed, dropped, gradient)
-        _first_sums[(PROGRAMS,)](*received, sums, num_warps=8, **size)
+        _first_sums[(len(sums),)](*received, sums, num_warps=8, **size)
         total = sums.double().sum(0)
         by_tap, plain = total[:TAPS], total[TAPS]  # sums of gradient times input, and of the gradient
         centred = (taps * by_tap).sum(0) + start * plain  # of gradient times output less its mean
@@ -172,11 +181,24 @@ def _dropped(block: Block) -> int:
     return min(round(block.dropout * 256), 255) if block.training else 0
 
 
+def _programs(pixels: int, tile: int) -> int:
+    """How many share the pixels: a multiple of `ADDED`."""
+    return min(PROGRAMS, triton.cdiv(pixels, tile * ADDED) * ADDED)
+
+
+SIZES = ("frames", "mels", "halvings", "pixels", "pooled", "dropped", "batch", "programs", "momentum", "eps")
+"""Numbers that no kernel is compiled anew for."""
+
+
+def kernel(function: Any) -> Any:
+    return triton.jit(function, do_not_specialize=[name for name in inspect.signature(function).parameters if name in SIZES])
+
+
 # The kernels. A pixel's number counts batch, frames and mels; lengths (batch,) are in frames of the input, which
 # `halvings` blocks have halved.
 
 
-@triton.jit
+@kernel
 def _frames_kept(pixel, inside, lengths, halvings, frames, mels):
     """For each pixel its utterance, its frame, its mel, and how many frames of the utterance count."""
     n = pixel // (frames * mels)
@@ -184,7 +206,7 @@ def _frames_kept(pixel, inside, lengths, halvings, frames, mels):
     return n, (pixel // mels) % frames, pixel % mels, kept
 
 
-@triton.jit
+@kernel
 def _survives(seed, pixel, dropped, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):
     """(pixels, channels) true where dropout leaves the element."""
     words = pixel[:, None] * (CHANNELS // 4) + tl.arange(0, CHANNELS // 4)[None, :]
@@ -193,7 +215,7 @@ def _survives(seed, pixel, dropped, CHANNELS: tl.constexpr, BLOCK: tl.constexpr)
     return (drawn & 255).to(tl.int32) >= dropped
 
 
-@triton.jit
+@kernel
 def _moments(y, lengths, halvings, pixels, sums, frames, mels, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):
     channel = tl.arange(0, CHANNELS)
     total = tl.zeros((CHANNELS,), tl.float32)
@@ -209,27 +231,30 @@ def _moments(y, lengths, halvings, pixels, sums, frames, mels, CHANNELS: tl.cons
     tl.store(target + CHANNELS, square)
 
 
-@triton.jit
-def _added(sums, PROGRAMS: tl.constexpr, CHANNELS: tl.constexpr):
+@kernel
+def _added(sums, programs, CHANNELS: tl.constexpr, ADDED: tl.constexpr):
     """The two sums (channels,) over all programs, float64."""
     channel = tl.arange(0, CHANNELS)
     total = tl.zeros((CHANNELS,), tl.float64)
     other = tl.zeros((CHANNELS,), tl.float64)
-    for begin in range(0, PROGRAMS, 32):
-        source = sums + (begin + tl.arange(0, 32))[:, None] * 2 * CHANNELS + channel[None, :]
+    for begin in range(0, programs, ADDED):
+        source = sums + (begin + tl.arange(0, ADDED))[:, None] * 2 * CHANNELS + channel[None, :]
         total += tl.sum(tl.load(source).to(tl.float64), 0)
         other += tl.sum(tl.load(source + CHANNELS).to(tl.float64), 0)
     return total, other
 
 
-@triton.jit
-def _count(lengths, halvings, batch, mels, BATCH: tl.constexpr):
+@kernel
+def _count(lengths, halvings, batch, mels):
     """Pixels that count, float64."""
-    n = tl.arange(0, BATCH)
-    return (tl.sum(tl.load(lengths + n, mask=n < batch, other=0) >> halvings, 0) * mels).to(tl.float64)
+    n = tl.arange(0, 64)
+    frames = tl.zeros((64,), tl.int32)
+    for begin in range(0, batch, 64):
+        frames += tl.load(lengths + begin + n, mask=begin + n < batch, other=0) >> halvings
+    return (tl.sum(frames, 0) * mels).to(tl.float64)
 
 
-@triton.jit
+@kernel
 def _scaling(
     sums,
     weight,
@@ -244,10 +269,10 @@ def _scaling(
     halvings,
     batch,
     mels,
+    programs,
     TRAINING: tl.constexpr,
     CHANNELS: tl.constexpr,
-    BATCH: tl.constexpr,
-    PROGRAMS: tl.constexpr,
+    ADDED: tl.constexpr,
 ):
     """Of the convolution's output without bias: gain, offset, mean, and one over the deviation."""
     channel = tl.arange(0, CHANNELS)
@@ -255,8 +280,8 @@ def _scaling(
     tracked_mean = tl.load(running_mean + channel).to(tl.float64)
     tracked_variance = tl.load(running_variance + channel).to(tl.float64)
     if TRAINING:
-        count = _count(lengths, halvings, batch, mels, BATCH)
-        total, square = _added(sums, PROGRAMS, CHANNELS)
+        count = _count(lengths, halvings, batch, mels)
+        total, square = _added(sums, programs, CHANNELS, ADDED)
         mean = total / count
         variance = square / count - mean * mean
         variance = tl.where(variance < 0, 0.0, variance)
@@ -275,7 +300,7 @@ def _scaling(
     tl.store(scaling + 3 * CHANNELS + channel, inverse.to(tl.float32))
 
 
-@triton.jit
+@kernel
 def _activate(
     y,
     lengths,
@@ -313,7 +338,7 @@ def _activate(
     tl.store(x + pixel[:, None] * CHANNELS + channel[None, :], total.to(x.dtype.element_ty), mask=inside[:, None])
 
 
-@triton.jit
+@kernel
 def _received(
     y,
     pixel,
@@ -347,7 +372,7 @@ def _received(
     return value - tl.load(scaling + 2 * CHANNELS + channel)[None, :], tl.where(passes, received, 0.0), counts
 
 
-@triton.jit
+@kernel
 def _activate_sums(
     y,
     lengths,
@@ -381,7 +406,7 @@ def _activate_sums(
     tl.store(target + CHANNELS, centred)
 
 
-@triton.jit
+@kernel
 def _lines(
     sums,
     scaling,
@@ -390,14 +415,14 @@ def _lines(
     halvings,
     batch,
     mels,
+    programs,
     CHANNELS: tl.constexpr,
-    BATCH: tl.constexpr,
-    PROGRAMS: tl.constexpr,
+    ADDED: tl.constexpr,
 ):
     """What batch norm adds to the gradient, a constant and a multiple of the value; gradients of its weight and its bias."""
     channel = tl.arange(0, CHANNELS)
-    count = _count(lengths, halvings, batch, mels, BATCH)
-    plain, centred = _added(sums, PROGRAMS, CHANNELS)
+    count = _count(lengths, halvings, batch, mels)
+    plain, centred = _added(sums, programs, CHANNELS, ADDED)
     gain = tl.load(scaling + channel).to(tl.float64)
     inverse = tl.load(scaling + 3 * CHANNELS + channel).to(tl.float64)
     tl.store(lines + channel, (-gain * plain / count).to(tl.float32))
@@ -406,7 +431,7 @@ def _lines(
     tl.store(lines + 3 * CHANNELS + channel, plain.to(tl.float32))
 
 
-@triton.jit
+@kernel
 def _activate_gradient(
     y,
     lengths,
@@ -438,7 +463,7 @@ def _activate_gradient(
     tl.store(dy + pixel[:, None] * CHANNELS + channel[None, :], result.to(dy.dtype.element_ty), mask=inside[:, None])
 
 
-@triton.jit
+@kernel
 def _patch(x, corner, mels, LANES: tl.constexpr):
     """The patches (pixels, lanes) of the padded input whose first frame and mel are at `corner`: 9 taps, a 1, zeros."""
     k = tl.arange(0, LANES)
@@ -446,7 +471,7 @@ def _patch(x, corner, mels, LANES: tl.constexpr):
     return tl.where((k == 9)[None, :], 1.0, tl.load(x + source, mask=(k < 9)[None, :], other=0.0))
 
 
-@triton.jit
+@kernel
 def _patch_moments(x, lengths, pixels, moments, frames, mels, BLOCK: tl.constexpr):
     k = tl.arange(0, 16)
     total = tl.zeros((16, 16), tl.float32)
@@ -460,7 +485,7 @@ def _patch_moments(x, lengths, pixels, moments, frames, mels, BLOCK: tl.constexp
     tl.store(moments + tl.program_id(0) * 256 + k[:, None] * 16 + k[None, :], total)
 
 
-@triton.jit
+@kernel
 def _first_activate(
     x,
     lengths,
@@ -498,7 +523,7 @@ def _first_activate(
     tl.store(out + pixel[:, None] * CHANNELS + channel[None, :], total.to(out.dtype.element_ty), mask=inside[:, None])
 
 
-@triton.jit
+@kernel
 def _first_sums(
     x,
     lengths,

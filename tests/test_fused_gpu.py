@@ -17,7 +17,7 @@ pytest.importorskip("triton", reason="no Triton: pip install triton")
 
 from test_fused import batch, is_conv_bias, pair, relative, trained  # noqa: E402
 
-from sercore import build, cuda_graph, fused_gpu, training  # noqa: E402
+from sercore import build, cuda_graph, fused_gpu, model, training  # noqa: E402
 from sercore.config import Config  # noqa: E402
 
 DEVICE = torch.device("cuda" if GPU else "cpu")
@@ -28,7 +28,7 @@ needs_gpu = pytest.mark.skipif(not GPU, reason="no GPU")
 def exact(monkeypatch):
     """Plain PyTorch multiplies in float32 proper; and the interpreter has few programs to go through."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    monkeypatch.setattr(fused_gpu, "PROGRAMS", fused_gpu.PROGRAMS if GPU else 32)
+    monkeypatch.setattr(fused_gpu, "PROGRAMS", fused_gpu.PROGRAMS if GPU else 64)
 
 
 def on_device(**settings):
@@ -157,7 +157,8 @@ def test_a_gpu_learns_what_can_be_learnt(settings):
     ids, lengths = np.array([f"u{i:02}" for i in range(96)]), np.array([len(array) for array in arrays])
     mels = LogMels(ids, lengths, tuple(arrays), "made up")
     config = Config(clip_seconds=1.0, max_epochs=30, patience=30, learning_rate=1e-3, precision="bfloat16", **settings)
-    model = build(config).to(DEVICE)
     rows = np.arange(96)
-    kept = training.fit(model, training.Labelled(mels, labels, 4), rows[:64], {"validation": rows[64:]}, seed=0)
+    kept = training.fit(
+        model.build(config).to(DEVICE), training.Labelled(mels, labels, 4), rows[:64], {"validation": rows[64:]}, seed=0
+    )
     assert max(epoch["chooser_ua"] for epoch in kept["validation"].history.epochs) > 0.9
