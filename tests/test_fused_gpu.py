@@ -17,8 +17,9 @@ pytest.importorskip("triton", reason="no Triton: pip install triton")
 
 from test_fused import batch, is_conv_bias, pair, relative, trained  # noqa: E402
 
-from sercore import build, cuda_graph, fused_gpu, model, training  # noqa: E402
+from sercore import build, cuda_graph, fused_gpu, training  # noqa: E402
 from sercore.config import Config  # noqa: E402
+from sercore.model import build as build_model  # noqa: E402
 
 DEVICE = torch.device("cuda" if GPU else "cpu")
 needs_gpu = pytest.mark.skipif(not GPU, reason="no GPU")
@@ -159,6 +160,6 @@ def test_a_gpu_learns_what_can_be_learnt(settings):
     config = Config(clip_seconds=1.0, max_epochs=30, patience=30, learning_rate=1e-3, precision="bfloat16", **settings)
     rows = np.arange(96)
     kept = training.fit(
-        model.build(config).to(DEVICE), training.Labelled(mels, labels, 4), rows[:64], {"validation": rows[64:]}, seed=0
+        build_model(config).to(DEVICE), training.Labelled(mels, labels, 4), rows[:64], {"validation": rows[64:]}, seed=0
     )
     assert max(epoch["chooser_ua"] for epoch in kept["validation"].history.epochs) > 0.9
