@@ -271,6 +271,29 @@ def epoch_choice(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["corpus", "protocol", "runs", "step", "level", "kept", "test"])
 
 
+def devices(runs: pd.DataFrame) -> pd.DataFrame:
+    """What the systems that have whole seeds from a GPU and others from a processor come to on either.
+
+    One row a corpus and protocol: `corpus`, `protocol`, `systems` (how many), `difference` (points of UA, mean over systems, the
+    GPU's seeds less the processor's) and `chance`, how far seeds alone would move it, as in `change`.
+    """
+    from scipy.stats import t
+
+    on_gpu = runs["device"] != "cpu"
+    rows = []
+    for (corpus, protocol), own in runs.assign(kind=np.where(on_gpu, "gpu", "cpu")).groupby(["corpus", "protocol"]):
+        seeds = own.groupby(["system", "kind"])["seed"].nunique().unstack().reindex(columns=["gpu", "cpu"]).dropna()
+        both = own[own["system"].isin(seeds.index)]
+        found = seed_spread(both.assign(system=both["system"] + " " + both["kind"]))
+        if found is None:
+            continue
+        ua = 100 * both.groupby(["system", "kind"])["ua"].mean().unstack()
+        error = found.sd * np.sqrt((1 / seeds).sum().sum()) / len(seeds)
+        chance = error * t.ppf((1 + LEVEL) / 2, found.freedom)
+        rows.append((corpus, protocol, len(seeds), (ua["gpu"] - ua["cpu"]).mean(), chance))
+    return pd.DataFrame(rows, columns=["corpus", "protocol", "systems", "difference", "chance"])
+
+
 def seed_spread(runs: pd.DataFrame) -> Spread | None:
     """The spread (points of UA, mean over the folds) between seeds of one system, in the runs of one corpus and protocol.
 

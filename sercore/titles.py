@@ -85,12 +85,10 @@ def _protocols() -> str:
     gaps = tables.protocol_gaps()
     if gaps.empty:
         return "What the protocol adds"
-    points, places = round(gaps["effect"].mean()), list(dict.fromkeys(gaps["group"].astype(str)))
-    where = f" on {places[0]}" if len(places) == 1 else ""
-    text = f"Sharing speakers {'adds' if points >= 0 else 'costs'} {abs(points)} points of UA{where}"
-    leaky = tables.protocol_gaps("paper", "leaky")
-    more = round(leaky["effect"].mean()) if len(leaky) else 0
-    return text + (f", choosing epochs on test {more} more" if more > 0 and points > 0 else "")
+    added = gaps.groupby("group", sort=False)["effect"].mean().round().astype(int)
+    if (added <= 0).any():
+        return "Sharing speakers does not always help"
+    return f"Sharing speakers adds {listed([f'{points} points of UA on {place}' for place, points in added.items()])}"
 
 
 def _noise() -> str:

@@ -128,15 +128,68 @@ def test_the_choice_of_an_epoch_and_what_it_adds():
 
 def test_pairs_of_runs_from_two_kinds_of_processor_are_counted():
     rows = [
-        {"corpus": "mine", "protocol": "speaker", "system": system, "seed": 0, "fold": fold, "processor": "x", "amx": amx}
+        {
+            "corpus": "mine",
+            "protocol": "speaker",
+            "system": system,
+            "seed": 0,
+            "fold": fold,
+            "processor": "x",
+            "amx": amx,
+            "device": "cpu",
+        }
         for system, amx in (("baseline", True), ("combined", True), ("ams-s10-m0.4", False))
         for fold in range(5)
     ]
     runs = pd.DataFrame(rows)
     said = findings.machines_sentence(runs)
     assert "Of 10 runs" in said and " 5, of 1 systems" in said and "all of AMS, s = 10, m = 0.4." in said
-    assert "same kind of processor" in findings.machines_sentence(runs[runs["system"] != "ams-s10-m0.4"])
+    alike = runs[runs["system"] != "ams-s10-m0.4"]
+    assert "same kind of machine" in findings.machines_sentence(alike)
     assert findings.machines_sentence(runs[:5]) == ""
+    gpu = alike.assign(device=np.where(alike["system"] == "combined", "A GPU", "cpu"))
+    assert "Of 5 runs" in findings.machines_sentence(gpu) and " 5, of 1 systems" in findings.machines_sentence(gpu)
+
+
+def test_seeds_from_a_gpu_are_compared_with_those_from_a_processor():
+    generator, found = np.random.default_rng(7), []
+    for _ in range(600):
+        rows = [
+            {"corpus": "mine", "protocol": "speaker", "system": system, "seed": seed, "fold": fold}
+            | {"device": "A GPU" if seed > 2 else "cpu", "ua": (60 + 5 * fold + sd) / 100}
+            for system in ("baseline", "combined", "ams-s10-m0.4")
+            for seed, sd in enumerate(generator.normal(scale=2, size=5))
+            for fold in range(5)
+        ]
+        runs = pd.DataFrame(rows)
+        found.append(noise.devices(runs).iloc[0])
+    compared = pd.DataFrame(found)
+    assert (compared["systems"] == 3).all() and abs(compared["difference"].mean()) < 0.2
+    assert (compared["difference"].abs() < compared["chance"]).mean() == pytest.approx(0.95, abs=0.03)
+    said = findings.devices_sentence(runs)
+    assert "30 of 75 runs were computed on a GPU (A GPU)" in said and "over 3 systems" in said
+    assert findings.devices_sentence(runs[runs["device"] == "cpu"]) == ""
+    assert "former" not in findings.devices_sentence(runs[runs["seed"] > 2])
+
+
+def test_readings_that_made_trainings_end_early():
+    rows = [
+        {"corpus": "emodb", "protocol": "speaker", "system": system, "seed": 0, "fold": fold, "config": '{"max_epochs": 20}'}
+        | ({"epochs": 14, "chosen_epoch": 3 + fold} if fold < early else {"epochs": 20, "chosen_epoch": 15})
+        for system, early in (("baseline", 1), ("baseline@batch_size=64", 3), ("baseline@masked=true", 2))
+        for fold in range(5)
+    ]
+    readings = pd.DataFrame(
+        [
+            {"corpus": "emodb", "protocol": "speaker", "system": system, "against": "baseline"}
+            for system in ("baseline@batch_size=64", "baseline@masked=true")
+        ]
+    )
+    said = findings.ended_early_sentence(readings, pd.DataFrame(rows))
+    assert (
+        "3 of 5 trainings, with one of the epochs 3 to 5 kept" in said and "1 of 5" in said and said.count("trainings, with") == 1
+    )
+    assert findings.ended_early_sentence(readings[1:], pd.DataFrame(rows)) == ""
 
 
 def test_range_of_runs_of_one_system():

@@ -323,7 +323,10 @@ def gap_table(gaps: pd.DataFrame, base: str, other: str) -> pd.DataFrame:
     """`tables.protocol_gaps` as a page shows it; `base` and `other` head the columns of the two protocols."""
     shown = {"Corpus": gaps["group"], "System": gaps["name"], base: gaps["base"], other: gaps["other"]}
     differences = [interval_text(row.effect, row.low, row.high, sign=True) for row in gaps.itertuples()]
-    return pd.DataFrame(shown | {"Difference": differences, "p": gaps["p"]})
+    more = [
+        "–" if pd.isna(row.more) else interval_text(row.more, row.more_low, row.more_high, sign=True) for row in gaps.itertuples()
+    ]
+    return pd.DataFrame(shown | {"Difference": differences, "p": gaps["p"], "Less the baseline's": more, "seeds": gaps["seeds"]})
 
 
 def protocol_sentence(gaps: pd.DataFrame, what: str = "Sharing speakers between training and test") -> str:
@@ -331,23 +334,26 @@ def protocol_sentence(gaps: pd.DataFrame, what: str = "Sharing speakers between 
     baseline."""
     if gaps.empty:
         return "No system has been measured under both protocols yet."
-    parts, apart = [], []
+    parts, apart, clear = [], [], []
     for group, own in gaps.groupby("group", sort=False):
         effects, above = own["effect"], (own["low"] > 0).sum()
         parts.append(
             f"on {group} by {signed(effects.mean())} points on average over {len(own)} systems, from {signed(effects.min())} to "
             f"{signed(effects.max())}, with {above} of the {len(own)} intervals above 0"
         )
-        apart += [
-            f"for {inside(row.name)} on {group} by {interval_text(row.more, row.more_low, row.more_high, sign=True)}"
-            for row in own.dropna(subset="more").itertuples(index=False)
+        compared = own.dropna(subset="more")
+        beyond = compared[(compared["more_low"] > 0) | (compared["more_high"] < 0)]
+        if len(compared):
+            apart.append(f"{len(beyond) or 'none'} of the {len(compared)} on {group}")
+        clear += [
+            f"{inside(row.name)} on {group}: {interval_text(row.more, row.more_low, row.more_high, sign=True)}"
+            for row in beyond.itertuples(index=False)
         ]
     text = f"{what} changes UA: {'; '.join(parts)}."
     if apart:
-        counts = sorted(set(gaps["seeds"]))
-        seeds = f"{' or '.join(map(str, counts))} seed{'' if counts == [1] else 's'}"
+        listing = f" ({'; '.join(clear)})" if clear else ""
         text += (
-            f" The gain over the baseline changes with it, {'; '.join(apart)}. Each number is from {seeds}, and another seed can "
-            "move it by points."
+            f" The gain over the baseline clearly changes with it for {listed(apart)}{listing}. These intervals hold no seeds: "
+            "another one can move such a number by points."
         )
     return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -287,8 +288,9 @@ def agreement_sentence(checks: pd.DataFrame, history: pd.DataFrame) -> str:
 
 
 def machines_sentence(runs: pd.DataFrame) -> str:
-    """Whether the runs that a gain compares were computed on processors of one kind (`results.counted`); "" without a pair."""
-    kind = runs["processor"] + np.where(runs["amx"].eq(True), ", AMX", "")
+    """Whether the runs that a gain compares were computed on machines of one kind (`results.counted`); "" without a pair."""
+    processor = runs["processor"] + np.where(runs["amx"].eq(True), ", AMX", "")
+    kind = processor.where(runs["device"] == "cpu", runs["device"])
     pairs = runs.assign(kind=kind).pivot_table(
         index=["corpus", "protocol", "seed", "fold"], columns="system", values="kind", aggfunc="first"
     )
@@ -299,7 +301,7 @@ def machines_sentence(runs: pd.DataFrame) -> str:
     unlike = there & others.ne(pairs["baseline"], axis=0)
     count, apart = int(there.to_numpy().sum()), int(unlike.to_numpy().sum())
     if not apart:
-        return f"The {count} runs that are compared with the baseline's were each computed on the same kind of processor as that."
+        return f"The {count} runs that are compared with the baseline's were each computed on the same kind of machine as that."
     named = [
         f"all of {title(str(system))}" if whole else f"some of {title(str(system))}"
         for system, some, whole in zip(others, unlike.any(), (unlike == there).all(), strict=True)
@@ -307,10 +309,51 @@ def machines_sentence(runs: pd.DataFrame) -> str:
     ]
     listing = f": {listed(named)}" if len(named) < 6 else ""
     return (
-        f"The gains compare systems that went the same path, but not always on the same processor. Of {count} runs that are "
+        f"The gains compare systems that went the same path, but not always on the same machine. Of {count} runs that are "
         f"compared with the baseline's of the same fold and seed, {apart}, of {len(named)} systems, were computed on another "
         f"kind{listing}. There a shared seed gives the same first weights and the same order, and after some epochs no more: "
         "machines differ as seeds do."
+    )
+
+
+def devices_sentence(runs: pd.DataFrame) -> str:
+    """How many runs a GPU computed, and whether its seeds come to anything else than a processor's; "" where it computed none."""
+    names = sorted(set(runs["device"]) - {"cpu"})
+    if not names:
+        return ""
+    compared = noise.devices(runs)
+    count = (runs["device"] != "cpu").sum()
+    text = f"{count} of {len(runs)} runs were computed on a GPU ({listed(names)}), with kernels of its own."
+    if compared.empty:
+        return text
+    parts = [
+        f"on {place_title(row.corpus, row.protocol)} over {row.systems} system{'s' if row.systems > 1 else ''} "
+        f"{signed(row.difference)} points of UA, where seeds alone make up to ±\u202f{row.chance:.1f}"
+        for row in compared.itertuples(index=False)
+    ]
+    return (
+        f"{text} Where a system has some seeds from it and others from a processor, the former less the latter are "
+        f"{'; '.join(parts)}."
+    )
+
+
+def ended_early_sentence(readings: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """Which readings made trainings end before their last epoch over twice as often as what they are compared with does; "" for
+    none. A training ends early where the validation accuracy found nothing better for as long as its patience."""
+    early = runs["epochs"] < [json.loads(config)["max_epochs"] for config in runs["config"]]
+    said = []
+    for row in readings.itertuples(index=False):
+        there = (runs["corpus"] == row.corpus) & (runs["protocol"] == row.protocol)
+        own, other = (there & (runs["system"] == system) for system in (row.system, row.against))
+        if early[own].mean() > 2 * early[other].mean():
+            kept = runs.loc[own & early, "chosen_epoch"]
+            epochs = f"epoch {kept.min()}" if kept.nunique() == 1 else f"one of the epochs {kept.min()} to {kept.max()}"
+            said.append(
+                f"{setting_name(row.system, row.against)}, {place_title(row.corpus, row.protocol)}: {early[own].sum()} of "
+                f"{own.sum()} trainings, with {epochs} kept (of what it is compared with {early[other].sum()} of {other.sum()})"
+            )
+    return (
+        f"Some trainings found nothing better for as long as their patience lasts, and ended: {'; '.join(said)}." if said else ""
     )
 
 
