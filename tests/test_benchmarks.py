@@ -33,6 +33,15 @@ def test_train_step():
     assert {"ratio_to_torch_float32", "ratio_to_best_keras", "gemm_bf16_gflops", "fraction_of_gemm"} <= set(facts)
 
 
+def test_step_on_a_gpu():
+    call = subprocess.run(
+        [sys.executable, FOLDER / "gpu_step.py", "--smoke", "--json"], capture_output=True, text=True, check=False
+    )
+    assert call.returncode == 0, call.stderr
+    if "no GPU" not in call.stderr:
+        assert {"ours, replayed", "torch, launched"} <= set(json.loads(call.stdout)["ms_per_utterance"])
+
+
 def test_parts_of_the_train_step():
     parts = smoke("train_step", "--parts")["parts"]
     assert all(row["ms"] > 0 for row in parts if row["part"] != "the rest")
