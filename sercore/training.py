@@ -116,7 +116,8 @@ def fit(
     kept, epoch = {part: Kept(History(), _copy(model.state_dict())) for part in choosers}, 0
     if checkpoint is not None and (saved := _load(checkpoint, identity, kept, device)) is not None:
         model.load_state_dict(saved["model"])
-        optimiser.load_state_dict(saved["optimiser"])
+        settings = optimiser.state_dict()["param_groups"]  # they hold how Adam computes here, which need not be where it began
+        optimiser.load_state_dict(saved["optimiser"] | {"param_groups": settings})
         kept = {part: Kept(History(saved["histories"][part]), saved["weights"][part]) for part in kept}
         epoch = saved["epoch"]
     steps, last_saved = _record(model, data, train, optimiser, frames), time.perf_counter()

@@ -73,6 +73,23 @@ def test_broken_off_training_goes_on_to_the_same_result_bit_for_bit(prepared, tm
     assert [e["chooser_loss"] for e in history.epochs] == [e["chooser_loss"] for e in again.epochs]
 
 
+def test_training_that_began_on_a_gpu_goes_on_here(prepared, tmp_path):
+    path = tmp_path / "checkpoint.pt"
+
+    def break_off(values, config):
+        if values["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(prepared, checkpoint=path, report=break_off)
+    saved = torch.load(path, weights_only=True)
+    for group in saved["optimiser"]["param_groups"]:
+        group |= {"capturable": True, "fused": True}
+    torch.save(saved, path)
+    whole, resumed = fitted(prepared)[0], fitted(prepared, checkpoint=path)[0]
+    assert same(whole.state_dict(), resumed.state_dict())
+
+
 def test_checkpoints_of_other_settings_or_damaged_ones_start_over_and_say_so(prepared, tmp_path):
     path = tmp_path / "checkpoint.pt"
     fitted(prepared, checkpoint=path, identity="one")
