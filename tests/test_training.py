@@ -84,7 +84,7 @@ def test_training_that_began_on_a_gpu_goes_on_here(prepared, tmp_path):
         fitted(prepared, checkpoint=path, report=break_off)
     saved = torch.load(path, weights_only=True)
     for group in saved["optimiser"]["param_groups"]:
-        group |= {"capturable": True, "fused": True}
+        group["capturable"] = True
     torch.save(saved, path)
     whole, resumed = fitted(prepared)[0], fitted(prepared, checkpoint=path)[0]
     assert same(whole.state_dict(), resumed.state_dict())
