@@ -49,12 +49,9 @@ def is_conv_bias(name):
     return name.endswith("conv.bias")  # batch norm takes it out again: its gradient is rounding alone
 
 
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("frames", [96, 137])
-@pytest.mark.parametrize("dropout", [0.0, 0.25])
-def test_float32_training_pass_agrees(masked, frames, dropout):
-    plain, fused = pair(masked=masked, dropout=dropout)
-    (loss, gradients), (other, found) = trained(plain, *batch(frames)), trained(fused, *batch(frames))
+def assert_passes_agree(plain, fused, inputs):
+    """One training pass of each in float32: loss, gradients and running statistics."""
+    (loss, gradients), (other, found) = trained(plain, *inputs), trained(fused, *inputs)
     torch.testing.assert_close(other, loss, atol=1e-5, rtol=1e-5)
     for name, gradient in gradients.items():
         if not is_conv_bias(name):
@@ -62,6 +59,13 @@ def test_float32_training_pass_agrees(masked, frames, dropout):
     for (name, buffer), other_buffer in zip(plain.named_buffers(), fused.buffers(), strict=True):
         if "num_batches" not in name:
             torch.testing.assert_close(other_buffer, buffer, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("frames", [96, 137])
+@pytest.mark.parametrize("dropout", [0.0, 0.25])
+def test_float32_training_pass_agrees(masked, frames, dropout):
+    assert_passes_agree(*pair(masked=masked, dropout=dropout), batch(frames))
 
 
 @pytest.mark.parametrize("precision, tolerance", [("float32", 1e-5), ("bfloat16", 0.02)])

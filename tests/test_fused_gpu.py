@@ -15,7 +15,7 @@ if not GPU:
     os.environ.setdefault("TRITON_INTERPRET", "1")
 pytest.importorskip("triton", reason="no Triton: pip install triton")
 
-from test_fused import batch, is_conv_bias, pair, relative, trained  # noqa: E402
+from test_fused import assert_passes_agree, batch, pair, relative, trained  # noqa: E402
 
 from sercore import build, cuda_graph, fused_gpu, training  # noqa: E402
 from sercore.config import Config  # noqa: E402
@@ -52,15 +52,7 @@ def inputs(frames=137, size=3):
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("frames", [96, 137])
 def test_float32_training_pass_agrees(masked, frames):
-    plain, fused = on_device(masked=masked, dropout=0.0)
-    (loss, gradients), (other, found) = trained(plain, *inputs(frames)), trained(fused, *inputs(frames))
-    torch.testing.assert_close(other, loss, atol=1e-5, rtol=1e-5)
-    for name, gradient in gradients.items():
-        if not is_conv_bias(name):
-            assert relative(found[name], gradient) < 2e-3, name
-    for (name, buffer), other_buffer in zip(plain.named_buffers(), fused.buffers(), strict=True):
-        if "num_batches" not in name:
-            torch.testing.assert_close(other_buffer, buffer, atol=1e-5, rtol=1e-4)
+    assert_passes_agree(*on_device(masked=masked, dropout=0.0), inputs(frames))
 
 
 @pytest.mark.parametrize("precision, tolerance", [("float32", 1e-5), ("bfloat16", 0.02)])

@@ -57,9 +57,9 @@ def test_same_seed_same_result_other_seed_another(prepared):
     assert not same(first.state_dict(), other.state_dict())
 
 
-def test_broken_off_training_goes_on_to_the_same_result_bit_for_bit(prepared, tmp_path):
-    whole, history = fitted(prepared)
-    path = tmp_path / "checkpoint.pt"
+def broken_off(prepared, folder):
+    """The checkpoint of a training that was interrupted in its second epoch."""
+    path = folder / "checkpoint.pt"
 
     def break_off(values, config):
         if values["epoch"] == 2:
@@ -67,6 +67,12 @@ def test_broken_off_training_goes_on_to_the_same_result_bit_for_bit(prepared, tm
 
     with pytest.raises(KeyboardInterrupt):
         fitted(prepared, checkpoint=path, report=break_off)
+    return path
+
+
+def test_broken_off_training_goes_on_to_the_same_result_bit_for_bit(prepared, tmp_path):
+    whole, history = fitted(prepared)
+    path = broken_off(prepared, tmp_path)
     torch.randn(11)
     resumed, again = fitted(prepared, checkpoint=path)
     assert same(whole.state_dict(), resumed.state_dict())
@@ -74,14 +80,7 @@ def test_broken_off_training_goes_on_to_the_same_result_bit_for_bit(prepared, tm
 
 
 def test_training_that_began_on_a_gpu_goes_on_here(prepared, tmp_path):
-    path = tmp_path / "checkpoint.pt"
-
-    def break_off(values, config):
-        if values["epoch"] == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fitted(prepared, checkpoint=path, report=break_off)
+    path = broken_off(prepared, tmp_path)
     saved = torch.load(path, weights_only=True)
     for group in saved["optimiser"]["param_groups"]:
         group["capturable"] = True
