@@ -324,7 +324,8 @@ def gap_table(gaps: pd.DataFrame, base: str, other: str) -> pd.DataFrame:
     shown = {"Corpus": gaps["group"], "System": gaps["name"], base: gaps["base"], other: gaps["other"]}
     differences = [interval_text(row.effect, row.low, row.high, sign=True) for row in gaps.itertuples()]
     more = [
-        "–" if pd.isna(row.more) else interval_text(row.more, row.more_low, row.more_high, sign=True) for row in gaps.itertuples()
+        None if pd.isna(row.more) else interval_text(row.more, row.more_low, row.more_high, sign=True)
+        for row in gaps.itertuples()
     ]
     return pd.DataFrame(shown | {"Difference": differences, "p": gaps["p"], "Less the baseline's": more, "seeds": gaps["seeds"]})
 
