@@ -126,9 +126,10 @@ class _First(torch.autograd.Function):
         batch, frames, mels = x.shape
         channels, norm, dropped = len(kernel), block.norm, _dropped(block)
         assert norm.running_mean is not None and norm.running_var is not None and norm.momentum is not None
+        assert block.conv.bias is not None
         padded = F.pad(x.float(), (1, 1, 1, 1))
         taps = kernel.reshape(channels, TAPS).T.double()  # (taps, channels)
-        start = block.conv.bias.double()  # type: ignore[union-attr]
+        start = block.conv.bias.double()
         size: dict[str, Any] = {"frames": frames, "mels": mels, "BLOCK": PIXELS}
         first = second = None
         if block.training:
