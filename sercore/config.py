@@ -28,6 +28,8 @@ CHOICES = {
     "normalisation": ("corpus", "utterance"),
     "precision": ("float32", "bfloat16"),
     "engine": ("auto", "plain", "fused"),
+    "batch_norm": ("running", "recalibrated"),
+    "weights": ("last", "averaged"),
 }
 
 
@@ -65,6 +67,9 @@ class Config:
 
     - `batch_size`, `learning_rate`, `max_epochs`: as named.
     - `patience`: epochs without a better validation accuracy before it ends.
+    - `batch_norm`: what it is evaluated with: "running", moving averages as toolkits keep them, or "recalibrated", statistics
+      averaged anew over the training part before each evaluation.
+    - `weights`: what is evaluated and kept: the "last" of an epoch, or "averaged" over the last five (needs "recalibrated").
     - `precision`: "float32" or "bfloat16", of what convolutions read and write; all else stays float32.
     - `engine`: of the CNN: "plain" PyTorch, "fused" passes (Numba on a CPU, Triton on a GPU), or "auto".
     """
@@ -90,6 +95,8 @@ class Config:
     learning_rate: float = 1e-4
     max_epochs: int = 100
     patience: int = 10
+    batch_norm: str = "running"
+    weights: str = "last"
     precision: str = "float32"
     engine: str = "auto"
 
@@ -117,6 +124,8 @@ class Config:
         alphas = self.alpha if isinstance(self.alpha, tuple) else (self.alpha,)
         if not alphas or not all(isinstance(alpha, (int, float)) and 0 < alpha < math.inf for alpha in alphas):
             wrong.append(f"alpha={self.alpha!r} (must be above 0, one number or one for each class)")
+        if self.weights == "averaged" and self.batch_norm == "running":
+            wrong.append("weights='averaged' with batch_norm='running' (moving averages belong to other weights: recalibrated)")
         if wrong:
             raise SercoreError("impossible settings: " + "; ".join(wrong))
 

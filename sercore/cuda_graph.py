@@ -3,7 +3,7 @@ Python takes longer than they do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ class Steps:
         self.total = torch.zeros((), device=corpus[0].device)  # the loss, summed over utterances
         self.recorded = {size: self._record(size) for size in sizes}
 
-    def __call__(self, order: Tensor, size: int) -> float:
+    def __call__(self, order: Tensor, size: int, after_step: Callable[[], None] = lambda: None) -> float:
         """One step for every `size` of the utterances `order` (numbers into the corpus, on its device); the mean loss of one."""
         self.model.train()
         self.total.zero_()
@@ -36,6 +36,7 @@ class Steps:
             place, graph = self.recorded[len(rows)]
             place.copy_(rows)
             graph.replay()
+            after_step()
         return self.total.item() / len(order)
 
     def _step(self, rows: Tensor) -> None:

@@ -190,12 +190,13 @@ def _train(
     code = own_code(config)
     made_of = [config.to_dict(), prepared.data.mels.digest, protocol.checksum(split), str(name), *([code] if code else [])]
     identity = json.dumps(made_of, sort_keys=True)
-    model = build(config, len(classes), seed=_weights_seed(name)).to(device)
+    model = build(config, len(classes), seed=weights_seed(name)).to(device)
+    choosers = [protocol.chooser(each.protocol) for each in names]
     kept = training.fit(
         model,
         prepared.data,
         rows["train"],
-        {protocol.chooser(each.protocol): rows[protocol.chooser(each.protocol)] for each in names},
+        {part: training.Chooser(rows[part], config.batch_norm, config.weights) for part in choosers},
         seed=name.seed,
         checkpoint=records.partial_folder(folder, name) / "checkpoint.pt",
         identity=hashlib.sha256(identity.encode()).hexdigest(),
@@ -259,7 +260,7 @@ def check_same(folder: Path, config: Config, prepared: Prepared) -> None:
         raise SercoreError(f"{folder} was made otherwise ({'; '.join(differing)}): remove it, or choose another --runs folder")
 
 
-def _weights_seed(name: RunName) -> int:
+def weights_seed(name: RunName) -> int:
     """One draw for all systems of a seed and fold: those with as large a feature start from the same weights. Combined
     pooling, whose logits layer takes more of the drawn numbers, starts from others."""
     return int(np.random.SeedSequence([name.seed, name.fold]).generate_state(1)[0])

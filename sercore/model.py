@@ -192,6 +192,17 @@ class SERModel(nn.Module):
 
         x (batch, frames, mels) log-Mel energies; lengths (batch,) frames before the padding, read where `masked`.
         """
+        x, kept = self.convolved(x, lengths)
+        x = x.squeeze(3).transpose(1, 2).float()  # (batch, steps, 64)
+        hidden, last = self._recur(x, kept)
+        if self.config.lstm_merge == "sum":
+            hidden, last = (torch.add(*value.chunk(2, dim=-1)) for value in (hidden, last))
+        return hidden, last, None if kept is None else time_mask(kept, hidden.shape[1])
+
+    def convolved(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """What the BLSTM reads: x (batch, frames, mels) normalised and through the CNN, (batch, 64, steps, 1).
+
+        With it come the steps that count (batch,), or None for all; lengths as in `hidden`."""
         if x.shape[1] < MIN_FRAMES:
             raise SercoreError(f"an input of {x.shape[1]} frames is too short: pad it to at least {MIN_FRAMES} (0.32 s)")
         if self.config.masked and lengths is None:
@@ -200,12 +211,7 @@ class SERModel(nn.Module):
         x = self.normalise(x, None if lengths is None else lengths.clamp(1, x.shape[1]))
         if kept is not None:
             x = x * time_mask(kept, x.shape[1])[:, :, None]
-        x, kept = self.convolve(x, kept)
-        x = x.squeeze(3).transpose(1, 2).float()  # (batch, steps, 64)
-        hidden, last = self._recur(x, kept)
-        if self.config.lstm_merge == "sum":
-            hidden, last = (torch.add(*value.chunk(2, dim=-1)) for value in (hidden, last))
-        return hidden, last, None if kept is None else time_mask(kept, hidden.shape[1])
+        return self.convolve(x, kept)
 
     def convolve(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The CNN: (batch, frames, mels) -> (batch, 64, steps, 1), with the steps that count."""

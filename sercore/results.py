@@ -30,6 +30,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from . import geometry, protocol, records, systems
+from .config import Config
 from .errors import SercoreError
 
 RUN_COLUMNS = (
@@ -153,8 +154,8 @@ def _refuse_other_settings(old: pd.DataFrame, fresh: pd.DataFrame, target: Path)
     """Runs that are published with other settings are not replaced by the way."""
     problems = []
     for run, before, now in old[["run", "config"]].merge(fresh[["run", "config"]], on="run").itertuples(index=False):
-        was, is_ = json.loads(before), json.loads(now)
-        if differing := [f"{key}={was.get(key)} there, {value} here" for key, value in is_.items() if was.get(key) != value]:
+        was, is_ = _all_settings(before), _all_settings(now)
+        if differing := [f"{key}={was[key]} there, {value} here" for key, value in is_.items() if was[key] != value]:
             problems.append(f"{run}: {', '.join(differing)}")
     if problems:
         raise SercoreError(
@@ -218,9 +219,15 @@ def _publish_yardsticks(sources: dict[str, str], target: Path, data_root: str | 
                     raise SercoreError(f"{path} is of other data: install {own.package} to measure it again, or delete it")
 
 
+@functools.cache
+def _all_settings(config: str) -> dict[str, Any]:
+    """Every setting of a record's configuration, those too that came after it."""
+    return json.loads(Config.from_dict(json.loads(config)).to_json())
+
+
 def _settings(config: str) -> str:
     """What of a configuration makes another run of it: not how its numbers are computed."""
-    return json.dumps({key: value for key, value in json.loads(config).items() if key not in ("precision", "engine")})
+    return json.dumps({key: value for key, value in _all_settings(config).items() if key not in ("precision", "engine")})
 
 
 def _row(fact: dict[str, Any]) -> dict[str, Any]:
@@ -375,7 +382,6 @@ def _changed(table: pd.DataFrame, folder: Path) -> pd.Series:
     engine) does not count.
     """
     from . import corpora, systems
-    from .config import Config
 
     def by_size(corpus: str) -> dict[str, int]:
         path = folder / "utterances" / f"{corpus}.parquet"

@@ -196,7 +196,7 @@ def sweep(
         for names in trainings(missing):
             settle(names, functools.partial(task(names), report=on_epoch))
         return outcome
-    with _executor(min(jobs, max(total, 1)), dask) as pool:
+    with executor(min(jobs, max(total, 1)), dask) as pool:
         futures: dict[Future[list[Path]], list[RunName]] = {pool.submit(task(names)): names for names in trainings(missing)}
         for future in as_completed(futures):
             settle(futures[future], future.result)
@@ -227,7 +227,7 @@ def _begin_worker(threads: int, parent: int) -> None:
 
 
 @contextmanager
-def _executor(jobs: int, dask: str | None) -> Iterator[Executor]:
+def executor(jobs: int, dask: str | None) -> Iterator[Executor]:
     """What does the runs. An exception, Ctrl-C above all, ends what goes on: the next sweep takes it up."""
     if dask is None:
         from joblib.externals.loky import ProcessPoolExecutor

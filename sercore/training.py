@@ -12,7 +12,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import cuda_graph, machine, metrics
+from . import averages, cuda_graph, machine, metrics
 from .config import Config
 from .errors import SercoreError
 from .features import LogMels, clip_frames
@@ -73,6 +73,14 @@ class History:
         return done >= config.max_epochs or (done > 0 and done - self.chosen_epoch >= config.patience)
 
 
+class Chooser(NamedTuple):
+    """A part that chooses the epoch which is kept, and how the model is evaluated and kept for it (see `Config`)."""
+
+    indices: np.ndarray
+    batch_norm: str = "running"
+    weights: str = "last"
+
+
 @dataclass
 class Kept:
     """What one choosing part came to: the epochs as it saw them, and the weights of the one that it chose."""
@@ -85,13 +93,13 @@ def fit(
     model: SERModel,
     data: Labelled,
     train: np.ndarray,
-    choosers: Mapping[str, np.ndarray],
+    choosers: Mapping[str, Chooser],
     seed: int = 0,
     checkpoint: Path | None = None,
     identity: str = "",
     report: Callable[[dict[str, float], Config], None] | None = None,
 ) -> dict[str, Kept]:
-    """Train `model` in place on the utterances `train` (indices); each of `choosers` (indices) decides which epoch it keeps.
+    """Train `model` in place on the utterances `train` (indices); each of `choosers` decides which epoch it keeps.
 
     Several choosers share the training and nothing else: each comes to what it would have come to alone, and training ends when
     the last has stopped. The model ends with the weights that the first chose. Returned is what each came to. The statistics for
@@ -114,16 +122,22 @@ def fit(
         **({"fused": True, "capturable": True} if device.type == "cuda" else {}),
     )
     kept, epoch = {part: Kept(History(), _copy(model.state_dict())) for part in choosers}, 0
+    averaged = None
+    if any(chooser.weights == "averaged" for chooser in choosers.values()):
+        averaged = averages.AveragedWeights(model, averages.EPOCHS * math.ceil(len(train) / config.batch_size))
     if checkpoint is not None and (saved := _load(checkpoint, identity, kept, device)) is not None:
         model.load_state_dict(saved["model"])
         settings = optimiser.state_dict()["param_groups"]  # they hold how Adam computes here, which need not be where it began
         optimiser.load_state_dict(saved["optimiser"] | {"param_groups": settings})
         kept = {part: Kept(History(saved["histories"][part]), saved["weights"][part]) for part in kept}
         epoch = saved["epoch"]
+        if averaged is not None:
+            averaged.load_state_dict(saved["averaged"])
+    after_step = averaged.update if averaged is not None else lambda: None
     steps, last_saved = _record(model, data, train, optimiser, frames), time.perf_counter()
     while open_ := [part for part in choosers if not kept[part].history.exhausted(config)]:
         started, epoch = time.perf_counter(), epoch + 1
-        loss = _train_epoch(model, data, train, optimiser, frames, seed, epoch, steps)
+        loss = _train_epoch(model, data, train, optimiser, frames, seed, epoch, steps, after_step)
         if not math.isfinite(loss):
             raise SercoreError(
                 f"the training has diverged: in epoch {epoch} its loss is {loss}. A smaller learning_rate than "
@@ -131,15 +145,22 @@ def fit(
                 "logarithm of it"
             )
         trained = time.perf_counter() - started
-        for part in open_:
+        for batch_norm, weights in dict.fromkeys(choosers[part][1:] for part in open_):
             started = time.perf_counter()
-            values = {"epoch": epoch, "train_loss": loss, **evaluate(model, data, choosers[part])}
-            own = kept[part]
-            own.history.epochs.append({**values, "seconds": trained + time.perf_counter() - started})
-            if own.history.chosen_epoch == epoch:
-                own.weights = _copy(model.state_dict())
+            batches = _calibration_batches(data, train, config, seed, device)
+            shown = averaged if weights == "averaged" else None
+            with averages.as_evaluated(model, batch_norm, shown, batches):
+                shared = trained + time.perf_counter() - started
+                for part in open_:
+                    if choosers[part][1:] != (batch_norm, weights):
+                        continue
+                    started, own = time.perf_counter(), kept[part]
+                    values = {"epoch": epoch, "train_loss": loss, **evaluate(model, data, choosers[part].indices)}
+                    own.history.epochs.append({**values, "seconds": shared + time.perf_counter() - started})
+                    if own.history.chosen_epoch == epoch:
+                        own.weights = _copy(model.state_dict())
         if checkpoint is not None and time.perf_counter() - last_saved >= CHECKPOINT_SECONDS.get(device.type, 0):
-            _save(checkpoint, identity, epoch, model, optimiser, kept)
+            _save(checkpoint, identity, epoch, model, optimiser, averaged, kept)
             last_saved = time.perf_counter()
         if report is not None:
             report(kept[open_[0]].history.epochs[-1], config)
@@ -178,6 +199,7 @@ def _train_epoch(
     seed: int,
     epoch: int,
     steps: cuda_graph.Steps | None = None,
+    after_step: Callable[[], None] = lambda: None,
 ) -> float:
     """One pass over the training part in an order drawn from seed and epoch; the mean loss of an utterance."""
     device, size = next(model.parameters()).device, model.config.batch_size
@@ -185,7 +207,7 @@ def _train_epoch(
     order = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(draw)).numpy()]
     torch.manual_seed(draw)
     if steps is not None:
-        return steps(torch.from_numpy(order).to(device), size)
+        return steps(torch.from_numpy(order).to(device), size, after_step)
     model.train()
     total = torch.zeros((), device=device)
     for start in range(0, len(order), size):
@@ -194,8 +216,20 @@ def _train_epoch(
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
+        after_step()
         total += loss.detach() * len(x)  # without waiting for a GPU
     return total.item() / len(order)
+
+
+def _calibration_batches(
+    data: Labelled, train: np.ndarray, config: Config, seed: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Log-Mel and lengths of the same part of the training utterances each time, drawn from the seed."""
+    drawn = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed)).numpy()[: averages.UTTERANCES]
+    for start in range(0, len(drawn), config.batch_size):
+        rows = train[drawn[start : start + config.batch_size]]
+        x, lengths, _ = _batch(data, rows, clip_frames(config.clip_seconds), device)
+        yield x, lengths
 
 
 def _batch(data: Labelled, indices: np.ndarray, frames: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
@@ -245,11 +279,19 @@ def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _save(
-    path: Path, identity: str, epoch: int, model: SERModel, optimiser: torch.optim.Optimizer, kept: Mapping[str, Kept]
+    path: Path,
+    identity: str,
+    epoch: int,
+    model: SERModel,
+    optimiser: torch.optim.Optimizer,
+    averaged: averages.AveragedWeights | None,
+    kept: Mapping[str, Kept],
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch}
+    if averaged is not None:
+        state["averaged"] = averaged.state_dict()
     state["histories"] = {part: own.history.epochs for part, own in kept.items()}
     state["weights"] = {part: own.weights for part, own in kept.items()}
     machine.save({"identity": identity, **state}, partial)

@@ -138,7 +138,9 @@ def test_replayed_steps_train_as_launched_ones(system):
 
 
 @needs_gpu
-@pytest.mark.parametrize("settings", [{}, {"masked": True}, {"score": "general"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"masked": True}, {"score": "general"}, {"batch_norm": "recalibrated", "weights": "averaged"}]
+)
 def test_a_gpu_learns_what_can_be_learnt(settings):
     from sercore.features import LogMels
 
@@ -151,7 +153,6 @@ def test_a_gpu_learns_what_can_be_learnt(settings):
     mels = LogMels(ids, lengths, tuple(arrays), "made up")
     config = Config(clip_seconds=1.0, max_epochs=30, patience=30, learning_rate=1e-3, precision="bfloat16", **settings)
     rows = np.arange(96)
-    kept = training.fit(
-        build_model(config).to(DEVICE), training.Labelled(mels, labels, 4), rows[:64], {"validation": rows[64:]}, seed=0
-    )
+    choosers = {"validation": training.Chooser(rows[64:], config.batch_norm, config.weights)}
+    kept = training.fit(build_model(config).to(DEVICE), training.Labelled(mels, labels, 4), rows[:64], choosers, seed=0)
     assert max(epoch["chooser_ua"] for epoch in kept["validation"].history.epochs) > 0.9

@@ -32,7 +32,7 @@ def parts_of(prepared, name="speaker", fold=0):
 
 def fitted(prepared, seed=0, checkpoint=None, identity="x", report=None, **settings):
     model, rows = build(Config(**{**QUICK, **settings})), parts_of(prepared)
-    choosers = {"validation": rows["validation"]}
+    choosers = {"validation": training.Chooser(rows["validation"])}
     kept = training.fit(model, prepared.data, rows["train"], choosers, seed, checkpoint, identity, report)
     return model, kept["validation"].history
 
@@ -135,7 +135,7 @@ class Guarded(training.Labelled):
 def test_the_test_part_is_read_once_after_the_epoch_was_chosen(prepared, name):
     data, rows = Guarded(prepared.data.mels, prepared.data.labels, prepared.data.classes), parts_of(prepared, name)
     model = build(Config(**QUICK))
-    training.fit(model, data, rows["train"], {"validation": rows["validation"]})
+    training.fit(model, data, rows["train"], {"validation": training.Chooser(rows["validation"])})
     during = np.concatenate(data.seen)
     assert not set(during) & set(rows["test"])
     assert set(during) == set(rows["train"]) | set(rows["validation"])
@@ -195,7 +195,7 @@ def test_runs_that_share_a_training_leave_what_each_leaves_by_itself(tones, tmp_
 
 def test_a_training_that_was_shared_goes_on_for_one_of_its_runs(prepared, tmp_path):
     path, rows, settings = tmp_path / "checkpoint.pt", parts_of(prepared, "paper"), Config(**QUICK)
-    both = {part: rows[part] for part in ("validation", "test")}
+    both = {part: training.Chooser(rows[part]) for part in ("validation", "test")}
 
     def break_off(values, config):
         if values["epoch"] == 2:
@@ -203,7 +203,7 @@ def test_a_training_that_was_shared_goes_on_for_one_of_its_runs(prepared, tmp_pa
 
     with pytest.raises(KeyboardInterrupt):
         training.fit(build(settings), prepared.data, rows["train"], both, checkpoint=path, report=break_off)
-    one = {"validation": rows["validation"]}
+    one = {"validation": training.Chooser(rows["validation"])}
     resumed = training.fit(build(settings), prepared.data, rows["train"], one, checkpoint=path)
     whole = training.fit(build(settings), prepared.data, rows["train"], one)
     assert same(resumed["validation"].weights, whole["validation"].weights)
