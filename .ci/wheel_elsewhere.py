@@ -12,5 +12,5 @@ with tempfile.TemporaryDirectory() as folder:
     program += "print(sercore.__file__, sercore.build('combined').num_parameters())"
     out = subprocess.run([sys.executable, "-c", program], cwd=folder, check=True, capture_output=True, text=True).stdout
     assert out.split()[-1] == "359812" and folder in out, out
-    subprocess.run([sys.executable, "-m", "sercore.cli", "systems", "--json"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-m", "sercore", "systems", "--json"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
 print(f"{wheel.name} runs elsewhere")

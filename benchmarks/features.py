@@ -20,16 +20,16 @@ CORES = os.cpu_count() or 1
 
 
 def ours(path: str) -> int:
-    from sercore import audio, features
+    from sercore.frontend import audio, log_mel
 
-    return len(features.log_mel(audio.read(path)))
+    return len(log_mel.log_mel(audio.read(path)))
 
 
 def torchaudio(path: str) -> int:
     import soundfile
     import torch
 
-    from sercore import torchaudio_shim
+    from sercore.frontend import torchaudio_shim
 
     library = torchaudio_shim.load()
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
@@ -159,7 +159,7 @@ def peak_memory(files: int = 5531, seconds: float = 4.5) -> float:
 
 
 def _extract(table: Any, cache: str) -> None:
-    from sercore.features import extract
+    from sercore.frontend.log_mel import extract
 
     extract(table, Path(cache), progress=False)
 

@@ -21,7 +21,7 @@ def step(batch: int, frames: int, engine: str, replayed: bool, compiled: bool = 
     import torch
 
     import sercore
-    from sercore import cuda_graph
+    from sercore.network.engines import cuda_graph
 
     model = sercore.build("baseline", precision="bfloat16").to("cuda").train()
     model.engine = engine

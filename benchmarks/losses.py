@@ -15,7 +15,7 @@ FEATURES, CLASSES, SCALE, MARGIN, GAMMA = 64, 4, 10.0, 0.4, 2.0
 
 def ours(name: str, batch: int) -> Callable[[], Any]:
     from sercore.config import Config
-    from sercore.losses import LOSSES
+    from sercore.network.losses import LOSSES
 
     head = LOSSES[name](FEATURES, CLASSES, Config(loss=name, scale=SCALE, margin=MARGIN, gamma=GAMMA))
     return _backward(head, batch)

@@ -18,20 +18,21 @@ SECONDS = 5.0
 
 
 def cold(wave: str, model: str) -> Callable[[], Any]:
-    command = [sys.executable, "-m", "sercore.cli", "predict", wave, "--model", model, "--json"]
+    command = [sys.executable, "-m", "sercore", "predict", wave, "--model", model, "--json"]
     return lambda: subprocess.run(command, check=True, capture_output=True)
 
 
 def warm(wave: str, model: str) -> Callable[[], Any]:
-    from sercore import prediction
+    from sercore.inference import prediction
 
     return lambda: prediction.predict(wave, model)
 
 
 def network(wave: str, model: str) -> Callable[[], Any]:
-    from sercore import audio, features, prediction
+    from sercore.frontend import audio, log_mel
+    from sercore.inference import prediction
 
-    loaded, mels = prediction.load(model)[0], features.log_mel(audio.read(wave))
+    loaded, mels = prediction.load(model)[0], log_mel.log_mel(audio.read(wave))
     prediction.fold_batch_norm(loaded)
     return lambda: prediction.window_probabilities(loaded, mels)
 
@@ -44,11 +45,12 @@ def onnx(wave: str, model: str) -> Callable[[], Any]:
     import onnxruntime
     import torch
 
-    from sercore import audio, features, prediction
+    from sercore.frontend import audio, log_mel
+    from sercore.inference import prediction
 
-    loaded, mels = prediction.load(model)[0], features.log_mel(audio.read(wave))
-    frames = features.clip_frames(loaded.config.clip_seconds)
-    x = torch.full((1, frames, features.MELS), features.PADDING)
+    loaded, mels = prediction.load(model)[0], log_mel.log_mel(audio.read(wave))
+    frames = log_mel.clip_frames(loaded.config.clip_seconds)
+    x = torch.full((1, frames, log_mel.MELS), log_mel.PADDING)
     x[0, : len(mels)] = torch.from_numpy(mels[:frames])
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -86,7 +88,7 @@ def _files(folder: Path) -> tuple[str, str]:
     import soundfile
 
     import sercore
-    from sercore import records
+    from sercore.lab import records
 
     wave, model = folder / "noise.wav", folder / "model.pt"
     soundfile.write(wave, 0.1 * np.random.default_rng(0).standard_normal(int(SECONDS * 16_000)), 16_000)

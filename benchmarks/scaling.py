@@ -21,7 +21,7 @@ def step(frames: int, batch: int) -> Callable[[], Any]:
 
 def extraction(files: int) -> Callable[[], Any]:
     """Features of so many files of two seconds of noise, into an empty cache each time."""
-    from sercore.features import extract
+    from sercore.frontend.log_mel import extract
 
     table = features.corpus_of_noise(Path(tempfile.mkdtemp()), files, 2.0)
 
@@ -38,8 +38,9 @@ def epoch(utterances: int, frames: int) -> Callable[[], Any]:
     import torch
 
     import sercore
-    from sercore import machine, training
-    from sercore.features import LogMels
+    from sercore import machine
+    from sercore.frontend.log_mel import LogMels
+    from sercore.lab import training
 
     machine.keep_pages()
     model = sercore.build("baseline", precision="bfloat16")

@@ -30,7 +30,7 @@ EVALUATION = "ours bfloat16, evaluation"
 def gflop(frames: int = FRAMES) -> float:
     """Operations of the convolutions and the BLSTM in one step, in 1e9 an utterance; backward costs twice the forward."""
     from sercore.config import POOLED
-    from sercore.model import FILTERS, MELS
+    from sercore.network.model import FILTERS, MELS
 
     total, mels, inputs = 0.0, MELS, 1
     for index, outputs in enumerate(FILTERS):
@@ -66,7 +66,7 @@ def evaluation(batch: int, frames: int, precision: str) -> Callable[[], Any]:
 def plain(batch: int, frames: int, precision: str, compiled: bool = False) -> Callable[[], Any]:
     import torch.nn.functional as F
 
-    from sercore import model
+    from sercore.network import model
 
     model.dropout = lambda x, probability: F.dropout(x, probability)  # type: ignore[assignment]
     return _torch_step(batch, frames, precision, engine="plain", compiled=compiled)
@@ -103,7 +103,7 @@ def keras(batch: int, frames: int, precision: str) -> Callable[[], Any]:
     from keras import layers
 
     from sercore.config import POOLED
-    from sercore.model import FILTERS
+    from sercore.network.model import FILTERS
 
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     x = entry = keras.Input((frames, 40, 1))
@@ -127,7 +127,7 @@ def parts(batch: int, frames: int) -> list[dict[str, Any]]:
     """Where the time of our step goes: milliseconds an utterance, and GFLOP/s of what is a matrix product."""
     from torch.profiler import profile
 
-    from sercore.model import FILTERS, MELS
+    from sercore.network.model import FILTERS, MELS
 
     step = ours(batch, frames, "bfloat16")
     for _ in range(3):

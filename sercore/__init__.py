@@ -16,15 +16,15 @@ from .errors import SercoreError
 
 if TYPE_CHECKING:
     from .corpora import load
-    from .experiment import run
-    from .model import SERModel
-    from .prediction import predict
-    from .results import publish
+    from .evidence import publish
+    from .inference import predict
+    from .lab.experiment import run
+    from .network import SERModel
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Config", "SercoreError", "__version__", "build", "load", "predict", "publish", "run"]
 
-_HOMES = {"load": "corpora", "run": "experiment", "predict": "prediction", "publish": "results"}
+_HOMES = {"load": "corpora", "run": "lab.experiment", "predict": "inference", "publish": "evidence"}
 
 
 def build(system: str = "baseline", classes: int = 4, seed: int = 0, **overrides: Any) -> SERModel:
@@ -32,9 +32,10 @@ def build(system: str = "baseline", classes: int = 4, seed: int = 0, **overrides
 
     Raises `SercoreError` for an unknown system or setting, and for overrides that the slug contradicts.
     """
-    from . import model, systems
+    from . import network
+    from .lab import systems
 
-    return model.build(systems.config(system, None, overrides), classes, seed)
+    return network.build(systems.config(system, None, overrides), classes, seed)
 
 
 def __dir__() -> list[str]:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from . import __version__
+from . import __version__, places
 from .config import assignments
 from .errors import SercoreError
 
@@ -155,7 +155,8 @@ def check(name: CorpusName, data_root: DataRoot = None, as_json: AsJson = False)
 @app.command()
 def systems(as_json: AsJson = False) -> None:
     """List the 14 systems of Table 2: slug, the paper's UA and WA on IEMOCAP, parameters."""
-    from . import build, paper
+    from . import build
+    from .evidence import paper
 
     with errors_told():
         rows = [
@@ -183,12 +184,12 @@ def run(
 ) -> None:
     """Train and test one system on one fold, and leave a record."""
     from . import corpora as corpora_module
-    from . import experiment, records
+    from .lab import experiment, records
 
     with errors_told(), epoch_bar() as report:
         changes = {"precision": precision} | assignments(settings or [])
         name = records.RunName(corpora_module.get(corpus).name, protocol, system, seed, fold)
-        there = records.finished(records.runs_folder(runs), name)
+        there = records.finished(places.runs_folder(runs), name)
         folder = experiment.run(corpus, protocol, system, seed, fold, runs, root_text(data_root), changes, device, report)
     facts = records.read_facts(folder)
     if there:
@@ -234,8 +235,8 @@ def sweep(
     """
     from tqdm import tqdm
 
-    from . import results as published
-    from . import sweep as module
+    from .evidence import results as published
+    from .lab import sweep as module
 
     with errors_told():
         changes = {"precision": precision} | assignments(settings or [])
@@ -245,7 +246,7 @@ def sweep(
             err.print(f"{len(whole.names) - len(wanted.names)} of {len(whole.names)} runs are published and left out")
         if not wanted.names:
             return
-        missing = wanted.missing(module.records.runs_folder(runs))
+        missing = wanted.missing(places.runs_folder(runs))
         err.print(f"{len(wanted.names) - len(missing)} of {len(wanted.names)} runs are there, {len(missing)} to do", markup=False)
         alone = jobs == 1 and dask is None
         with tqdm(total=len(missing), unit="run", disable=not missing, delay=1) as bar, epoch_bar(1, shown=alone) as report:
@@ -278,11 +279,11 @@ def status(
     `otherwise` counts runs of the same names with other settings (give yours by --set) or from another corpus, published
     or finished: a sweep refuses those that are finished.
     """
-    from . import records, sweep
-    from . import results as published
+    from .evidence import results as published
+    from .lab import records, sweep
 
     with errors_told():
-        wanted, folder = sweep.plan(corpus, systems, protocols, seeds), records.runs_folder(runs)
+        wanted, folder = sweep.plan(corpus, systems, protocols, seeds), places.runs_folder(runs)
         changes = assignments(settings or [])
         there = sweep.published_as_wanted(wanted, published.runs(results), changes)
         rows: dict[tuple[str, str], dict[str, Any]] = {}
@@ -304,8 +305,8 @@ def bundle(
     out_file: Annotated[Path | None, typer.Option("--out", help="The file to write [default: NAME.bundle]")] = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Write a corpus's features into one file, to train from on a machine without audio: python -m sercore.bundle FILE."""
-    from . import bundle as module
+    """Write a corpus's features into one file, to train from on a machine without audio: python -m sercore.lab FILE."""
+    from .lab import bundle as module
 
     with errors_told():
         out.print(str(module.write(corpus, out_file, root_text(data_root), progress=True)), markup=False)
@@ -319,11 +320,11 @@ def publish(
     replace: Annotated[bool, typer.Option("--replace", help="Also put runs in the place of those with other settings")] = False,
 ) -> None:
     """Gather finished runs into the Parquet files that the book is made from: seeds of which all folds are there."""
-    from . import results as module
+    from .evidence import results as module
 
     with errors_told():
         done = module.publish(runs, results, root_text(data_root), replace)
-        out.print(f"{done.runs} runs in {module.results_folder(results)}, {done.new} of them new", markup=False)
+        out.print(f"{done.runs} runs in {places.results_folder(results)}, {done.new} of them new", markup=False)
     if done.waiting:
         err.print(f"left out until the other folds of their seed are there: {', '.join(done.waiting)}", markup=False)
 
@@ -345,10 +346,10 @@ def chapters(
     force: Annotated[bool, typer.Option(help="Execute every chapter, also those that are up to date")] = False,
 ) -> None:
     """Execute the book's chapters that are out of date; with --corpus on your own data too."""
-    from . import chapters as module
+    from .publishing import chapters as module
 
     with errors_told():
-        module.wanted(book, module.published_folder(book, results))  # a folder without a book is refused before any training
+        module.wanted(book, places.results_of_book(book, results))  # a folder without a book is refused before any training
         if corpus is not None:
             changes = {"precision": precision} | assignments(settings or [])
             root = root_text(data_root)
@@ -371,7 +372,7 @@ def predict(
 
     Files that cannot be read are named on the standard error, the others labelled; the exit code is 2 then.
     """
-    from . import prediction
+    from .inference import prediction
 
     unread: list[str] = []
     doubtful: list[str] = []
@@ -396,7 +397,7 @@ def export(
 
     The file's metadata `sercore` says how to frame the samples.
     """
-    from . import export as module
+    from .inference import export as module
 
     with errors_told():
         out.print(str(module.export(out_file, model)), markup=False)

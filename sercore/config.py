@@ -1,7 +1,7 @@
 """One configuration for one training: every setting of the paper, and every point it leaves open.
 
 The defaults are the baseline of the paper in our default reading. A system of Table 2 is a few overrides over them
-(`sercore.systems`); a corpus sets `clip_seconds`, `max_epochs` and `patience` (`sercore.corpora`).
+(`sercore.lab.systems`); a corpus sets `clip_seconds`, `max_epochs` and `patience` (`sercore.corpora`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     SERCORE_EXTENSIONS=mine.py sercore run emodb speaker baseline@loss=smoothed
 
-Each file adds to `sercore.losses.LOSSES` or `sercore.pooling.POOLINGS`, or calls `sercore.corpora.register`. It is imported
+Each file adds to `sercore.network.LOSSES` or `sercore.network.POOLINGS`, or calls `sercore.corpora.register`. It is imported
 where a name is first looked up, in every process of a sweep. Several files are separated as in PATH.
 """
 
@@ -16,11 +16,12 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import SercoreError
 
 VARIABLE = "SERCORE_EXTENSIONS"
+T = TypeVar("T")
 
 
 def files() -> list[Path]:
@@ -28,16 +29,18 @@ def files() -> list[Path]:
     return [Path(name).expanduser().absolute() for name in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))]
 
 
+_tables: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+
+
+def extensible(kind: str, table: dict[str, T]) -> dict[str, T]:
+    """The table of a `kind` of things ("loss"), to which files may add and in which they may replace nothing that is there."""
+    _tables[kind] = table, dict(table)
+    return table
+
+
 @functools.cache
 def load() -> None:
     """Import the files, once; one that is not there, fails, or replaces a name of the package raises `SercoreError`."""
-    from .losses import LOSSES
-    from .pooling import POOLINGS
-
-    ours: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-        "loss": (LOSSES, dict(LOSSES)),
-        "pooling": (POOLINGS, dict(POOLINGS)),
-    }
     for path in files():
         if not path.is_file():
             raise SercoreError(f"{VARIABLE}: {path} is not there")
@@ -49,7 +52,7 @@ def load() -> None:
             spec.loader.exec_module(module)
         except Exception as error:
             raise SercoreError(f"{VARIABLE}: {path} fails ({type(error).__name__}: {error})") from error
-        for kind, (table, before) in ours.items():
+        for kind, (table, before) in _tables.items():
             if replaced := [name for name in before if table.get(name) is not before[name]]:
                 table.update(before)
                 raise SercoreError(f"{VARIABLE}: {path} replaces the {kind} {', '.join(map(repr, replaced))}: take a new name")

@@ -3,6 +3,11 @@
 import os
 from pathlib import Path
 
+# Before anything computes: tests run in one process a core (pyproject.toml), and threads that wait for one another would keep
+# the cores of the others busy: four times the time. What tests of threads ask for they get.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,9 +28,10 @@ def corpora_root() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_places(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test reads or writes the user's cache, runs or results."""
+    """No test reads or writes the user's cache, runs or results; all processes of the tests share one cache."""
     os.environ["SERCORE_DATA_OF_TESTS"] = os.environ.pop("SERCORE_DATA", "")
-    os.environ["SERCORE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    own = tmp_path_factory.getbasetemp()
+    os.environ["SERCORE_CACHE"] = str((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache")
     os.environ["SERCORE_RUNS"] = str(tmp_path_factory.mktemp("runs"))
     os.environ["SERCORE_RESULTS"] = str(tmp_path_factory.mktemp("results"))
 

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from sercore import corpora, protocol, results, sweep
+from sercore import corpora
 from sercore.config import Config
-from sercore.systems import config as configure
+from sercore.corpora import protocol
+from sercore.evidence import results
+from sercore.lab import sweep
+from sercore.lab.systems import config as configure
 
 
 def publish(

@@ -12,8 +12,9 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from sercore import corpora, protocol
+from sercore import corpora
 from sercore.cli import app
+from sercore.corpora import protocol
 
 QUICK = ["--set", "max_epochs=1", "--set", "clip_seconds=0.7", "--set", "toolkit=pytorch"]
 
@@ -136,7 +137,7 @@ def test_check_exits_1_where_something_is_wrong(tones, tmp_path):
     ],
 )
 def test_bad_input_is_told_in_one_line_without_a_traceback(tones, arguments, message):
-    command = [sys.executable, "-m", "sercore.cli", *(str(tones) if part == "TONES" else part for part in arguments)]
+    command = [sys.executable, "-m", "sercore", *(str(tones) if part == "TONES" else part for part in arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
 
@@ -170,7 +171,7 @@ def test_silence_and_what_a_folder_holds_beside_audio_are_named(tones, tmp_path)
 
 def test_ctrl_c_ends_a_sweep_of_several_processes(tones, tmp_path):
     options = ["--corpus", str(tones), "--systems", "baseline", "--runs", str(tmp_path), "--jobs", "2", "--set", "max_epochs=500"]
-    command = [sys.executable, "-m", "sercore.cli", "sweep", *options]
+    command = [sys.executable, "-m", "sercore", "sweep", *options]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.time() + 90
     while not list(tmp_path.glob("*.partial/checkpoint.pt")) and time.time() < deadline and process.poll() is None:

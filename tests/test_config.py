@@ -1,7 +1,9 @@
 import pytest
 
-from sercore import SercoreError, paper, systems
+from sercore import SercoreError
 from sercore.config import Config
+from sercore.evidence import paper
+from sercore.lab import systems
 
 
 def test_every_wrong_setting_is_named_at_once():

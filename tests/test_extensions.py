@@ -8,7 +8,7 @@ import pytest
 
 LOSS = """
 import torch.nn.functional as F
-from sercore.losses import LOSSES, Softmax
+from sercore.network.losses import LOSSES, Softmax
 
 class Smoothed(Softmax):
     def forward(self, features, labels):

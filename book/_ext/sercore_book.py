@@ -26,7 +26,9 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from sercore import SercoreError, chapters, display, explorer, voice
+from sercore import SercoreError, places
+from sercore.publishing import chapters, explorer, voice
+from sercore.report import display
 
 MATHJAX = "mathjax/tex-svg.js"
 MATHJAX_PACKAGE = "django-static-mathjax"
@@ -221,9 +223,11 @@ def draw_card(app: Sphinx, exception: Exception | None) -> None:
     if exception is None and app.builder.format == "html":
         import matplotlib.pyplot as plt
 
-        from sercore import figures, findings, results, systems, tables
+        from sercore.evidence import results
+        from sercore.lab import systems
+        from sercore.report import figures, findings, tables
 
-        folder = chapters.published_folder(app.srcdir)
+        folder = places.results_of_book(app.srcdir)
         runs = results.runs(folder)
         counted = runs[runs["protocol"].isin(["speaker", "paper"])]  # as on the first page
         said = findings.headline(tables.verdicts(folder), counted).replace("*", "")
@@ -242,7 +246,7 @@ def bring_explorer(app: Sphinx, exception: Exception | None) -> None:
     if exception is None and app.builder.format == "html":
         target = Path(app.outdir) / explorer.FOLDER
         shutil.copytree(Path(app.srcdir) / explorer.FOLDER, target, dirs_exist_ok=True)
-        explorer.write(target, chapters.published_folder(app.srcdir))
+        explorer.write(target, places.results_of_book(app.srcdir))
 
 
 def bring_voice(app: Sphinx, exception: Exception | None) -> None:

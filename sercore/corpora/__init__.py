@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import audio, extensions
+from .. import extensions, places
 from ..errors import SercoreError, nearest
+from ..frontend import audio
 from . import bundled
 from .base import COLUMNS, LABELS, NAME, Corpus, clip_rule, complain, length_rule, updates_an_epoch
 
@@ -25,7 +26,6 @@ __all__ = [
     "LABELS",
     "Corpus",
     "adapted",
-    "cache_folder",
     "clip_rule",
     "complain",
     "find_root",
@@ -87,21 +87,6 @@ def get(name: str | os.PathLike[str]) -> Corpus:
     )
 
 
-def cache_folder() -> Path:
-    """Where sercore keeps what it downloads and computes: `SERCORE_CACHE`, else the user's cache folder."""
-    import platformdirs
-
-    return Path(os.environ.get("SERCORE_CACHE") or platformdirs.user_cache_dir("sercore")).expanduser().absolute()
-
-
-def data_roots(data_root: str | os.PathLike[str] | None = None) -> list[Path]:
-    """Where corpora are looked for: `data_root` alone, or else `SERCORE_DATA` and then the cache folder."""
-    if data_root is not None:
-        return [Path(data_root).expanduser().absolute()]
-    given = os.environ.get("SERCORE_DATA")
-    return [*([Path(given).expanduser().absolute()] if given else []), cache_folder() / "corpora"]
-
-
 def find_root(corpus: Corpus | str, data_root: str | os.PathLike[str] | None = None) -> Path:
     """The folder of `corpus`: a data root's sub-folder of its name, or a data root that looks like it.
 
@@ -111,7 +96,7 @@ def find_root(corpus: Corpus | str, data_root: str | os.PathLike[str] | None = N
     if corpus.make:
         return corpus.make()
     known = {folder.lower() for folder in (corpus.name, *corpus.folders)}
-    roots = data_roots(data_root)
+    roots = places.data_roots(data_root)
     for root in filter(Path.is_dir, roots):
         for folder in sorted(root.iterdir()):
             if folder.name.lower() in known and folder.is_dir():

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import audio
 from ..errors import SercoreError
+from ..frontend import audio
 
 TRAINING_SHARE, BATCH, PATIENCE_UPDATES = 0.55, 32, 950
 LABELS = ("angry", "happy", "sad", "neutral")

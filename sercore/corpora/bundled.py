@@ -1,4 +1,4 @@
-"""A corpus from a bundle: one file of `sercore.bundle` that holds its table and its log-Mel energies, and no audio."""
+"""A corpus from a bundle: one file of `sercore.lab.bundle` that holds its table and its log-Mel energies, and no audio."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..errors import SercoreError
 from .base import COLUMNS, Corpus
 
 if TYPE_CHECKING:
-    from ..features import LogMels
+    from ..frontend.log_mel import LogMels
 
 SUFFIX = ".bundle"
 ENTRY = ("name", "title", "language", "kind", "licence", "citation", "url", "counts", "labels", "max_epochs", "patience")
@@ -40,7 +40,7 @@ def table(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def _no_audio(path: Path) -> pd.DataFrame:
-    raise SercoreError(f"{path} has features alone, no audio: python -m sercore.bundle trains from it")
+    raise SercoreError(f"{path} has features alone, no audio: python -m sercore.lab trains from it")
 
 
 def source(path: str | os.PathLike[str]) -> str:
@@ -50,7 +50,7 @@ def source(path: str | os.PathLike[str]) -> str:
 
 def log_mels(path: str | os.PathLike[str]) -> LogMels:
     """The log-Mel energies in a bundle, with the checksum of the data that they were computed from."""
-    from ..features import LogMels
+    from ..frontend.log_mel import LogMels
 
     about = _about(path)
     lengths, low, high = _read(path, "lengths", "low", "high")

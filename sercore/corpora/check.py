@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import audio, protocol
 from ..errors import SercoreError
-from . import Corpus, adapted, clip_rule, find_root, get
+from ..frontend import audio
+from . import Corpus, adapted, clip_rule, find_root, get, protocol
 
 FULL_SCALE = 0.99
 CLIPPED_RUN = 3  # samples in a row that stand at the file's own peak, near full scale

@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..audio import SAMPLE_RATE
+from .. import places
 from ..errors import SercoreError
-from . import cache_folder, register
+from ..frontend.audio import SAMPLE_RATE
+from . import register
 from .base import Corpus, table
 
 WORKER = Path(__file__).with_name("espeak.py")
@@ -82,7 +83,7 @@ def make() -> Path:
 
     jobs = plan()
     recipe = json.dumps([jobs, version("espeakng-loader"), WORKER.read_text("utf-8")])
-    folder = cache_folder() / "demo" / hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    folder = places.cache_folder() / "demo" / hashlib.sha256(recipe.encode()).hexdigest()[:16]
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

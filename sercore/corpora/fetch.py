@@ -24,9 +24,10 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from .. import audio
+from .. import places
 from ..errors import SercoreError
-from . import data_roots, find_root, get
+from ..frontend import audio
+from . import find_root, get
 from .base import Corpus, Source, complain
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def fetch(name: str, data_root: str | os.PathLike[str] | None = None, progress: 
         return find_root(corpus)
     if not corpus.source:
         raise SercoreError(f"{corpus.title} cannot be fetched. {corpus.obtain}")
-    root = data_roots(data_root)[0]
+    root = places.data_roots(data_root)[0]
     downloads = root / "downloads"
     if folder := _present(corpus, root):
         return folder

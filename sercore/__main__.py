@@ -1,5 +1,0 @@
-"""`python -m sercore` is `sercore`."""
-
-from .cli import app
-
-app()

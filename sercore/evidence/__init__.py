@@ -1,0 +1,4 @@
+"""What is published, and what it is worth: `results` gathers and reads records, `statistics` gives intervals, `claims` settles
+the paper's claims by them, `noise` tells what chance does, `geometry` measures deep features, `paper` has its numbers."""
+
+from .results import features, history, predictions, publish, published, runs, utterances

@@ -1,0 +1,376 @@
+"""The paper's claims, the rules that settle them, and the verdicts that the records give.
+
+Every threshold stands here, and was fixed before the runs that it judges. An effect is a difference in
+percentage points with an interval over speakers (`sercore.evidence.statistics`); the interval decides:
+
+| verdict | the interval |
+| --- | --- |
+| replicates | lies above 0, and its upper end reaches the claimed size |
+| same direction | lies above 0, and wholly below the claimed size |
+| not supported | contains 0 |
+| contradicted | lies below 0 |
+| not testable | is not there: it takes two speakers by name, or more |
+
+A claim about several comparisons is as good as its weakest: one failing comparison settles it, and before it
+can hold, all of them must have been measured. Until then it is "not yet measured".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..corpora.base import LABELS
+from ..corpora.protocol import FOLDS
+from ..errors import SercoreError
+from ..lab.systems import TABLE_2
+from . import paper, statistics
+from .statistics import Interval, Tally
+
+RESAMPLES = 10_000
+BOOTSTRAP_SEED = 0
+MINIMUM_SEEDS = 5  # fewer are named in the column `missing`
+GAIN = 4.0  # points UA by which the best of each family beats the baseline
+HAPPY_GAIN = 13.0  # percent of the baseline's own recall of happy
+POOLING_GROWTH = 0.07  # percent more parameters for combined pooling, as rounded to GROWTH_DIGITS
+GROWTH_DIGITS = 2
+PARAMETER_LIMIT = 360_000  # the baseline has fewer
+BEST = {"ams": "ams-s10-m0.4", "focal": "focal-g2-a2", "combined": "combined"}  # as the text names them
+
+JUDGED = ("replicates", "same direction", "not supported", "contradicted")
+VERDICTS = (*JUDGED, "not yet measured", "not testable")
+HELD, WEAKER, OPEN, REVERSED, MISSING, UNTESTABLE = VERDICTS
+
+NO_SPEAKERS = "without the names of two speakers there is no interval"
+
+_HAPPY = LABELS.index("happy")
+_MEASURES = {
+    "UA": statistics.MEASURES["ua"],
+    "WA": statistics.MEASURES["wa"],
+    "recall of happy": statistics.recall_of(_HAPPY),
+    "recall of happy over the mean of the others": statistics.recall_over_others(_HAPPY),
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim in our words: `pairs` of (system, reference) are compared in every one of `measures`."""
+
+    key: str
+    number: int  # as listed on the page about the paper
+    text: str
+    measures: tuple[str, ...]
+    size: float  # claimed, in points, or in percent where `relative` (of the reference) or of parameters
+    pairs: tuple[tuple[str, str], ...]
+    where: str  # in the paper
+    relative: bool = False
+
+
+def _against_baseline(*systems: str) -> tuple[tuple[str, str], ...]:
+    return tuple((system, "baseline") for system in systems)
+
+
+def _best(key: str, name: str) -> Claim:
+    text = f"{name}, as the paper sets it best, gains at least {GAIN:.1f} points UA over the baseline."
+    return Claim(key, 2, text, ("UA",), GAIN, _against_baseline(BEST[key[2:]]), "Table 2 and section 4.3")
+
+
+def _together(key: str, name: str) -> Claim:
+    slug = f"{BEST[key[2:]]}+combined"
+    text = f"{name} and combined pooling together do better than either of them alone."
+    pairs = ((slug, BEST[key[2:]]), (slug, "combined"))
+    return Claim(key, 6, text, ("UA",), 0.0, pairs, "section 5, left to future work")
+
+
+CLAIMS = (
+    Claim(
+        key="1-all",
+        number=1,
+        text="Every setting of AMS and of focal loss, and combined pooling, beats the baseline in UA and WA.",
+        measures=("UA", "WA"),
+        size=0.0,
+        pairs=_against_baseline(*(slug for slug in TABLE_2 if slug != "baseline")),
+        where="Table 2 and section 4.3",
+    ),
+    _best("2-ams", "AMS"),
+    _best("2-focal", "Focal loss"),
+    _best("2-combined", "Combined pooling"),
+    Claim(
+        key="3-happy",
+        number=3,
+        text=f"Focal loss raises the recall of happy, by up to {HAPPY_GAIN:.0f} % of the baseline's.",
+        measures=("recall of happy",),
+        size=HAPPY_GAIN,
+        pairs=_against_baseline(BEST["focal"]),
+        where="Figure 2 and section 4.3",
+        relative=True,
+    ),
+    Claim(
+        key="3-most",
+        number=3,
+        text="Focal loss helps happy more than it helps the other classes on average (our reading of “helps most”).",
+        measures=("recall of happy over the mean of the others",),
+        size=0.0,
+        pairs=_against_baseline(BEST["focal"]),
+        where="section 4.3",
+    ),
+    Claim(
+        key="4-parameters",
+        number=4,
+        text=f"AMS and focal loss need no more parameters, combined pooling about {POOLING_GROWTH} % more.",
+        measures=("parameters",),
+        size=POOLING_GROWTH,
+        pairs=_against_baseline(*BEST.values()),
+        where="sections 3.2 and 4.3",
+    ),
+    Claim(
+        key="5-prior",
+        number=5,
+        text=f"The baseline beats most of the prior art, with fewer than {PARAMETER_LIMIT:,} parameters.",
+        measures=("UA",),
+        size=0.0,
+        pairs=(),
+        where="Table 1 and section 4.2",
+    ),
+    _together("6-ams", "AMS"),
+    _together("6-focal", "Focal loss"),
+)
+
+
+def verdict(interval: Interval, claimed: float) -> str:
+    """What an interval says about a difference claimed to be `claimed` or more in the same unit."""
+    if np.isnan(interval.low):
+        return UNTESTABLE
+    if interval.low > 0:
+        return HELD if interval.high >= claimed else WEAKER
+    return REVERSED if interval.high < 0 else OPEN
+
+
+Difference = Callable[[Tally, Tally, statistics.Measure, Collection[Tally]], Interval]
+"""The difference of two systems in a measure, with its interval; the last are the systems measured in the same place."""
+
+
+def over_speakers(a: Tally, b: Tally, measure: statistics.Measure, beside: Collection[Tally] = ()) -> Interval:
+    """The `Difference` that the verdicts rest on: speakers resampled."""
+    return statistics.paired_difference(a, b, measure, RESAMPLES, BOOTSTRAP_SEED)
+
+
+def over_few_speakers(a: Tally, b: Tally, measure: statistics.Measure, beside: Collection[Tally] = ()) -> Interval:
+    """Wider, since speakers are few: Student's t on a jackknife over speakers."""
+    return statistics.paired_jackknife(a, b, measure)
+
+
+def over_speakers_and_seeds(a: Tally, b: Tally, measure: statistics.Measure, beside: Collection[Tally] = ()) -> Interval:
+    """Wider still: with what another seed would change."""
+    return statistics.paired_over_seeds(a, b, measure, beside)
+
+
+def settle(
+    predictions: pd.DataFrame, runs: pd.DataFrame, cells: Iterable[tuple[str, str]] = (), difference: Difference = over_speakers
+) -> pd.DataFrame:
+    """One row for each claim, corpus and protocol that was measured, or is named in `cells`.
+
+    `predictions`: corpus, protocol, system, seed, fold, utterance, speaker, label, prediction (labels by name).
+    `runs`: corpus, protocol, system, parameters, and `changed` where it is known. Columns: `claim`, `number`, `corpus`,
+    `protocol`, `systems` (the comparison shown, the weakest of several), `measure`, `claimed`, `effect`, `low`, `high`
+    (points; percent of parameters for claim 4), `p` (NaN for a claim of several comparisons), `p_holm` (over the claims of
+    one corpus and protocol), `verdict`, `seeds`, `missing`, `provisional`, `detail`. The verdict rests on the
+    interval, not on p; another
+    `difference` says what another kind of interval would have decided.
+    """
+    found = _cells(predictions, runs, cells, difference)
+    return _table([[_settle(claim, cell) for claim in CLAIMS] for cell in found])
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """What was measured on one corpus under one protocol: the seeds of which all folds are there."""
+
+    corpus: str
+    protocol: str
+    tallies: dict[str, Tally]
+    parameters: dict[str, int]
+    changed: dict[str, str]  # settings that neither system nor corpus explains
+    between: Difference
+
+    def seeds(self, *systems: str) -> tuple[int, ...]:
+        """The whole seeds that all of `systems` have; none where one of them was not measured."""
+        each = [set(self.tallies[system].seeds) if system in self.tallies else set() for system in systems]
+        return tuple(sorted(set.intersection(*each)))
+
+    def difference(self, system: str, reference: str, measure: str) -> Interval:
+        """In points, over the seeds that both have."""
+        beside = [tally for slug, tally in self.tallies.items() if "@" not in slug]  # trained as the tables are
+        return self.between(self.tallies[system], self.tallies[reference], _MEASURES[measure], beside).percent()
+
+    def missing(self, *systems: str) -> str:
+        """What is lacking of `systems`: their names, or the number of seeds."""
+        absent = [system for system in dict.fromkeys(systems) if not self.seeds(system)]
+        present = set(systems) - set(absent)
+        lacking = MINIMUM_SEEDS - len(self.seeds(*present)) if present else 0
+        few = f"{lacking} more seed{'s' if lacking > 1 else ''}, of {MINIMUM_SEEDS}" if lacking > 0 else ""
+        other = [f"{system} without {self.changed[system]}" for system in sorted(present) if self.changed.get(system)]
+        return "; ".join(filter(None, [", ".join(absent), few, ", ".join(other)]))
+
+    def provisional(self, *systems: str) -> bool:
+        """True where those of `systems` that are there have fewer seeds than asked for, or were trained otherwise."""
+        present = [system for system in systems if self.seeds(system)]
+        return bool(present) and (len(self.seeds(*present)) < MINIMUM_SEEDS or any(map(self.changed.get, present)))
+
+
+def _cells(
+    predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[str, str]], difference: Difference = over_speakers
+) -> list[_Cell]:
+    columns = ("corpus", "protocol", "system", "seed", "fold", "utterance", "speaker", "label", "prediction")
+    lacking = [f"predictions: {name}" for name in columns if name not in predictions]
+    lacking += [f"runs: {name}" for name in (*columns[:3], "parameters") if name not in runs]
+    if lacking:
+        raise SercoreError("the records lack columns: " + ", ".join(lacking))
+    keys = ["corpus", "protocol"]
+    measured: dict[Any, pd.DataFrame] = dict(iter(predictions.groupby(keys, observed=True)))
+    counted: dict[Any, pd.DataFrame] = dict(iter(runs.groupby(keys, observed=True)))
+    return [
+        _Cell(
+            key[0],
+            key[1],
+            _tallies(measured.get(key, predictions[:0])),
+            _parameters(counted.get(key, runs[:0])),
+            _changed(counted.get(key, runs[:0])),
+            difference,
+        )
+        for key in sorted({*measured, *counted, *named})
+    ]
+
+
+def _tallies(frame: pd.DataFrame) -> dict[str, Tally]:
+    names = frame[["label", "prediction"]].astype(str)
+    classes = [*LABELS, *sorted(set(np.unique(names)) - set(LABELS))]
+    numbers = {name: pd.Categorical(names[name], classes).codes.astype(np.int64) for name in names}
+    rows = frame.assign(**numbers)
+    whole = rows[rows.groupby(["system", "seed"], observed=True)["fold"].transform("nunique") == FOLDS]
+    return {str(system): statistics.tally(group) for system, group in whole.groupby("system", observed=True)}
+
+
+def _parameters(runs: pd.DataFrame) -> dict[str, int]:
+    counts = runs.groupby("system", observed=True)["parameters"].unique()
+    several = [f"{system} {found.tolist()}" for system, found in counts.items() if len(found) > 1]
+    if several:
+        raise SercoreError(f"runs of one system have different numbers of parameters: {', '.join(several)}")
+    return {str(system): int(found[0]) for system, found in counts.items()}
+
+
+def _changed(runs: pd.DataFrame) -> dict[str, str]:
+    if "changed" not in runs:
+        return {}
+    own = runs[runs["changed"] != ""]
+    return {str(system): " and ".join(sorted(set(found))) for system, found in own.groupby("system", observed=True)["changed"]}
+
+
+def _settle(claim: Claim, cell: _Cell) -> dict[str, Any]:
+    place = {"claim": claim.key, "number": claim.number, "corpus": cell.corpus, "protocol": cell.protocol}
+    compared = ", ".join(" - ".join(pair) for pair in claim.pairs)
+    shown = {"systems": compared, "measure": ", ".join(claim.measures), "claimed": claim.size}
+    nothing = {"verdict": MISSING, "seeds": 0, "missing": "", "provisional": False, "detail": ""}
+    rule = {4: _settle_parameters, 5: _settle_prior}.get(claim.number, _settle_pairs)
+    return place | shown | _numbers() | nothing | rule(claim, cell)
+
+
+def _settle_pairs(claim: Claim, cell: _Cell) -> dict[str, Any]:
+    compared = [system for pair in claim.pairs for system in pair]
+    missing = cell.missing(*compared)
+    measured = [pair for pair in claim.pairs if cell.seeds(*pair)]
+    if not measured:
+        return {"missing": missing}
+    if claim.number == 3 and not (cell.tallies["baseline"].utterances["label"] == _HAPPY).any():
+        return {"verdict": UNTESTABLE, "detail": "the corpus has no happy utterances"}
+    found = {(pair, name): cell.difference(*pair, name) for pair in measured for name in claim.measures}
+    sizes = {(pair, name): _claimed(claim, cell, pair, name) for pair, name in found}
+    verdicts = {key: verdict(found[key], sizes[key]) for key in found}
+    weakest = min(found, key=lambda key: (-VERDICTS.index(verdicts[key]), found[key].low))
+    whole = len(measured) == len(claim.pairs)
+    fails = verdicts[weakest] in (OPEN, REVERSED, UNTESTABLE)
+    above = sum(all(found[pair, measure].low > 0 for measure in claim.measures) for pair in measured)
+    counted = f"{above} of {len(measured)} measured lie above 0; the claim compares {len(claim.pairs)}"
+    # A joint claim holds only where every part does, and the verdict is that of the weakest: it has no p of its own.
+    joint = found[weakest] if len(found) == 1 and whole else replace(found[weakest], p=float("nan"))
+    return {
+        "systems": " - ".join(weakest[0]),
+        "measure": weakest[1],
+        "claimed": sizes[weakest],
+        **_numbers(joint),
+        "verdict": verdicts[weakest] if whole or fails else MISSING,
+        "seeds": min(len(cell.seeds(*pair)) for pair in measured),
+        "missing": missing,
+        "provisional": cell.provisional(*compared),
+        "detail": NO_SPEAKERS if verdicts[weakest] == UNTESTABLE else counted if len(claim.pairs) > 1 else "",
+    }
+
+
+def _claimed(claim: Claim, cell: _Cell, pair: tuple[str, str], measure: str) -> float:
+    """The claimed size in points."""
+    if not claim.relative:
+        return claim.size
+    counts = cell.tallies[pair[1]].select(cell.seeds(*pair)).counts.sum(axis=1)
+    return claim.size * float(_MEASURES[measure](counts).mean())
+
+
+def _settle_parameters(claim: Claim, cell: _Cell) -> dict[str, Any]:
+    slugs = ["baseline", *BEST.values()]
+    missing = ", ".join(slug for slug in slugs if slug not in cell.parameters)
+    if "baseline" not in cell.parameters:
+        return {"missing": missing}
+    baseline = cell.parameters["baseline"]
+    heard = cell.tallies["baseline"].utterances["label"].nunique() if "baseline" in cell.tallies else len(LABELS)
+    if heard != len(LABELS):
+        return {"verdict": UNTESTABLE, "detail": f"the claim is about {len(LABELS)} classes, the corpus has {heard}"}
+    more = {slug: cell.parameters[slug] - baseline for slug in BEST.values() if slug in cell.parameters}
+    fails = any(more.get(BEST[family], 0) > 0 for family in ("ams", "focal"))
+    growth = 100 * more.get(BEST["combined"], float("nan")) / baseline
+    fails |= BEST["combined"] in more and round(growth, GROWTH_DIGITS) != claim.size
+    return {
+        **_numbers(Interval(growth, growth, growth)),
+        "verdict": REVERSED if fails else MISSING if missing else HELD,
+        "missing": missing,
+        "detail": ", ".join([f"baseline {baseline:,}", *(f"{slug} {n:+,}" for slug, n in more.items())]),
+    }
+
+
+def _settle_prior(claim: Claim, cell: _Cell) -> dict[str, Any]:
+    table = paper.table_1().set_index("group")["ua"]
+    prior, reported = table["prior"], table["baseline"]
+    detail = f"the paper: {reported} % UA, above {(prior < reported).sum()} of {len(prior)} earlier systems"
+    row: dict[str, Any] = {"systems": "baseline - median of Table 1", "detail": detail}
+    if cell.corpus != "iemocap":
+        return row | {"verdict": UNTESTABLE, "detail": detail + ", which were measured on IEMOCAP alone"}
+    if not cell.seeds("baseline") or "baseline" not in cell.parameters:
+        return row | {"missing": "baseline"}
+    found = statistics.bootstrap_speakers(cell.tallies["baseline"], "ua", RESAMPLES, BOOTSTRAP_SEED).percent()
+    # Of an odd number of systems, more than half lie below exactly where their median does.
+    above = Interval(*(value - prior.median() for value in (found.estimate, found.low, found.high)))
+    light = cell.parameters["baseline"] < PARAMETER_LIMIT
+    here = f"here {found.estimate:.1f} % UA, above {(prior < found.estimate).sum()}"
+    return row | {
+        **_numbers(above),
+        "verdict": verdict(above, claim.size) if light else REVERSED,
+        "seeds": len(cell.seeds("baseline")),
+        "missing": cell.missing("baseline"),
+        "provisional": cell.provisional("baseline"),
+        "detail": f"{detail}; {here}, with {cell.parameters['baseline']:,} parameters",
+    }
+
+
+def _numbers(interval: Interval | None = None) -> dict[str, float]:
+    nan = float("nan")
+    shown = interval or Interval(nan, nan, nan)
+    return {"effect": shown.estimate, "low": shown.low, "high": shown.high, "p": shown.p, "p_holm": nan}
+
+
+def _table(blocks: list[list[dict[str, Any]]]) -> pd.DataFrame:
+    """One table of all blocks of rows, with Holm's correction within each block."""
+    frames = [pd.DataFrame(block) for block in blocks if block]
+    corrected = [frame.assign(p_holm=statistics.holm(frame["p"])) for frame in frames]
+    return pd.concat(corrected, ignore_index=True) if corrected else pd.DataFrame()

@@ -1,0 +1,99 @@
+"""A corpus as one file: its table of utterances and its log-Mel energies, to train where there is no audio.
+
+    sercore bundle emodb                                                      # here: writes emodb.bundle
+    python -m sercore.lab emodb.bundle --systems table2 --runs runs        # there: as `sercore sweep`
+    sercore publish --runs runs                                               # here again, with the runs brought back
+
+There it takes torch, numpy, pandas, pyarrow and scikit-learn alone. Energies are kept as multiples of 1/64 (0.07 dB),
+which float16 holds exactly, or of the finest coarser step with which the file stays under `LIMIT`; each record says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from ..config import assignments
+from ..corpora import bundled
+from ..corpora.bundled import ENTRY, SUFFIX, is_bundle
+from ..errors import SercoreError
+
+LIMIT = 60 * 2**20
+STEPS = (1 / 64, 1 / 32, 1 / 16, 1 / 8)
+
+
+def write(corpus: str, path: Path | None = None, data_root: str | None = None, progress: bool = False) -> Path:
+    """Write the bundle of a corpus (a name, or a path of your own) and return its path, by default NAME.bundle here."""
+    from . import experiment
+
+    prepared = experiment.prepare(corpus, data_root, progress)
+    entry, table = prepared.corpus, prepared.utterances
+    path = path or Path(f"{entry.name}{SUFFIX}")
+    if path.suffix != SUFFIX:
+        raise SercoreError(f"{path}: the name of a bundle ends in {SUFFIX}")
+    about = {name: getattr(entry, name) for name in ENTRY} | {
+        "clip_seconds": experiment.configure(prepared, "baseline").clip_seconds,
+        "source": prepared.source,
+        "digest": prepared.data.mels.digest,
+        "table": table.drop(columns="path").to_dict("list"),
+    }
+    partial = path.with_name(f"{path.name}.partial")
+    for step in STEPS:
+        coded = [bundled.encode(mels, step) for mels in prepared.data.mels.arrays]
+        with partial.open("wb") as file:
+            np.savez_compressed(
+                file,
+                about=np.frombuffer(json.dumps(about | {"step": step}).encode(), np.uint8),
+                lengths=prepared.data.mels.lengths,
+                low=np.concatenate([code.astype(np.uint8) for code in coded]),
+                high=np.concatenate([(code >> 8).astype(np.uint8) for code in coded]),
+            )
+        if partial.stat().st_size < LIMIT:
+            break
+    else:
+        partial.unlink()
+        raise SercoreError(f"{entry.title} does not fit into {LIMIT >> 20} MiB even in steps of {STEPS[-1]}")
+    os.replace(partial, path)
+    return path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train from a bundle: what of a grid is missing under --runs. It can be killed and started again."""
+    options = argparse.ArgumentParser("python -m sercore.lab", description=main.__doc__)
+    options.add_argument("bundle", help=f"a file of `sercore bundle`; its name ends in {SUFFIX}")
+    options.add_argument("--systems", default="claims", help="slugs with commas; table2, claims [claims]")
+    options.add_argument("--protocols", default="speaker", help="paper, speaker, leaky, with commas [speaker]")
+    options.add_argument("--seeds", default="0", help="as in 0-4 or 0,2 [0]")
+    options.add_argument("--folds", default="0-4")
+    options.add_argument("--runs", default="runs", help="folder of the records [runs]")
+    options.add_argument("--jobs", type=int, default=1, help="runs at once [1]")
+    options.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    options.add_argument("--precision", default="bfloat16", help="float32 or bfloat16 [bfloat16]")
+    options.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE")
+    chosen = options.parse_args(arguments)
+    from . import sweep
+
+    def told(name: sweep.RunName, done: int, total: int) -> None:
+        print(f"{done} of {total}: {name}", flush=True)
+
+    try:
+        if not is_bundle(chosen.bundle):
+            raise SercoreError(f"{chosen.bundle}: the name of a bundle ends in {SUFFIX}")
+        plan = sweep.plan(chosen.bundle, chosen.systems, chosen.protocols, chosen.seeds, chosen.folds)
+        changes = {"precision": chosen.precision} | assignments(chosen.set)
+        outcome = sweep.sweep(plan, chosen.runs, None, changes, chosen.device, chosen.jobs, on_run=told)
+    except SercoreError as error:
+        print(f"sercore: {error}", file=sys.stderr)
+        return 2
+    for name, problem in outcome.failed.items():
+        print(f"{name}: {problem}", file=sys.stderr)
+    return 1 if outcome.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

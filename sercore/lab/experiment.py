@@ -1,0 +1,271 @@
+"""One run, from names to a record: corpus, protocol, system, seed and fold in, a folder of `sercore.lab.records` out."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import functools
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from filelock import FileLock
+
+from .. import corpora, machine, places
+from ..config import Config
+from ..corpora import bundled, protocol
+from ..errors import SercoreError
+from ..frontend.log_mel import extract
+from ..network.model import build, check, own_code
+from . import metrics, records, systems, training
+from .records import RunName
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A corpus made ready: its entry, its table of utterances and its labelled log-Mel energies."""
+
+    source: str  # what it was asked for by where its audio is: a name, or a path of your own
+    corpus: corpora.Corpus
+    utterances: pd.DataFrame
+    data: training.Labelled
+
+    def rows(self, ids: Iterable[str]) -> np.ndarray:
+        """Where the utterances `ids` stand in `data`. Raises `SercoreError` for those that do not."""
+        known, wanted = np.asarray(self.data.mels.ids), np.asarray(list(ids))
+        found = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        corpora.complain("utterances that are not where their ids say", wanted[known[found] != wanted])
+        return found
+
+
+def prepare(name: str, data_root: str | None = None, progress: bool = False) -> Prepared:
+    """Load the corpus `name` (or a bundle's path) and its features, from the cache where they are there.
+
+    A process prepares a corpus once; files of your own again when they have changed.
+    """
+    return _prepare(name, data_root, progress, _stamp(name))
+
+
+def _stamp(name: str) -> tuple[tuple[str, int, int], ...]:
+    """What a path of one's own holds: each file with its time and size; nothing for a corpus by name."""
+    path = Path(name)
+    if name in corpora.names() or not path.exists():
+        return ()
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+
+
+@functools.lru_cache(maxsize=4)
+def _prepare(name: str, data_root: str | None, progress: bool, stamp: tuple[tuple[str, int, int], ...]) -> Prepared:
+    corpus = corpora.get(name)
+    if bundled.is_bundle(name):
+        source, utterances, mels = bundled.source(name), bundled.table(name), bundled.log_mels(name)
+    else:
+        source, utterances = name, corpora.load(name, data_root)
+        mels = extract(utterances, progress=progress)
+    codes = {label: index for index, label in enumerate(corpus_labels(corpus, utterances))}
+    labels = utterances["label"].map(codes).to_numpy()
+    return Prepared(source, corpus, utterances, training.Labelled(mels, labels, len(codes)))
+
+
+def corpus_labels(corpus: corpora.Corpus, utterances: pd.DataFrame) -> tuple[str, ...]:
+    """The class names in the corpus's order."""
+    found = set(utterances["label"])
+    return tuple(label for label in corpus.labels if label in found) or tuple(sorted(found))
+
+
+def configure(prepared: Prepared, system: str, overrides: dict | None = None) -> Config:
+    """The system's configuration on this corpus: clip and length of training, then `overrides`, then the system.
+
+    Raises `SercoreError` for overrides that the system's name contradicts, and for what cannot be built.
+    """
+    corpus = prepared.corpus
+    clip = corpus.clip_seconds or corpora.clip_rule(prepared.utterances["duration"])
+    epochs, patience = corpora.length_rule(len(prepared.utterances))
+    base = Config(clip_seconds=clip, max_epochs=corpus.max_epochs or epochs, patience=corpus.patience or patience)
+    config = systems.config(system, base, overrides)
+    check(config, prepared.data.classes)
+    return config
+
+
+def run(
+    corpus: str | os.PathLike[str],
+    protocol_name: str,
+    system: str,
+    seed: int = 0,
+    fold: int = 0,
+    runs: str | Path | None = None,
+    data_root: str | None = None,
+    overrides: dict | None = None,
+    device: str = "auto",
+    report: Callable[[dict[str, float], Config], None] | None = None,
+) -> Path:
+    """Train and test one system on one fold, and return the folder of its record.
+
+    `corpus` is a name (`sercore.corpora.names`) or a path of your own, `protocol_name` "speaker", "paper" or "leaky",
+    `system` a slug (`sercore.lab.systems`). `overrides` are settings of `sercore.Config`, `device` is "auto", "cpu" or "cuda".
+    After each epoch `report` is called with its values (`epoch`, `train_loss`, `chooser_loss`, `chooser_wa`, `chooser_ua`)
+    and the configuration. `sercore.lab.records` says what the folder holds, and reads it.
+
+    A finished run is not run again; an unfinished one goes on from its last epoch. A finished run of the same name with
+    other settings or other data raises `SercoreError`. Several processes may call it for the same run: one works, the
+    others wait.
+    """
+    return run_together(corpus, [protocol_name], system, seed, fold, runs, data_root, overrides, device, report)[0]
+
+
+def run_together(
+    corpus: str | os.PathLike[str],
+    protocol_names: Sequence[str],
+    system: str,
+    seed: int = 0,
+    fold: int = 0,
+    runs: str | Path | None = None,
+    data_root: str | None = None,
+    overrides: dict | None = None,
+    device: str = "auto",
+    report: Callable[[dict[str, float], Config], None] | None = None,
+) -> list[Path]:
+    """`run` under several protocols that split alike (`paper` and `leaky`), whose runs share one training.
+
+    They differ in the part that chooses the epoch alone, and each record is the one that its run leaves by itself: what
+    `leaky` sees of the test part, no other run reads.
+    """
+    if not (isinstance(seed, (int, np.integer)) and isinstance(fold, (int, np.integer))) or seed < 0:
+        raise SercoreError(f"seed {seed!r}, fold {fold!r}: folds are whole numbers, and seeds are numbers from 0")
+    if len({protocol.split_of(protocol_name) for protocol_name in protocol_names}) != 1:
+        raise SercoreError(f"protocols {', '.join(protocol_names)} do not split alike: run each by itself")
+    corpus = os.fspath(corpus)
+    folder, prepared = places.runs_folder(runs), prepare(corpus, data_root)
+    names = [RunName(_short(corpus), protocol_name, system, seed, fold) for protocol_name in protocol_names]
+    config = configure(prepared, system, overrides)
+    folder.mkdir(parents=True, exist_ok=True)
+    locks = [folder / f"{name}.lock" for name in names]
+    with contextlib.ExitStack() as stack:
+        for lock in sorted(locks):
+            stack.enter_context(FileLock(lock))
+        try:
+            missing = []
+            for name in names:
+                if records.finished(folder, name):
+                    check_same(folder / str(name), config, prepared)
+                else:
+                    missing.append(name)
+            if missing:
+                _train(prepared, config, missing, folder, machine.choose_device(device), report)
+            return [folder / str(name) for name in names]
+        finally:
+            for lock in locks:
+                with contextlib.suppress(PermissionError):  # Windows keeps what is open
+                    lock.unlink(missing_ok=True)
+
+
+def _train(
+    prepared: Prepared,
+    config: Config,
+    names: Sequence[RunName],
+    folder: Path,
+    device: torch.device,
+    report: Callable[[dict[str, float], Config], None] | None,
+) -> None:
+    machine.keep_pages()
+    started, name = time.perf_counter(), names[0]
+    split = protocol.splits(prepared.utterances, name.protocol)
+    parts = protocol.parts(split, name.fold)
+    if name.protocol == "speaker":
+        protocol.assert_disjoint(split, prepared.utterances)
+    rows = {part: prepared.rows(ids) for part, ids in parts.items()}
+    classes = corpus_labels(prepared.corpus, prepared.utterances)
+    if lacking := [label for code, label in enumerate(classes) if code not in prepared.data.labels[rows["train"]]]:
+        raise SercoreError(
+            f"no {' and no '.join(lacking)} in the training part of fold {name.fold}, protocol {name.protocol}: what is never "
+            "heard cannot be learnt; leave the label out, or take the protocol paper"
+        )
+    code = own_code(config)
+    made_of = [config.to_dict(), prepared.data.mels.digest, protocol.checksum(split), str(name), *([code] if code else [])]
+    identity = json.dumps(made_of, sort_keys=True)
+    model = build(config, len(classes), seed=weights_seed(name)).to(device)
+    choosers = [protocol.chooser(each.protocol) for each in names]
+    kept = training.fit(
+        model,
+        prepared.data,
+        rows["train"],
+        {part: training.Chooser(rows[part], config.batch_norm, config.weights) for part in choosers},
+        seed=name.seed,
+        checkpoint=records.partial_folder(folder, name) / "checkpoint.pt",
+        identity=hashlib.sha256(identity.encode()).hexdigest(),
+        report=report,
+    )
+    labels = prepared.data.labels[rows["test"]]
+    table = prepared.utterances.iloc[rows["test"]]
+    for name in reversed(names):  # the checkpoint goes with the first, when all others are written
+        chosen_by = protocol.chooser(name.protocol)
+        history = kept[chosen_by].history
+        model.load_state_dict(kept[chosen_by].weights)
+        predicted = training.predict(model, prepared.data, rows["test"])
+        facts = {
+            "run": str(name),
+            "source": prepared.source,
+            **dataclasses.asdict(name),
+            **metrics.summary(labels, predicted.probabilities),
+            "classes": list(classes),
+            "utterances": {part: len(indices) for part, indices in rows.items()},
+            "epochs": len(history.epochs),
+            "chosen_epoch": history.chosen_epoch,
+            "chosen_by": chosen_by,
+            "parameters": model.num_parameters(),
+            "seconds": sum(epoch["seconds"] for epoch in history.epochs),
+            "seconds_last_start": time.perf_counter() - started,
+            "precision": config.precision,
+            "engine": model.engine,
+            "config": config.to_dict(),
+            "code": code,
+            "data": prepared.data.mels.digest,
+            "rounded_to": prepared.data.mels.step,
+            "split": protocol.checksum(split),
+            "commit": machine.commit(),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            **machine.describe(device),
+        }
+        test = {
+            "utterance": table["id"].to_numpy(dtype=str),
+            "speaker": table["speaker"].to_numpy(dtype=str),
+            "label": table["label"].to_numpy(dtype=str),
+            "probabilities": predicted.probabilities,
+            "features": predicted.features.astype(np.float16),
+            "attention": predicted.attention.astype(np.float16),
+        }
+        records.write(folder, name, facts, history.epochs, test, model, classes)
+
+
+def check_same(folder: Path, config: Config, prepared: Prepared) -> None:
+    """Raise `SercoreError` where the finished run in `folder` had other settings or other data; arithmetic may differ."""
+    facts = records.read_facts(folder)
+    before = Config.from_dict(facts["config"]).to_dict() | {"precision": config.precision, "engine": config.engine}
+    differing = [f"{key}: {before[key]!r} then, {value!r} now" for key, value in config.to_dict().items() if before[key] != value]
+    if facts["data"] != prepared.data.mels.digest:
+        other = f"from {facts['source']} then, from {prepared.source} of the same name now"
+        same = facts["source"] == prepared.source
+        differing.append("the corpus's audio, labels or features have changed" if same else other)
+    now = own_code(config)
+    then = facts.get("code", now)
+    differing += [f"the code of its {name} has changed" for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+    if differing:
+        raise SercoreError(f"{folder} was made otherwise ({'; '.join(differing)}): remove it, or choose another --runs folder")
+
+
+def weights_seed(name: RunName) -> int:
+    """One draw for all systems of a seed and fold: those with as large a feature start from the same weights. Combined
+    pooling, whose logits layer takes more of the drawn numbers, starts from others."""
+    return int(np.random.SeedSequence([name.seed, name.fold]).generate_state(1)[0])
+
+
+def _short(corpus: str) -> str:
+    return corpora.get(corpus).name

@@ -1,0 +1,144 @@
+"""What a run leaves behind: one folder, written whole or not at all.
+
+| file | what it holds |
+| --- | --- |
+| `run.json` | names, configuration, checksums of data and split, what chose the epoch, measures, time, commit, machine |
+| `history.csv` | one row an epoch |
+| `test.npz` | `utterance`, `speaker`, `label` (text), `probabilities` float32, `features` and `attention` float16 |
+| `model.pt` | the weights, with configuration and classes: all that `sercore predict` needs |
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .. import machine
+from ..config import Config
+from ..errors import SercoreError
+
+if TYPE_CHECKING:  # reading records needs no PyTorch
+    from ..network.model import SERModel
+
+FILES = ("run.json", "history.csv", "test.npz", "model.pt")
+
+
+@dataclass(frozen=True, order=True)
+class RunName:
+    """What tells one run from another; `str` of it names its folder."""
+
+    corpus: str
+    protocol: str
+    system: str
+    seed: int
+    fold: int
+
+    def __str__(self) -> str:
+        return f"{self.corpus}-{self.protocol}-{self.system}-seed{self.seed}-fold{self.fold}"
+
+
+def partial_folder(runs: Path, name: RunName) -> Path:
+    """Where a run keeps its checkpoint, and is put together before it is given its own name."""
+    return runs / f"{name}.partial"
+
+
+def write(
+    runs: Path,
+    name: RunName,
+    facts: dict[str, Any],
+    history: list[dict[str, float]],
+    test: dict[str, np.ndarray],
+    model: SERModel,
+    classes: tuple[str, ...],
+) -> Path:
+    """Write the run's folder beside its final name, then rename it; its checkpoint is gone with that."""
+    partial = partial_folder(runs, name)
+    partial.mkdir(parents=True, exist_ok=True)
+    (partial / "run.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    pd.DataFrame(history).to_csv(partial / "history.csv", index=False)
+    np.savez_compressed(partial / "test.npz", **test)  # type: ignore[arg-type]
+    save_model(partial / "model.pt", model, classes, facts)
+    for leftover in partial.iterdir():
+        if leftover.name not in FILES:
+            leftover.unlink()
+    final = runs / str(name)
+    os.replace(partial, final)
+    return final
+
+
+def save_model(path: Path, model: SERModel, classes: tuple[str, ...], facts: dict[str, Any]) -> None:
+    """Weights with their configuration, classes and origin, in a file that loads without running any code."""
+    state = {name: value.cpu() for name, value in model.state_dict().items()}
+    origin = {key: facts[key] for key in ("run", "corpus", "commit") if key in facts}
+    machine.save({"config": model.config.to_json(), "classes": list(classes), "origin": origin, "state": state}, path)
+
+
+def load_model(path: Path) -> tuple[SERModel, tuple[str, ...], dict[str, Any]]:
+    """(model in evaluation mode, class names, origin) from a file of `save_model`; another file raises `SercoreError`."""
+    import torch
+
+    from ..network.model import SERModel
+
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        model = SERModel(Config.from_dict(json.loads(saved["config"])), len(saved["classes"]))
+        model.load_state_dict(saved["state"])
+    except FileNotFoundError:
+        raise SercoreError(f"{path}: no such model file") from None
+    except SercoreError as error:
+        raise SercoreError(f"{path}: {error}") from None
+    except Exception as error:
+        raise SercoreError(f"{path} is not a model of sercore: name a run's folder, or the model.pt in it") from error
+    return model.eval(), tuple(saved["classes"]), saved["origin"]
+
+
+def finished(runs: Path, name: RunName) -> bool:
+    return (runs / str(name) / "run.json").exists()
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """`run.json` of one run; a damaged one raises `SercoreError` that names it."""
+    try:
+        facts = json.loads((folder / "run.json").read_text())
+        if lacking := [key for key in ("corpus", "source", "protocol", "system", "config", "data") if key not in facts]:
+            raise ValueError(f"run.json lacks {', '.join(lacking)}")
+        return facts
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, error) from error
+
+
+def all_facts(runs: Path, corpus: str | None = None) -> list[dict[str, Any]]:
+    """`run.json` of every finished run under `runs` (of `corpus`), sorted by name; remains of unfinished ones are passed over."""
+    of_corpus = f"{glob.escape(corpus)}-*" if corpus else "*"
+    folders = sorted(path.parent for path in runs.glob(f"{of_corpus}/run.json") if not path.parent.name.endswith(".partial"))
+    facts = [read_facts(folder) | {"folder": str(folder)} for folder in folders]
+    return [fact for fact in facts if corpus in (None, fact["corpus"])]
+
+
+def read_history(folder: Path) -> pd.DataFrame:
+    """`history.csv` of one run; a damaged one raises `SercoreError` that names the run."""
+    try:
+        return pd.read_csv(folder / "history.csv")
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, error) from error
+
+
+def read_test(folder: Path) -> dict[str, np.ndarray]:
+    """The arrays of `test.npz` of one run; a damaged file raises `SercoreError` that names the run."""
+    try:
+        with np.load(folder / "test.npz") as arrays:
+            return {key: arrays[key] for key in arrays.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise _damaged(folder, error) from error
+
+
+def _damaged(folder: Path, error: Exception) -> SercoreError:
+    return SercoreError(f"{folder}: the record cannot be read ({error}); remove the folder and run it again")

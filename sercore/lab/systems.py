@@ -1,0 +1,103 @@
+"""The 14 systems of the paper's Table 2, each a few overrides over one base configuration.
+
+A slug names a system everywhere: in records, file names, pages and on the command line. Parts joined by `+` combine
+(`ams-s10-m0.4+combined`, the authors' future work), and settings after `@` change anything else
+(`baseline@masked=true,batch_size=64`, for the paper's open points).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..config import Config, assignments
+from ..errors import SercoreError, nearest
+
+TABLE_2: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    **{f"ams-s{s}-m{m}": {"loss": "ams", "scale": s, "margin": m} for s in (10, 30) for m in (0.1, 0.2, 0.4)},
+    **{f"focal-g{g}-a{a}": {"loss": "focal", "gamma": g, "alpha": a} for g in (2, 5) for a in (1, 2, 4)},
+    "combined": {"pooling": "combined"},
+}
+"""slug -> overrides, in the order of the paper's rows."""
+
+CLAIMS = ("baseline", "ams-s10-m0.4", "focal-g2-a2", "combined")
+"""The baseline and the setting that the paper names best in each family."""
+
+FAMILIES = {
+    "baseline": "baseline",
+    "ams": "AMS",
+    "focal": "focal loss",
+    "combined": "combined pooling",
+    "combination": "combinations",
+}
+"""What a family of systems is called within a sentence."""
+
+GROUPS = {"table2": tuple(TABLE_2), "claims": CLAIMS}
+"""Names that stand for several systems, on the command line and in the chapters' parameters."""
+
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_AMS = re.compile(rf"ams-s{_NUMBER}-m{_NUMBER}")
+_FOCAL = re.compile(rf"focal-g{_NUMBER}-a{_NUMBER}")
+
+
+def overrides(slug: str) -> dict[str, Any]:
+    """The settings that `slug` changes in the base configuration; an unreadable slug raises `SercoreError`."""
+    name, at, settings = slug.partition("@")
+    changes: dict[str, Any] = {}
+    for part in name.split("+"):
+        part_changes = dict(_part(part, slug))
+        if "loss" in part_changes and "loss" in changes:
+            part_changes["loss"] = "+".join(sorted((changes["loss"], part_changes["loss"])))
+        changes |= part_changes
+    try:
+        return changes | assignments(re.split(r",(?=\w+=)", settings) if at else [])
+    except SercoreError as error:
+        raise SercoreError(f"system {slug!r}, after '@': {error}") from None
+
+
+def _part(part: str, slug: str) -> dict[str, Any]:
+    if part in TABLE_2:
+        return TABLE_2[part]
+    if match := _AMS.fullmatch(part):
+        return {"loss": "ams", "scale": float(match[1]), "margin": float(match[2])}
+    if match := _FOCAL.fullmatch(part):
+        return {"loss": "focal", "gamma": float(match[1]), "alpha": float(match[2])}
+    raise SercoreError(
+        f"unknown system {slug!r}: {nearest(part, TABLE_2)}Table 2 has: {', '.join(TABLE_2)}. "
+        "Others follow their form (ams-s20-m0.3, focal-g1-a1), combine with '+' and change settings after '@' "
+        "(baseline@masked=true)"
+    )
+
+
+def config(slug: str, base: Config | None = None, changes: Mapping[str, Any] | None = None) -> Config:
+    """The configuration of the system `slug` over `base` (default: the paper's baseline) with `changes`.
+
+    Raises `SercoreError` for a change of what the slug sets itself to another value: a system is what its name says.
+    """
+    own, changed = overrides(slug), (base or Config()).replace(**(changes or {}))
+    both = changed.replace(**own)
+    against = [name for name in changes or {} if name in own and getattr(changed, name) != getattr(both, name)]
+    if against:
+        said = ", ".join(f"{name}={getattr(changed, name)!r}" for name in against)
+        raise SercoreError(
+            f"{said}: {slug} is the system with {', '.join(f'{name}={getattr(both, name)!r}' for name in against)}. Name another "
+            "system (ams-s20-m0.3, focal-g1-a1), or change the loss of the baseline (baseline@loss=focal,alpha=1,1.5,1,0.8)"
+        )
+    return both
+
+
+def family(slug: str) -> str:
+    """`baseline`, `ams`, `focal`, `combined`, or `combination` where several schemes meet."""
+    name = slug.partition("@")[0]
+    return "combination" if "+" in name else name.partition("-")[0]
+
+
+def expand(names: str | Sequence[str]) -> list[str]:
+    """Slugs from a comma-separated text or a list, with the group names of `GROUPS` spelt out; each checked, none twice."""
+    listed = re.split(r",(?![^@,]*=|[\d.]+(?:,|$))", names) if isinstance(names, str) else list(names)
+    slugs = [slug for name in listed for slug in GROUPS.get(name.strip(), (name.strip(),))]
+    for slug in slugs:
+        config(slug)
+    return list(dict.fromkeys(slugs))

@@ -1,0 +1,214 @@
+"""Where in time each system's attention lies, on the test utterances: published weights in, measures and pictures out.
+
+A weight stands for a step of 0.32 s. Within a step the attention counts as even, so that a step which an utterance ends in
+is shared between the utterance and the padding behind it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..config import STEP_SECONDS
+from ..errors import SercoreError
+from ..evidence import results
+from .figures.plots import family_colour
+from .findings import inside, listed
+from .tables import corpus_title, title
+
+PARTS = 10
+"""Into so many parts an utterance's time is cut for its profile."""
+
+
+def weights(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
+    """One row a tested utterance of a run: run, system, seed, utterance, label, duration (s), attention (steps,)."""
+    deep = results.features(corpus, protocol, folder)
+    facts = results.utterances(corpus, folder).set_index("id")[["label", "duration"]]
+    return deep[deep["system"].isin(slugs)][["run", "system", "seed", "utterance", "attention"]].join(facts, on="utterance")
+
+
+def heard(attention: NDArray, seconds: NDArray | float) -> NDArray[np.float64]:
+    """The share of the attention (steps,) before each of these times (seconds)."""
+    ends = np.arange(len(attention) + 1) * STEP_SECONDS
+    total = np.concatenate([[0.0], np.cumsum(attention, dtype=float)])
+    return np.interp(seconds, ends, total / total[-1])
+
+
+def profile(attention: NDArray, duration: float, parts: int = PARTS) -> NDArray[np.float64]:
+    """The share of the attention on each of `parts` equal parts of the utterance; with what lies on padding they sum to 1."""
+    return np.diff(heard(attention, np.linspace(0, duration, parts + 1)))
+
+
+def span(attention: NDArray) -> float:
+    """Over how many seconds the attention spreads: the exponential of its entropy, in steps, times a step."""
+    shares = np.asarray(attention, dtype=float) / np.sum(attention)
+    shares = shares[shares > 0]
+    return float(np.exp(-(shares * np.log(shares)).sum()) * STEP_SECONDS)
+
+
+def distance(first: NDArray, second: NDArray) -> float:
+    """How much of the attention would have to move to make one into the other: half the sum of absolute differences."""
+    return float(np.abs(first / np.sum(first) - second / np.sum(second)).sum() / 2)
+
+
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """Of `weights` of one seed: for each system the mean share on padding (percent), the span (seconds), and the distance to the
+    baseline (percent of the attention, mean over utterances; 0 for the baseline itself). Raises `SercoreError` for
+    several seeds."""
+    if frame.duplicated(["system", "utterance"]).any():
+        raise SercoreError("a summary of the attention is of one seed: an utterance is there twice")
+    base = frame[frame["system"] == "baseline"].set_index("utterance")["attention"]
+    rows = []
+    for slug, own in frame.groupby("system"):
+        padding = [1 - heard(row.attention, row.duration) for row in own.itertuples()]
+        moved = [distance(row.attention, base[row.utterance]) for row in own.itertuples() if row.utterance in base.index]
+        row = {"slug": slug, "padding": 100 * np.mean(padding), "span": np.mean([span(row) for row in own["attention"]])}
+        lengths = own["attention"].map(len) * STEP_SECONDS
+        row["padded"] = 100 * float((1 - (own["duration"] / lengths).clip(upper=1)).mean())
+        rows.append(row | {"moved": 100 * np.mean(moved) if moved else np.nan})
+    return pd.DataFrame(rows, columns=["slug", "padding", "padded", "span", "moved"])
+
+
+def between_seeds(frame: pd.DataFrame) -> dict[str, float]:
+    """Of `weights` of several seeds: the distance between two of a system (percent of the attention, mean over utterances and
+    pairs of seeds), for the systems that have two."""
+    found = {}
+    for slug, own in frame.groupby("system"):
+        by_seed = [group.set_index("utterance")["attention"] for _, group in own.groupby("seed")]
+        pairs = list(itertools.combinations(by_seed, 2))
+        if pairs:
+            apart = [[distance(weights, second[name]) for name, weights in first.items()] for first, second in pairs]
+            found[str(slug)] = 100 * float(np.mean(apart))
+    return found
+
+
+def seeds_sentence(between: dict[str, dict[str, float]], tables: dict[str, pd.DataFrame]) -> str:
+    """Beside the distances to the baseline (`summary`), those between two seeds of one system, corpus by corpus."""
+    parts, unknown = [], []
+    for corpus, table in tables.items():
+        if not (own := between.get(corpus)):
+            unknown.append(corpus_title(corpus))
+            continue
+        seeds = listed([f"{apart:.0f} % in {inside(title(slug))}" for slug, apart in own.items()])
+        lacking = [inside(title(slug)) for slug in table["slug"] if slug not in own]
+        others = table[table["slug"] != "baseline"].dropna(subset="moved")
+        further = [inside(title(slug)) for slug in others.loc[others["moved"] > max(own.values()), "slug"]]
+        parts.append(
+            f"On {corpus_title(corpus)} two seeds of one system lie apart by {seeds}"
+            + (f" (of {listed(lacking)} no features of a second seed were kept)" if lacking else "")
+            + f"; {listed(further) or 'no system'} {'lie' if len(further) > 1 else 'lies'} further from the baseline than the "
+            "farther of these."
+        )
+    if unknown:
+        parts.append(f"On {listed(unknown)} there is no such yardstick yet: two seeds of one system may lie as far apart.")
+    return " ".join(parts)
+
+
+def shown_summary(table: pd.DataFrame, between: dict[str, float]) -> pd.DataFrame:
+    """`summary` with readable headers, beside the distances `between_seeds` where there are any."""
+    shown = {"System": table["slug"].map(title), "On padding (%)": table["padding"], "Spread over (s)": table["span"]}
+    shown["Moved against the baseline (%)"] = table["moved"].where(table["slug"] != "baseline")
+    return pd.DataFrame(shown | ({"Moved between two seeds (%)": table["slug"].map(between)} if between else {}))
+
+
+def sentence(tables: dict[str, pd.DataFrame]) -> str:
+    """What the summaries (by corpus) have in common: which system hears most padding, which spreads least."""
+    parts = []
+    for corpus, table in tables.items():
+        most, least = table.loc[table["padding"].idxmax()], table.loc[table["span"].idxmin()]
+        parts.append(
+            f"On {corpus_title(corpus)} {table['padded'].mean():.0f} % of a clip is padding on average, and so much of an even "
+            f"attention would lie there. {title(most['slug'])} puts most on it, {most['padding']:.0f} %; "
+            f"{title(least['slug'])} is the most pointed, spread over {least['span']:.1f} s"
+        )
+    return ". ".join(parts) + "." if parts else "Nothing has been measured yet."
+
+
+def wider_sentence(tables: dict[str, pd.DataFrame]) -> str:
+    """Whether combined pooling spreads its attention over more time than the baseline does, corpus by corpus."""
+    parts = []
+    for corpus, table in tables.items():
+        spans = table.set_index("slug")["span"]
+        if {"baseline", "combined"} <= set(spans.index):
+            parts.append(f"{spans['combined']:.1f} s and {spans['baseline']:.1f} s on {corpus_title(corpus)}")
+    if not parts:
+        return "Combined pooling and the baseline have not both been measured yet."
+    return f"On average the attention of combined pooling and of the baseline spreads over {', '.join(parts)}."
+
+
+def profiles(frame: pd.DataFrame, slugs: Sequence[str]) -> Figure:
+    """Mean attention along the utterance, one panel a class, one line a system; 1 is even attention without any padding."""
+    labels = sorted(frame["label"].unique())
+    figure, axes = plt.subplots(
+        1, len(labels), figsize=(2.6 * len(labels), 2.6), sharey=True, squeeze=False, layout="constrained"
+    )
+    middle = (np.arange(PARTS) + 0.5) * 100 / PARTS
+    for axis, label in zip(axes[0], labels, strict=True):
+        for slug in slugs:
+            own = frame[(frame["label"] == label) & (frame["system"] == slug)]
+            mean = np.mean([profile(row.attention, row.duration) for row in own.itertuples()], axis=0)
+            axis.plot(middle, PARTS * mean, color=family_colour(slug), label=title(slug), linewidth=1.8)
+        axis.axhline(1, color="#7d8597", linewidth=0.8, linestyle=":")
+        axis.set_title(label, fontsize="medium")
+        axis.set_xlabel("% of the utterance")
+        axis.set_xlim(0, 100)
+    axes[0][0].set_ylim(bottom=0)
+    axes[0][0].set_ylabel("attention, 1 = even")
+    handles, names = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def most_different(frame: pd.DataFrame, first: str, second: str, count: int = 3) -> list[str]:
+    """The utterances on which two systems' attention lies farthest apart, of different classes where there are."""
+    sides = [frame[frame["system"] == slug].set_index("utterance") for slug in (first, second)]
+    both = sides[0].join(sides[1]["attention"].rename("other"), how="inner")
+    far = pd.Series([distance(row.attention, row.other) for row in both.itertuples()], both.index).sort_values(ascending=False)
+    ranked = pd.DataFrame({"label": both["label"].reindex(far.index), "turn": 0})
+    ranked["turn"] = ranked.groupby("label").cumcount()
+    return ranked.sort_values("turn", kind="stable").index[:count].tolist()
+
+
+def over_sound(frame: pd.DataFrame, utterance: str, slugs: Sequence[str], waveform: NDArray | None, rate: int) -> Figure:
+    """The attention of each system over one utterance, under its waveform and log-Mel energies where the sound is at hand."""
+    from ..frontend.log_mel import log_mel
+
+    own = frame[frame["utterance"] == utterance].set_index("system")
+    seconds = float(own["duration"].iloc[0])
+    heights = [*([0.7, 1.1] if waveform is not None else []), *[0.75] * len(slugs)]
+    figure, axes = plt.subplots(
+        len(heights),
+        1,
+        figsize=(7.2, 0.6 + sum(heights)),
+        sharex=True,
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
+    )
+    rows = list(axes[:, 0])
+    if waveform is not None:
+        wave, mels = rows.pop(0), rows.pop(0)
+        wave.plot(np.arange(len(waveform)) / rate, waveform, color="#7d8597", linewidth=0.4)
+        wave.set_axis_off()
+        mels.imshow(
+            log_mel(waveform.astype(np.float32)).T, origin="lower", aspect="auto", cmap="magma", extent=(0, seconds, 0, 40)
+        )
+        mels.set_ylabel("Mel band", fontsize="x-small")
+        mels.grid(False)
+    for axis, slug in zip(rows, slugs, strict=True):
+        values = np.asarray(own.at[slug, "attention"], dtype=float)
+        starts = np.arange(len(values)) * STEP_SECONDS
+        axis.bar(starts, values, width=STEP_SECONDS, align="edge", color=family_colour(slug), edgecolor="none")
+        axis.set_title(title(slug), fontsize="small", loc="left", pad=2)
+        axis.set_yticks([])
+        axis.set_xlim(0, len(values) * STEP_SECONDS)
+        axis.axvline(seconds, color="#7d8597", linewidth=1, linestyle=":")
+    rows[-1].set_xlabel("time (s); the dotted line is the utterance's end, padding follows")
+    return figure

@@ -1,0 +1,426 @@
+"""How chapters show things: tables, figures and sound as HTML that needs nothing from outside the page.
+
+    display.table(tables.table_2(runs), name="table-2", caption="Table 2", records=runs)
+    display.figure(figures.confusion(predictions), name="confusion", alt="Angry is taken for happy ...", records=runs)
+
+Everything shown says where it comes from: `records` is the frame of `sercore.evidence.results.runs` that it was computed from,
+or None for what needs no runs. Figures are drawn under the style `sercore.report.book` (`matplotlib.style.use`).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import itertools
+import json
+import numbers
+import re
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import SercoreError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STYLE = "sercore.report.book"
+MAX_SVG = 800_000
+"""Bytes from which a figure is embedded as PNG: one drawn of thousands of points loads faster so."""
+MANY = 6
+"""Columns above which a table is a wide one: it breaks a cell before its interval."""
+SHORT, LONG = 20, 40
+"""Letters up to which the texts of a column are not broken, and from which they make it a wide one."""
+
+MAKE_AGAIN = "Make again"
+NOTEBOOK = "sercore:notebook"
+"""The address of the page's own executed notebook; the book's extension knows which that is."""
+
+_NUMBER = re.compile(r"([+\-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)(?!.*[^\W\d_]{2})")  # and no word after it
+_WITH_INTERVAL = re.compile(r"([+−-]?[\d.]+) (\[[^\[\]]+\])")
+_SIGNED = re.compile(r"([+-][\d.]+) \[([+-][\d.]+), ([+-][\d.]+)\]")
+_HEADING = re.compile(r"^ {0,3}(#{1,6}(\s|$)|[^\s>|:].*\n {0,3}(=+|-+) *$)", re.MULTILINE)
+_FENCE = re.compile(r"^ {0,3}(```|~~~).*?^ {0,3}\1", re.MULTILINE | re.DOTALL)
+
+
+class Link:
+    """A cell that leads somewhere: `text` in the table and in the CSV, `href` behind it."""
+
+    def __init__(self, text: str, href: str) -> None:
+        self.text, self.href = text, href
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return f'<a href="{escape(self.href)}">{escape(self.text)}</a>'
+
+
+class Chip:
+    """A word in a table with a coloured sign before it; `kind` is good, fair, open, bad or none.
+
+    Where `brief`, the sign stands for the word, which is left to the pointer, the screen reader and the download.
+    """
+
+    def __init__(self, text: str, kind: str, mark: str = "", brief: bool = False) -> None:
+        self.text, self.kind, self.mark, self.brief = text, kind, mark, brief
+
+    def __str__(self) -> str:
+        return f"{self.text}\u202f{self.mark}" if self.mark else self.text
+
+    def _repr_html_(self) -> str:
+        if not self.brief:
+            return f'<span class="sercore-chip sercore-{self.kind}">{escape(str(self))}</span>'
+        word = f'<span class="sercore-unseen">{escape(self.text)}</span>{escape(self.mark)}'
+        return f'<span class="sercore-chip sercore-{self.kind} sercore-brief" title="{escape(self.text)}">{word}</span>'
+
+
+def table(
+    frame: pd.DataFrame,
+    name: str,
+    caption: str,
+    records: pd.DataFrame | None = None,
+    digits: int = 1,
+    formats: Mapping[Any, str] | None = None,
+) -> None:
+    """Show a frame as a table that sorts by its headers and downloads as CSV, with its provenance under it."""
+    html = table_html(frame, name, caption, digits, formats) + provenance(records)
+    raw(html, f"{caption}\n{frame.to_string(index=False)}")
+
+
+def table_html(
+    frame: pd.DataFrame,
+    name: str,
+    caption: str,
+    digits: int = 1,
+    formats: Mapping[Any, str] | None = None,
+    legend: Iterable[Chip] = (),
+) -> str:
+    """The HTML of `table`, without provenance; `legend` says what the signs of brief chips mean.
+
+    The index is not shown; the first column heads the rows. Columns of two levels become two header rows. `digits` are
+    those of floats, `formats` has another format (as in ".3f", or "p" for p values) for a column. The CSV holds the full
+    values. A column is numeric where every value is a number or a text that begins with one ("71.2 [66.0, 75.8]"); signed
+    values with an interval have it drawn under them, all of a column to one scale with zero in the middle.
+    """
+    _check_name(name)
+    _check_said(caption, f"table {name}", "caption")
+    columns = [
+        _column(frame.iloc[:, index], digits, (formats or {}).get(key), "td" if index else "th", len(frame.columns) > MANY)
+        for index, key in enumerate(frame.columns)
+    ]
+    rows = (f"<tr>{''.join(cells)}</tr>" for cells in zip(*columns, strict=True))
+    body = f"<thead>{_header(frame)}</thead><tbody>{''.join(rows)}</tbody>"
+    csv = _base64(to_csv(frame).encode())
+    signs = "".join(f"<li>{chip._repr_html_()}</li>" for chip in legend)
+    legend_list = f'<ul class="sercore-legend" aria-label="Signs">{signs}</ul>' if signs else ""
+    kind = "sercore-table sercore-wide" if len(columns) > MANY else "sercore-table"
+    return (
+        f'<figure class="{kind}" id="{name}"><figcaption id="{name}-caption">{escape(caption)}</figcaption>'
+        f"{legend_list}"
+        f'<div class="sercore-scroll" role="region" aria-labelledby="{name}-caption" tabindex="0">'
+        f'<table aria-labelledby="{name}-caption">{body}</table></div>'
+        f'<a class="sercore-csv" download="{name}.csv" href="data:text/csv;charset=utf-8;base64,{csv}">Download CSV</a></figure>'
+    )
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """What a table's download holds: full values, and column levels joined by a space."""
+    flat = frame.set_axis([" ".join(filter(None, map(str, np.atleast_1d(column)))) for column in _tuples(frame)], axis=1)
+    return flat.to_csv(index=False)
+
+
+def figure(fig: Figure, alt: str, name: str, records: pd.DataFrame | None = None, caption: str = "") -> None:
+    """Show a matplotlib figure with its alternative text and its provenance, and close it."""
+    raw(figure_html(fig, alt, name, caption) + provenance(records), alt)
+
+
+def figure_html(fig: Figure, alt: str, name: str, caption: str = "") -> str:
+    """The HTML of `figure`: SVG whose ink is the page's own text colour; PNG at twice the size where that is lighter."""
+    import matplotlib.pyplot as plt
+    import matplotlib.style
+
+    _check_name(name)
+    _check_said(alt, f"figure {name}", "alternative text (alt)")
+    with matplotlib.style.context(STYLE):
+        ink = matplotlib.colors.to_hex(matplotlib.rcParams["text.color"])
+        svg = _saved(fig, format="svg", metadata={"Date": None}).decode()
+        points = re.search(r'\bwidth="([\d.]+)pt"', svg)
+        width = f"--width: {float(points[1]) * 4 / 3:.0f}px" if points else ""
+        if len(svg) < MAX_SVG:
+            picture = _inline(svg, name, alt, ink, width)
+        else:
+            png = _base64(_saved(fig, format="png", dpi=2 * matplotlib.rcParams["figure.dpi"]))
+            picture = f'<img src="data:image/png;base64,{png}" alt="{escape(alt)}" style="{width}">'
+    plt.close(fig)
+    said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f'<figure class="sercore-figure" id="{name}"><div class="sercore-pan">{picture}</div>{said}</figure>'
+
+
+def audio(samples: np.ndarray, rate: int, label: str = "") -> None:
+    """Show a player for mono samples (time,) in -1 to 1 at `rate` per second; the sound is part of the page."""
+    import soundfile
+
+    with io.BytesIO() as file:
+        soundfile.write(file, np.clip(samples, -1, 1), rate, format="FLAC", subtype="PCM_16")
+        sound = _base64(file.getvalue())
+    said = label or f"Sound of {len(samples) / rate:.1f} s"
+    player = f'<audio controls preload="none" aria-label="{escape(said)}" src="data:audio/flac;base64,{sound}"></audio>'
+    raw(f'<figure class="sercore-audio"><figcaption>{escape(said)}</figcaption>{player}</figure>', said)
+
+
+def text(markdown: str) -> None:
+    """Show Markdown, nothing where there is none; a heading raises `SercoreError`: the table of contents could not know it."""
+    from IPython.display import Markdown, display
+
+    if heading := _HEADING.search(_FENCE.sub("", markdown)):
+        raise SercoreError(f"a heading in shown text: {heading[0].strip()!r}; write it in the chapter's source")
+    if markdown.strip():  # a page shows an empty one as the name of its class
+        display(Markdown(markdown))
+
+
+def provenance(records: pd.DataFrame | None) -> str:
+    """HTML, folded: which runs, code, machines and data something was computed from, and the command that makes them again.
+
+    A frame without the columns of `sercore.evidence.results.runs` raises `SercoreError`.
+    """
+    from .. import machine
+    from ..evidence.results import RUN_COLUMNS
+    from .tables import corpus_title
+
+    if records is None:
+        return _details("Computed as this page was built; no runs behind it", {"Code": _commits([machine.commit()])})
+    if len(records) == 0:
+        return '<p class="sercore-provenance">No runs yet: not measured.</p>'
+    missing = [column for column in RUN_COLUMNS if column not in records]
+    if missing:
+        raise SercoreError(f"records without the column {', '.join(missing)}: give rows of sercore.evidence.results.runs")
+    places = records.groupby(["corpus", "protocol"], sort=True)
+    facts = {
+        "Runs": [f"{corpus}, {protocol}: {_span(part)}" for (corpus, protocol), part in places],
+        "Systems": [", ".join(dict.fromkeys(records["system"]))],
+        "Code": _commits(records["commit"]),
+        "Precision": sorted(set(records["precision"])),
+        "Settings": sorted({f"changed: {text}" for text in records.get("changed", ()) if text}),
+        "Machines": sorted({_machine(row) for row in records.to_dict("records")}),
+        "Data": [f"{corpus}: {_short(part['data'])}" for corpus, part in records.groupby("corpus", sort=True)],
+        "Splits": [f"results/splits/{corpus}-{protocol}.csv: {_short(part['split'])}" for (corpus, protocol), part in places],
+        MAKE_AGAIN: commands(records),
+    }
+    corpora = ", ".join(corpus_title(corpus) for corpus in sorted(set(records["corpus"])))
+    return _details(f"From {_count(records['run'], 'run')} on {corpora}", facts)
+
+
+def commands(records: pd.DataFrame) -> list[str]:
+    """The command lines that make these runs again and publish them, one a corpus."""
+    from ..lab.systems import TABLE_2
+
+    lines = []
+    keys = {"source": records.get("source", records["corpus"]), "changed": records.get("changed", "")}
+    for (corpus, precision, changed), part in records.assign(**keys).groupby(["source", "precision", "changed"], sort=True):
+        slugs = list(dict.fromkeys(part["system"]))
+        chosen = "table2" if set(slugs) == set(TABLE_2) else ",".join(slugs)
+        exact = "" if precision == "float32" else f" --precision {precision}"
+        exact += "".join(f" --set {setting}" for setting in re.split(r",(?=[a-z_]+=)", str(changed)) if setting)
+        grid = f"--systems {chosen} --protocols {','.join(sorted(set(part['protocol'])))} --seeds {_ranges(part['seed'])}"
+        lines.append(f"sercore sweep --corpus {corpus} {grid} --folds {_ranges(part['fold'])}{exact}")
+    return [*lines, "sercore publish"]
+
+
+def folded(summary: str, html: str) -> None:
+    """Show HTML under a line that opens it."""
+    raw(f'<details class="sercore-fold"><summary>{escape(summary)}</summary>{html}</details>', summary)
+
+
+def beside(*parts: str, plain: str) -> None:
+    """Show parts (HTML) beside one another where the page is wide enough, else one under the other."""
+    raw(f'<div class="sercore-beside">{"".join(f"<div>{part}</div>" for part in parts)}</div>', plain)
+
+
+# ---- parts of the HTML
+
+
+def _header(frame: pd.DataFrame) -> str:
+    columns = _tuples(frame)
+    button = '<th scope="col" aria-sort="none"><button type="button">{}</button></th>'
+    # a column with one title under two rows of them has it in the lower row, on its button
+    last = (button.format(escape(str(column[-1] or column[0]))) for column in columns)
+    lower = f"<tr>{''.join(last)}</tr>"
+    if frame.columns.nlevels == 1:
+        return lower
+    groups = itertools.groupby(column[0] if column[-1] else "" for column in columns)
+    spans = ((title, len(list(group))) for title, group in groups)
+    upper = (
+        f'<th scope="colgroup" colspan="{width}">{escape(str(title))}</th>' if title else f'<td colspan="{width}"></td>'
+        for title, width in spans
+    )
+    return f"<tr>{''.join(upper)}</tr>{lower}"
+
+
+def _tuples(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+    return [column if isinstance(column, tuple) else (column,) for column in frame.columns]
+
+
+def _column(values: pd.Series, digits: int, form: str | None, tag: str, narrow: bool) -> list[str]:
+    """The cell of every value; those of a numeric column carry the number that they sort by. Where `narrow`, an interval has a
+    line of its own."""
+    shown = [None if _empty(value) else value for value in values]
+    numeric = None not in [_number(value) for value in shown if value is not None]
+    length = max((len(str(value)) for value in shown), default=0)
+    kind = "number" if numeric else "long" if length > LONG else "short" if length <= SHORT else ""
+    reach = max((abs(end) for value in shown for end in _interval(value) or ()), default=0.0)
+    cells = []
+    for value in shown:
+        attributes = (' scope="row"' if tag == "th" else "") + (f' class="{kind}"' if kind else "")
+        if numeric and value is not None:
+            attributes += f' data-value="{_number(value)!r}"'
+        said = _cell(value, digits, form)
+        if narrow and (both := _WITH_INTERVAL.fullmatch(said)):
+            said = f'{both[1]} <span class="sercore-interval">{both[2]}</span>'
+        cells.append(f"<{tag}{attributes}>{said}{_bar(value, reach)}</{tag}>")
+    return cells
+
+
+def _interval(value: Any) -> tuple[float, float, float] | None:
+    """(value, low, high) of a signed text such as "+1.2 [−0.4, +2.9]"."""
+    match = _SIGNED.fullmatch(value.replace("−", "-")) if isinstance(value, str) else None
+    return (float(match[1]), float(match[2]), float(match[3])) if match else None
+
+
+def _bar(value: Any, reach: float) -> str:
+    """A signed interval as a small bar from `-reach` to `reach`, its value a dot."""
+    found = _interval(value)
+    if found is None or reach == 0:
+        return ""
+    at, low, high = (f"{50 + 50 * end / reach:.1f}%" for end in found)
+    return f'<span class="sercore-bar" aria-hidden="true" style="--at:{at};--low:{low};--high:{high}"></span>'
+
+
+def _cell(value: Any, digits: int, form: str | None) -> str:
+    if value is None:
+        return "–"
+    if hasattr(value, "_repr_html_"):
+        return value._repr_html_()
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, numbers.Real):
+        if form == "p":
+            return "&lt;0.001" if value < 0.0005 else f"{value:.3f}"
+        spec = form or ("d" if isinstance(value, numbers.Integral) else f".{digits}f")
+        return escape(format(value, spec)).replace("-", "−")
+    return escape(str(value)).replace(" = ", "&nbsp;=&nbsp;")  # "α = 2" stays together
+
+
+def _empty(value: Any) -> bool:
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value)) or value == ""
+
+
+def _number(value: Any) -> float | None:
+    """What a cell sorts by, where it is a number or a text that begins with one."""
+    if isinstance(value, (bool, np.bool_)):
+        return None
+    if isinstance(value, numbers.Real):
+        return float(value)
+    match = _NUMBER.match(str(value))
+    return float(match[1].replace("−", "-").replace(",", "")) if match else None
+
+
+def _saved(fig: Figure, **how: Any) -> bytes:
+    with io.BytesIO() as file:
+        fig.savefig(file, **how)
+        return file.getvalue()
+
+
+def _inline(svg: str, name: str, alt: str, ink: str, width: str) -> str:
+    """The `<svg>` element for a page: ids of its own, the page's ink, its size left to the page's style."""
+    svg = re.sub(r"<(metadata|style).*?</\1>\s*", "", svg[svg.index("<svg") :], flags=re.DOTALL)  # its style is for all the page
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'(href="|url\()#', rf"\1#{name}-", svg)
+    head, body = svg.split(">", 1)
+    head = re.sub(r'\s(width|height)="[\d.]+pt"', "", head)
+    style = f"stroke-linejoin: round; stroke-linecap: butt; {width}"
+    said = f'<svg role="img" aria-label="{escape(alt)}" style="{style}"'
+    return f"{head.replace('<svg', said, 1)}>{body}".replace(ink, "currentColor")
+
+
+def _details(summary: str, facts: Mapping[str, Iterable[str]]) -> str:
+    def item(term: str, value: str) -> str:
+        return f"<dd><code>{escape(value)}</code></dd>" if term == MAKE_AGAIN else f"<dd>{escape(value)}</dd>"
+
+    items = "".join(f"<dt>{term}</dt>" + "".join(item(term, value) for value in values) for term, values in facts.items())
+    items += f'<dt>Notebook</dt><dd><a href="{NOTEBOOK}" download>as it was executed for this page</a></dd>'
+    return f'<details class="sercore-provenance"><summary>{escape(summary)}</summary><dl>{items}</dl></details>'
+
+
+def _span(part: pd.DataFrame) -> str:
+    """How many runs, of how many systems, which seeds and folds."""
+    systems = _count(part["system"], "system")
+    return f"{_count(part['run'], 'run')}, {systems}, seeds {_ranges(part['seed'])}, folds {_ranges(part['fold'])}"
+
+
+def _count(values: pd.Series, what: str) -> str:
+    number = values.nunique()
+    return f"{number} {what}{'s' if number != 1 else ''}"
+
+
+def _ranges(values: Iterable[int]) -> str:
+    """`0-2,5` for 0, 1, 2 and 5: as `--seeds` and `--folds` take it."""
+    spans: list[list[int]] = []
+    for value in sorted({int(value) for value in values}):
+        if spans and value == spans[-1][1] + 1:
+            spans[-1][1] = value
+        else:
+            spans.append([value, value])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+
+
+def _machine(row: Mapping[str, Any]) -> str:
+    versions = json.loads(row.get("versions") or "{}")
+    software = ", ".join(f"{name} {versions[name]}" for name in ("python", "torch") if name in versions)
+    place = row.get("processor") or row.get("platform") or ""
+    device = row["device"] if row["device"] != "cpu" else ""
+    return ", ".join(filter(None, (device, place, software)))
+
+
+def _short(checksums: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(str(checksum)[:12] for checksum in checksums))
+
+
+def _commits(commits: Iterable[str]) -> list[str]:
+    """Commits cut to 12 letters; `-dirty` stays."""
+    return sorted({re.sub(r"\b([0-9a-f]{12})[0-9a-f]+", r"\1", commit) for commit in commits})
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+        raise SercoreError(f"name {name!r}: write small letters, digits and hyphens; it names the download and the link")
+
+
+def _check_said(value: str, what: str, missing: str) -> None:
+    if not value.strip():
+        raise SercoreError(f"{what} has no {missing}: say in words what it shows")
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+class _Shown:
+    def __init__(self, html: str, plain: str) -> None:
+        self.html, self.plain = html, plain
+
+    def __repr__(self) -> str:
+        return self.plain
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+def raw(html: str, plain: str) -> None:
+    """Show HTML as it is; `plain` stands for it where there is no browser."""
+    from IPython.display import display
+
+    display(_Shown(html, plain))

@@ -1,0 +1,324 @@
+"""Figures of the book: published records in, matplotlib figures out. One palette for all, safe for the colour-blind."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ...lab import systems
+from ..tables import IN_COMBINATIONS, title
+
+CLASS_COLOURS = {"angry": "#d1495b", "happy": "#e0a100", "sad": "#3a7ca5", "neutral": "#7d8597"}
+FAMILY_COLOURS = {"baseline": "#7d8597", "ams": "#c8553d", "focal": "#2a8c82", "combined": "#6a5acd", "combination": "#b0703c"}
+OTHER_COLOURS = ("#6a5acd", "#2a8c82", "#c8553d", "#b0703c", "#4f8a3c", "#a05195")
+"""For classes of a corpus beyond the four."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def class_colour(label: str, labels: Sequence[str]) -> str:
+    others = [name for name in labels if name not in CLASS_COLOURS]
+    return CLASS_COLOURS.get(label) or OTHER_COLOURS[others.index(label) % len(OTHER_COLOURS)]
+
+
+def family_colour(slug: str) -> str:
+    return FAMILY_COLOURS[systems.family(slug)]
+
+
+def _panels(count: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
+    """`count` panels of this size (inches), at most so many `columns` in a row."""
+    columns = min(count, columns)
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained", **options
+    )
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, list(axes.flat[:count])
+
+
+SMOOTHED = 15
+"""Epochs that a learning curve is averaged over."""
+
+
+def learning_curves(history: pd.DataFrame, slugs: Sequence[str]) -> Figure:
+    """Accuracy on the part that chooses, epoch by epoch: a pale line each run, over it the mean of the `SMOOTHED` epochs around
+    each, the chosen epoch a dot; one panel a system."""
+    figure, axes = _panels(len(slugs), 3, 3.3, 2.6, sharey=True)
+    for axis, slug in zip(axes, slugs, strict=True):
+        for _, run in history[history["system"] == slug].groupby("run"):
+            best = run.loc[run["chooser_wa"].idxmax()]
+            around = run["chooser_wa"].rolling(SMOOTHED, center=True, min_periods=1).mean()
+            axis.plot(run["epoch"], 100 * run["chooser_wa"], color=family_colour(slug), alpha=0.13, linewidth=0.8)
+            axis.plot(run["epoch"], 100 * around, color=family_colour(slug), alpha=0.8, linewidth=1.2)
+            axis.plot(best["epoch"], 100 * best["chooser_wa"], "o", color=family_colour(slug), markersize=4.5)
+        axis.set_title(title(slug), fontsize="medium")
+        axis.set_xlabel("epoch")
+    for axis in axes[::3]:
+        axis.set_ylabel("validation WA (%)")
+    return figure
+
+
+def fold_points(runs: pd.DataFrame, slugs: Sequence[str], measure: str = "ua") -> Figure:
+    """Every fold and seed a point, a line at the mean: one row a system, one panel a protocol."""
+    protocols = list(dict.fromkeys(runs["protocol"]))
+    slugs = [slug for slug in slugs if (runs["system"] == slug).any()]
+    height = 0.9 + 0.42 * len(slugs)
+    figure, axes = plt.subplots(
+        1,
+        len(protocols),
+        figsize=(max(4.2 * len(protocols), 7.2), height),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, protocol in zip(axes[0], protocols, strict=True):
+        for row, slug in enumerate(slugs):
+            values = 100 * runs.query("protocol == @protocol and system == @slug")[measure].to_numpy()
+            spread = np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else np.zeros(len(values))
+            axis.plot(values, row + spread, "o", color=family_colour(slug), alpha=0.75, markersize=4.5, markeredgewidth=0)
+            if len(values):
+                axis.plot([values.mean()] * 2, [row - 0.32, row + 0.32], color=family_colour(slug), linewidth=2.2)
+        axis.set_title(f"protocol {protocol}", fontsize="medium")
+        axis.set_xlabel(f"{measure.upper()} (%)")
+        axis.set_yticks(range(len(slugs)), [title(slug) for slug in slugs])
+    axes[0][0].invert_yaxis()
+    return figure
+
+
+def confusion(matrices: dict[str, pd.DataFrame]) -> Figure:
+    """Row-normalised confusion matrices with their counts, side by side, one for each entry (name -> counts)."""
+    size = max(len(next(iter(matrices.values()))), 4)
+    figure, axes = _panels(len(matrices), 2, 0.95 * size + 0.3, 0.95 * size + 0.15)
+    for axis, (name, counts) in zip(axes, matrices.items(), strict=True):
+        shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(1, keepdims=True), 1)
+        axis.imshow(shares, cmap="PuBu", vmin=0, vmax=1, aspect="equal")
+        for (row, column), share in np.ndenumerate(shares):
+            colour = "white" if share > 0.45 else "#22304a"
+            axis.text(column, row - 0.08, f"{100 * share:.0f} %", ha="center", va="center", color=colour, fontsize="medium")
+            axis.text(
+                column, row + 0.25, f"{counts.iat[row, column]}", ha="center", va="center", color=colour, fontsize="x-small"
+            )
+        axis.set_xticks(range(len(counts)), counts.columns)
+        axis.set_yticks(range(len(counts)), counts.index)
+        axis.set_title(name, fontsize="medium")
+        axis.set_xlabel("predicted")
+        axis.set_ylabel("true")
+        axis.spines[:].set_visible(False)
+        axis.tick_params(length=0)
+        axis.grid(False)
+    return figure
+
+
+def recalls(table: pd.DataFrame) -> Figure:
+    """Recall of each class with its interval over speakers (`tables.recall_table`), systems side by side."""
+    labels, slugs = list(dict.fromkeys(table["label"])), list(dict.fromkeys(table["slug"]))
+    figure, axis = plt.subplots(figsize=(7.2, 0.6 + 0.3 * len(labels) * max(len(slugs), 2)), layout="constrained")
+    step = 0.8 / len(slugs)
+    for index, slug in enumerate(slugs):
+        own = table[table["slug"] == slug].set_index("label").loc[labels]
+        place = np.arange(len(labels)) + (index - (len(slugs) - 1) / 2) * step
+        errors = np.abs(own[["low", "high"]].to_numpy().T - own["recall"].to_numpy())
+        marker = MARKERS[index % len(MARKERS)]
+        axis.errorbar(
+            own["recall"], place, xerr=errors, fmt=marker, color=family_colour(slug), label=title(slug), markersize=5.5, capsize=0
+        )
+    axis.set_yticks(range(len(labels)), labels)
+    axis.set_xlabel("recall (%), 95 % interval over speakers")
+    axis.set_xlim(0, 100)
+    axis.invert_yaxis()
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def projections(panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> Figure:
+    """UMAP panels: name -> (coordinates (utterances, 2), labels (utterances,) text, trustworthiness)."""
+    figure, axes = _panels(len(panels), 2, 4.1, 4.1)
+    labels: list[str] = []
+    for axis, (name, (coordinates, classes, trust)) in zip(axes, panels.items(), strict=True):
+        labels = list(
+            dict.fromkeys([*labels, *(label for label in CLASS_COLOURS if label in set(classes)), *sorted(set(classes))])
+        )
+        for index, label in enumerate(labels):
+            own = coordinates[classes == label]
+            marker = MARKERS[index % len(MARKERS)]
+            look: dict[str, Any] = {"color": class_colour(label, labels), "alpha": 0.9, "markeredgewidth": 0, "label": label}
+            axis.plot(*own.T, marker, markersize=6 if len(coordinates) < 200 else 3.4, **look)
+        axis.set_title(f"{name}\ntrustworthiness {trust:.2f}", fontsize="medium")
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.spines[:].set_visible(False)
+        axis.grid(False)
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, markerscale=1.3)
+    return figure
+
+
+def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figure:
+    """Every run a mark (`tables.geometry_of_runs` with a column `group`): a measure of compactness against UA, both less the
+    mean of their fold; one panel a group, one colour a family."""
+    groups = list(dict.fromkeys(table["group"]))
+    figure, axes = _panels(len(groups), 2, 4.4, 2.9, sharex=True, sharey=True)
+    centred = table[[measure, "ua"]] - table.groupby(["group", "fold"])[[measure, "ua"]].transform("mean")
+    families = table["slug"].map(systems.family)
+    for axis, group in zip(axes, groups, strict=True):
+        for index, family in enumerate(dict.fromkeys(families)):
+            own = centred[(table["group"] == group) & (families == family)]
+            marker = MARKERS[index % len(MARKERS)]
+            how: dict[str, Any] = {"color": FAMILY_COLOURS[family], "label": systems.FAMILIES[family]}
+            axis.plot(own[measure], own["ua"], marker, alpha=0.8, markersize=5.5, **how)
+        axis.axhline(0, color="#7d8597", linewidth=0.8)
+        axis.axvline(0, color="#7d8597", linewidth=0.8)
+        axis.set_title(group, fontsize="medium")
+        axis.set_xlabel(f"{name}, less the fold's mean")
+        axis.tick_params(labelbottom=True)  # also above an empty place
+    for axis in axes[::2]:
+        axis.set_ylabel("UA, less the fold's mean")
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
+    return figure
+
+
+def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, points") -> Figure:
+    """Effects with their intervals (`tables.gains`): columns group, slug, name, effect, low, high, claimed (or NaN).
+
+    A thinner line is the wider interval from `wide_low` to `wide_high`, and the number at the right how many `seeds` there
+    are, where the rows have them.
+    """
+    groups = list(dict.fromkeys(rows["group"]))
+    # narrow enough for a phone, where a figure shrinks to seven tenths at most
+    figure, axis = plt.subplots(figsize=(5.2, 0.8 + 0.33 * (len(rows) + len(groups))), layout="constrained")
+    place, ticks = 0.0, []
+    for group in groups:
+        axis.text(
+            -0.02,
+            place,
+            group,
+            transform=axis.get_yaxis_transform(),
+            ha="right",
+            va="center",
+            fontweight="bold",
+            fontsize="small",
+        )
+        place += 1
+        for row in rows[rows["group"] == group].itertuples():
+            _effect(axis, place, row)
+            ticks.append((place, row.name))
+            if not np.isnan(seeds := getattr(row, "seeds", np.nan)):
+                _beside(axis, place, f"{seeds:.0f} seed{'s' if seeds > 1 else ''}")
+            place += 1
+        place += 0.4
+    axis.axvline(0, color="#7d8597", linewidth=1)
+    axis.set_yticks([tick for tick, _ in ticks], [name for _, name in ticks])
+    axis.set_ylim(place - 0.2, -0.8)
+    axis.grid(False, axis="y")
+    axis.set_xlabel(label)
+    return figure
+
+
+def forest_grid(rows: pd.DataFrame, label: str = "gain in UA over the baseline, points") -> Figure:
+    """`forest` with a panel for each group, side by side over one scale, and a line for each system."""
+    groups, slugs = list(dict.fromkeys(rows["group"])), list(dict.fromkeys(rows["slug"]))
+    order = [slug for slug in systems.TABLE_2 if slug in slugs]
+    order += [slug for slug in slugs if slug not in order]
+    size = (2.4 + 1.9 * len(groups), 1.0 + 0.3 * len(order))
+    figure, axes = plt.subplots(1, len(groups), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained")
+    for axis, group in zip(axes[0], groups, strict=True):
+        for row in rows[rows["group"] == group].itertuples():
+            _effect(axis, order.index(row.slug), row)
+        axis.axvline(0, color="#7d8597", linewidth=1)
+        axis.set_title(group, fontsize="medium")
+    axes[0][0].set_yticks(range(len(order)), [title(slug) for slug in order])
+    axes[0][0].set_ylim(len(order) - 0.4, -0.6)
+    figure.supxlabel(label, fontsize="medium")
+    return figure
+
+
+def _beside(axis: Axes, place: float, text: str) -> None:
+    """A short text to the right of a row."""
+    axis.text(1.02, place, text, transform=axis.get_yaxis_transform(), va="center", fontsize="x-small")
+
+
+def _effect(axis: Axes, place: float, row: Any) -> None:
+    """One effect with its interval, and the claimed one where there is any."""
+    colour = family_colour(row.slug)
+    if not np.isnan(getattr(row, "wide_low", np.nan)):
+        axis.plot([row.wide_low, row.wide_high], [place, place], color=colour, linewidth=1, alpha=0.7)
+    axis.plot([row.low, row.high], [place, place], color=colour, linewidth=2.5)
+    axis.plot(row.effect, place, "o", color=colour, markersize=6)
+    if not np.isnan(row.claimed):
+        axis.plot(row.claimed, place, "d", color=colour, markerfacecolor="none", markersize=7)
+
+
+def card(headline: str, gains: pd.DataFrame) -> Figure:
+    """What a link to the book shows elsewhere, 1200 x 630: the answer so far, and the gains with speakers kept apart."""
+    own = gains[gains["group"].astype(str).str.endswith(", speaker")].head(7)
+    figure = plt.figure(figsize=(12, 6.3), dpi=100, facecolor="#fdfcf9")
+    figure.text(0.06, 0.86, "Measured again", fontsize=46, fontfamily="serif", color="#0f625b")
+    figure.text(0.06, 0.77, "discriminative features for speech emotion", fontsize=20, color="#575f68")
+    figure.text(0.06, 0.66, textwrap.fill(headline, 78), fontsize=17, color="#23272c", va="top", linespacing=1.4)
+    axis = figure.add_axes((0.36, 0.12, 0.58, 0.34))
+    for place, row in enumerate(own.itertuples()):
+        axis.plot([row.low, row.high], [place, place], color=family_colour(row.slug), linewidth=4)
+        axis.plot(row.effect, place, "o", color=family_colour(row.slug), markersize=11)
+    names = [f"{IN_COMBINATIONS.get(row.slug, row.name)}, {row.group.partition(',')[0]}" for row in own.itertuples()]
+    names = [name[0].upper() + name[1:].replace(", Mean", ", mean") for name in names]
+    axis.set_yticks(range(len(own)), names, fontsize=13, color="#23272c")
+    axis.set_ylim(len(own) - 0.5, -0.5)
+    axis.axvline(0, color="#7d8597", linewidth=1)
+    axis.set_xlabel("gain in UA over the baseline, points, 95 % interval over speakers", fontsize=12, color="#575f68")
+    axis.tick_params(colors="#575f68", length=0)
+    axis.spines[:].set_visible(False)
+    axis.patch.set_visible(False)
+    axis.grid(False)
+    return figure
+
+
+def paper_noise(table_2: pd.DataFrame, reach: float) -> Figure:
+    """UA of Table 2 as reported, a band of ± `reach` at the baseline; rows that differ in alpha alone share a line."""
+    rows: dict[str, list[tuple[str, float]]] = {}
+    for slug, ua in zip(table_2["slug"], table_2["ua"], strict=True):
+        name = title(slug)
+        rows.setdefault(f"{name.rpartition(',')[0]}, any α" if slug.startswith("focal") else name, []).append((slug, ua))
+    figure, axis = plt.subplots(figsize=(7.2, 0.9 + 0.32 * len(rows)), layout="constrained")
+    base = table_2.set_index("slug")["ua"]["baseline"]
+    axis.axvspan(base - reach, base + reach, color=family_colour("baseline"), alpha=0.18, linewidth=0)
+    for place, points in enumerate(rows.values()):
+        values = [ua for _, ua in points]
+        colour = family_colour(points[0][0])
+        if len(values) > 1:
+            axis.plot([min(values), max(values)], [place, place], color=colour, linewidth=2, alpha=0.5)
+        axis.plot(values, [place] * len(values), "o", color=colour, markersize=6, alpha=0.8, markeredgewidth=0)
+    axis.set_yticks(range(len(rows)), rows)
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_xlabel("UA on IEMOCAP as reported (%)")
+    axis.grid(False, axis="y")
+    return figure
+
+
+def speakers(table: pd.DataFrame) -> Figure:
+    """UA of each speaker (`tables.speaker_table`), the best recognised on top, one mark a system, a line over their span."""
+    order = table.groupby("speaker")["ua"].mean().sort_values(ascending=False).index.tolist()
+    figure, axis = plt.subplots(figsize=(7.2, 0.9 + 0.3 * len(order)), layout="constrained")
+    for place, speaker in enumerate(order):
+        values = table.loc[table["speaker"] == speaker, "ua"]
+        axis.plot([values.min(), values.max()], [place, place], color="#7d8597", alpha=0.4, linewidth=1.5)
+    for index, (slug, own) in enumerate(table.groupby("slug", sort=False)):
+        places = [order.index(speaker) for speaker in own["speaker"]]
+        marker = MARKERS[index % len(MARKERS)]
+        axis.plot(own["ua"], places, marker, color=family_colour(str(slug)), label=title(str(slug)), markersize=6, alpha=0.85)
+    genders = table.drop_duplicates("speaker").set_index("speaker")["gender"]
+    axis.set_yticks(range(len(order)), [f"{speaker} ({genders[speaker]})" if genders[speaker] else speaker for speaker in order])
+    axis.set_ylim(len(order) - 0.5, -0.5)
+    axis.set_xlim(right=101)
+    axis.set_xlabel("UA of the speaker (%)")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure

@@ -1,0 +1,362 @@
+"""What was measured, system by system: recalls, mistakes, speakers, protocols, combinations, compactness."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ...errors import SercoreError
+from ...evidence import results, statistics
+from ...lab import systems
+from .. import tables
+from ..tables import corpus_title, interval_text, place_title, seeds_text, title
+from .words import inside, lie, listed, signed
+
+
+def seeds_sentence(protocol: str, slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None) -> str:
+    """Where systems have been run with different seeds: what the baseline's UA is over all of its own, and over those that
+    every system has; "" where all have the same."""
+    runs = results.runs(folder)
+    runs = runs[(runs["protocol"] == protocol) & runs["system"].isin(slugs)]
+    parts = []
+    for corpus, own in runs.groupby("corpus"):
+        counts, shared = own.groupby("system")["seed"].nunique(), tables.shared_seeds(str(corpus), protocol, slugs, folder)
+        seeds = sorted(own.loc[own["system"] == "baseline", "seed"].unique())
+        if counts.nunique() == 1 or "baseline" not in counts or seeds == shared:
+            continue
+        ua = [tables.systems_table(str(corpus), protocol, ["baseline"], each, folder)["ua"].iloc[0] for each in (seeds, shared)]
+        parts.append(
+            f"on {place_title(str(corpus), protocol)}, its UA is {ua[0]:.1f} over {seeds_text(seeds)}, and {ua[1]:.1f} with "
+            f"{seeds_text(shared)}, which every system here has"
+        )
+    return f"Gains are over the baseline with the same seeds: {'; '.join(parts)}." if parts else ""
+
+
+def length_sentence(runs: pd.DataFrame) -> str:
+    """How many runs ended at the largest number of epochs, and how many kept an epoch near it, corpus by corpus."""
+    own = runs[runs["system"].isin(list(systems.TABLE_2))]
+    if own.empty:
+        return "No run has been published yet."
+    limit = own["config"].map(lambda config: json.loads(config)["max_epochs"])
+    facts = own.assign(limit=limit, ended=own["epochs"] == limit, late=own["chosen_epoch"] > 0.9 * limit)
+    parts = [
+        f"{each['ended'].sum()} of {len(each)} on {corpus_title(str(corpus))} ({each['late'].sum()} kept one of its last tenth)"
+        for corpus, each in facts.groupby("corpus")
+    ]
+    return (
+        f"So many of the published trainings ran to their last epoch: {', '.join(parts)}. Where a late epoch is kept, longer "
+        "training might have found a better one, and the system that learns more slowly is the one that loses by it."
+    )
+
+
+def measured_so_far(runs: pd.DataFrame, slugs: Sequence[str]) -> str:
+    """Which of `slugs` have been run, and how often."""
+    if runs.empty:
+        return "None of these systems has been measured yet."
+    there = [slug for slug in slugs if (runs["system"] == slug).any()]
+    places = listed(list(dict.fromkeys(corpus_title(name) for name in runs["corpus"])))
+    return f"So far {len(there)} of {len(slugs)} systems have been run, {len(runs):,} runs on {places}."
+
+
+def fold_summary(runs: pd.DataFrame, slugs: Sequence[str]) -> str:
+    """`baseline from 61 to 75 percent, ...`: the range over folds and seeds, system by system."""
+    ranges = runs.groupby("system")["ua"].agg(["min", "max"]) * 100
+    return (
+        "; ".join(
+            f"{title(s)} from {ranges.at[s, 'min']:.0f} to {ranges.at[s, 'max']:.0f} percent" for s in slugs if s in ranges.index
+        )
+        + "."
+    )
+
+
+def recall_summary(table: pd.DataFrame) -> str:
+    """The best and the worst recognised class of each system."""
+    parts = []
+    for slug, own in table.groupby("slug", sort=False):
+        best, worst = own.loc[own["recall"].idxmax()], own.loc[own["recall"].idxmin()]
+        parts.append(
+            f"{title(slug)}: {best['label']} at {best['recall']:.0f} percent down to {worst['label']} at {worst['recall']:.0f}"
+        )
+    return "; ".join(parts) + "."
+
+
+def largest_mistake(counts: pd.DataFrame) -> tuple[str, str, float]:
+    """True class, predicted class and share (percent of the true class) of what is most often taken for something else."""
+    shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(1, keepdims=True), 1) * (1 - np.eye(len(counts)))
+    true, predicted = np.unravel_index(shares.argmax(), shares.shape)
+    return str(counts.index[true]), str(counts.columns[predicted]), float(100 * shares[true, predicted])
+
+
+def confusion_summary(matrices: dict[str, pd.DataFrame]) -> str:
+    """The largest mistake of each system."""
+    found = {name: largest_mistake(counts) for name, counts in matrices.items()}
+    return (
+        "; ".join(f"{name}: {true} taken for {said_} in {share:.0f} percent" for name, (true, said_, share) in found.items())
+        + "."
+    )
+
+
+def most_frequent_mistake(matrices: dict[str, pd.DataFrame]) -> str:
+    """`The baseline takes happy for angry in 38 %.`: its largest share of a class; "" without a baseline."""
+    if (name := title("baseline")) not in matrices:
+        return ""
+    true, said_, share = largest_mistake(matrices[name])
+    return f"The baseline takes {true} for {said_} in {share:.0f} % of cases."
+
+
+def recalls_side_by_side(label: str, matrices: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame:
+    """Recall of one class, and in brackets the share of all utterances that are given its label: one row a system, one column
+    a place."""
+    columns: dict[str, dict[str, str]] = {}
+    for place, systems_ in matrices.items():
+        for name, counts in systems_.items():
+            recall, given = (
+                100 * counts.at[label, label] / counts.loc[label].sum(),
+                100 * counts[label].sum() / counts.to_numpy().sum(),
+            )
+            columns.setdefault(place, {})[name] = f"{recall:.0f} ({given:.0f})"
+    return pd.DataFrame(columns).rename_axis("System").reset_index()
+
+
+def seeds_move_recall(label: str, folder: str | Path | None = None) -> str:
+    """How far seeds alone move the baseline's recall of one class, where it was run with two or more; else ""."""
+    parts = []
+    for corpus, protocol in tables.cells(folder):
+        frame = results.predictions(corpus, protocol, folder)
+        own = frame[(frame["system"] == "baseline") & (frame["label"] == label)]
+        recall = 100 * (own["prediction"] == label).groupby(own["seed"]).mean()
+        if len(recall) > 1:
+            values = listed([f"{value:.0f}" for value in recall])
+            parts.append(f"on {place_title(corpus, protocol)} it recalls {values} percent of {label}, seed by seed")
+    return f"The baseline alone, for comparison: {'; '.join(parts)}." if parts else ""
+
+
+def confusion_counts(matrices: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The matrices under one another: one row a system and true class, one column a predicted class."""
+    parts = [counts.rename_axis("True class").reset_index().assign(System=name) for name, counts in matrices.items()]
+    table = pd.concat(parts, ignore_index=True)
+    return table[["System", *table.columns.drop("System")]]
+
+
+def combination_sentence(found: pd.DataFrame) -> str:
+    """How many combinations beat each of their parts (`tables.combinations`)."""
+    if found.empty:
+        return (
+            "No combination has been measured yet. `sercore sweep --corpus emodb --systems "
+            "ams-s10-m0.4+combined,focal-g2-a2+combined` does it."
+        )
+    parts = found[found["other"] != "baseline"].groupby(["corpus", "protocol", "slug"])
+    better, worse = (parts["effect_low"].min() > 0), (parts["effect_high"].min() < 0)
+    base = found[found["other"] == "baseline"]
+    compared = "" if len(base) == len(better) else f", with which {len(base)} could be compared"
+    clear = ((found["wide_low"] > 0) | (found["wide_high"] < 0)).sum()
+    wide = (
+        f" Where the interval holds the spread between seeds too, of the {len(found)} differences {lie(clear)} clear of 0."
+        if found["wide_low"].notna().any()
+        else ""
+    )
+    return (
+        f"Of {len(better)} combinations of schemes, corpus and protocol, {lie(better.sum())} above each of their parts, and "
+        f"{lie(worse.sum())} below one of them; {lie((base['effect_low'] > 0).sum())} above the baseline{compared}.{wide}"
+    )
+
+
+RHO = "Spearman's ρ"
+COMPACTNESS = {"ratio": "within / between", "silhouette": "silhouette", "purity": "neighbour purity"}
+
+
+def compactness_correlations(table: pd.DataFrame) -> pd.DataFrame:
+    """Whether compactness and UA go together: one row a group and measure of `tables.geometry_of_runs` (with `group`)."""
+    rows = []
+    for group, own in table.groupby("group", sort=False):
+        for measure, name in COMPACTNESS.items():
+            known = own.dropna(subset=[measure])
+            try:
+                trained = known["slug"] + known["seed"].astype(str)
+                found = statistics.correlation_within(known[measure], known["ua"], known["fold"], trained)
+            except SercoreError:
+                continue
+            rows.append({"Where": group, "Measure": name, RHO: found.rho, "p": found.p, "Runs": found.pairs})
+    return pd.DataFrame(rows)
+
+
+def compactness_spread(table: pd.DataFrame) -> pd.DataFrame:
+    """Do systems differ in compactness by more than seeds do? One row a group and measure of `tables.geometry_of_runs` (with
+    `group`), for the groups where a system has two seeds.
+
+    Standard deviations of the mean over the folds: between the seeds of one system, pooled, and between systems, on the scale of
+    a single seed (where systems do not differ, as large as the other on average); p is how often seeds alone spread systems as
+    much (analysis of variance, `Degrees of freedom`: those between seeds).
+    """
+    from scipy.stats import f
+
+    rows = []
+    for group, own in table.groupby("group", sort=False):
+        means = own.groupby(["slug", "seed"])[list(COMPACTNESS)].mean()
+        by_system = means.groupby("slug").transform("mean")
+        count = means.index.get_level_values("slug").nunique()
+        freedom = len(means) - count
+        if not freedom or count < 2:
+            continue
+        for measure, name in COMPACTNESS.items():
+            seeds = np.sqrt(((means[measure] - by_system[measure]) ** 2).sum() / freedom)
+            between = np.sqrt(((by_system[measure] - means[measure].mean()) ** 2).sum() / (count - 1))
+            p = f.sf((between / seeds) ** 2, count - 1, freedom) if seeds else np.nan
+            rows.append(
+                {
+                    "Where": group,
+                    "Measure": name,
+                    "Between seeds": seeds,
+                    "Between systems": between,
+                    "Degrees of freedom": freedom,
+                    "p": p,
+                }
+            )
+    return pd.DataFrame(rows, columns=["Where", "Measure", "Between seeds", "Between systems", "Degrees of freedom", "p"])
+
+
+def compactness_spread_sentence(spread: pd.DataFrame) -> str:
+    """Which measures set systems further apart than seeds do (`compactness_spread`)."""
+    if spread.empty:
+        return "Features of a second seed have not been published yet: how far seeds alone set these measures apart is not known."
+    beyond, low, high = spread[spread["p"] < 0.05], spread["Degrees of freedom"].min(), spread["Degrees of freedom"].max()
+    where = [f"{measure} on {' and '.join(own['Where'])}" for measure, own in beyond.groupby("Measure", sort=False)]
+    return (
+        f"Systems differ by more than seeds alone explain in {len(beyond)} of {len(spread)} cases (F test, p below 0.05)"
+        f"{': ' * bool(where)}{'; '.join(where)}. Between seeds there are {low if low == high else f'{low} to {high}'} degrees "
+        "of freedom: with so few, only large differences show."
+    )
+
+
+def compactness_sentence(correlations: pd.DataFrame) -> str:
+    """Whether a more compact feature comes with a better UA: by how many measures, and by which beyond the number of tests."""
+    if correlations.empty:
+        return "It takes two systems on the same folds to say whether compactness and accuracy go together."
+    found = correlations.assign(holm=statistics.holm(correlations["p"].to_numpy(float)))
+    better = found[RHO].where(found["Measure"] != COMPACTNESS["ratio"], -found[RHO]) > 0
+    clear = better & (found["p"] < 0.05)
+    counts = clear.groupby(found["Measure"], sort=False).agg(["sum", "size"])
+    by_measure = ", ".join(f"by {measure} in {row['sum']} of {row['size']} places" for measure, row in counts.iterrows())
+    text = (
+        f"Within a fold, over the runs, the more compact feature comes with the better UA {by_measure} (rank correlation, p "
+        f"below 0.05, {len(found)} tests). "
+    )
+    kept = found[clear & (found["holm"] < 0.05)]
+    parts = [f"{row['Measure']} on {row['Where']} (ρ = {signed(row[RHO], 2)})" for _, row in kept.iterrows()]
+    return text + f"After Holm's correction over the tests {'it remains for ' + listed(parts) if parts else 'none remains'}."
+
+
+def model_sentence(origin: dict, runs: pd.DataFrame, classes: Sequence[str]) -> str:
+    """What the package's own model was trained on, and how well it did on the speakers that it had not heard."""
+    run = runs[runs["run"] == origin["run"]]
+    text = f"This is the model of the run `{origin['run']}`"
+    if run.empty:
+        return f"{text}, whose record is not published here."
+    found = run.iloc[0]
+    same = runs[(runs[["corpus", "protocol", "system"]] == found[["corpus", "protocol", "system"]]).all(axis=1)]
+    return (
+        f"{text}: {title(found['system'])}, trained on {corpus_title(found['corpus'])}. On the speakers that it had not heard "
+        f"its UA was **{100 * found['ua']:.0f} %**, chance is {100 / len(classes):.0f} %; over the folds of the same system "
+        f"it was {100 * same['ua'].min():.0f} to {100 * same['ua'].max():.0f} %."
+    )
+
+
+def speaker_summary(table: pd.DataFrame) -> str:
+    """The best and the worst recognised speaker of each system, and how far apart they are."""
+    parts = []
+    for slug, own in table.groupby("slug", sort=False):
+        best, worst = own.loc[own["ua"].idxmax()], own.loc[own["ua"].idxmin()]
+        low, high = f"{worst['ua']:.0f} percent (speaker {worst['speaker']})", f"{best['ua']:.0f} ({best['speaker']})"
+        parts.append(f"{title(str(slug))}: from {low} to {high}")
+    return "; ".join(parts) + "."
+
+
+def speaker_sentence(table: pd.DataFrame, by_chance: float) -> str:
+    """Whom the baseline recognises worst, whether the other systems agree, and how much of it is in the few utterances of each:
+    `by_chance` is `tables.speaker_range_by_chance`."""
+    values = table.pivot(index="speaker", columns="slug", values="ua")
+    if "baseline" not in values or len(values.columns) < 2:
+        return ""
+    base, others = values["baseline"], values.drop(columns="baseline")
+    worst = base.idxmin()
+    agree, count = (others.idxmin() == worst).sum(), len(others.columns)
+    return (
+        f"The baseline recognises speaker {worst} worst, at {base[worst]:.0f} %, {base.max() - base[worst]:.0f} points below "
+        f"the best. Of the {count} other systems {agree or 'none'} {'does' if agree < 2 else 'do'} worst on the same speaker. "
+        f"A speaker has {table.drop_duplicates('speaker')['utterances'].mean():.0f} utterances on average: were all speakers "
+        f"equally easy, the best and the worst would still lie about {by_chance:.0f} points apart."
+    )
+
+
+def yardstick_sentence(found: pd.DataFrame, kind: str = "bands") -> str:
+    """How far the baseline lies above a yardstick (`tables.over_yardstick`)."""
+    name = {"bands": "logistic regression on the bands' means and deviations", "egemaps": "a support vector machine on eGeMAPS"}
+    if found.empty:
+        return f"The yardstick, {name[kind]}, has not been published yet."
+    parts = [
+        f"{interval_text(row.effect, row.low, row.high, sign=True)} on {place_title(row.corpus, row.protocol)}"
+        for row in found.itertuples()
+    ]
+    above = (found["low"] > 0).sum()
+    return (
+        f"Over {name[kind]} the baseline gains, in points of UA: {'; '.join(parts)}. Of the {len(found)} intervals "
+        f"{lie(above)} above 0."
+    )
+
+
+def yardstick_gap_sentence(gaps: pd.DataFrame) -> str:
+    """What sharing speakers adds to the yardstick (`tables.yardstick_gaps`); "" where it was not published."""
+    if gaps.empty:
+        return ""
+    parts = [
+        f"{interval_text(row.effect, row.low, row.high, sign=True)} on {corpus_title(row.corpus)}" for row in gaps.itertuples()
+    ]
+    return (
+        "It does not take a network to recognise a voice again. To logistic regression on the means and deviations of the 40 "
+        f"bands, which hold neither order nor rhythm, sharing speakers adds {', '.join(parts)}."
+    )
+
+
+def gap_table(gaps: pd.DataFrame, base: str, other: str) -> pd.DataFrame:
+    """`tables.protocol_gaps` as a page shows it; `base` and `other` head the columns of the two protocols."""
+    shown = {"Corpus": gaps["group"], "System": gaps["name"], base: gaps["base"], other: gaps["other"]}
+    differences = [interval_text(row.effect, row.low, row.high, sign=True) for row in gaps.itertuples()]
+    more = [
+        None if pd.isna(row.more) else interval_text(row.more, row.more_low, row.more_high, sign=True)
+        for row in gaps.itertuples()
+    ]
+    return pd.DataFrame(shown | {"Difference": differences, "p": gaps["p"], "Less the baseline's": more, "seeds": gaps["seeds"]})
+
+
+def protocol_sentence(gaps: pd.DataFrame, what: str = "Sharing speakers between training and test") -> str:
+    """What a protocol adds (`tables.protocol_gaps`), corpus by corpus, and whether it adds more to one system than to the
+    baseline."""
+    if gaps.empty:
+        return "No system has been measured under both protocols yet."
+    parts, apart, clear = [], [], []
+    for group, own in gaps.groupby("group", sort=False):
+        effects, above = own["effect"], (own["low"] > 0).sum()
+        parts.append(
+            f"on {group} by {signed(effects.mean())} points on average over {len(own)} systems, from {signed(effects.min())} to "
+            f"{signed(effects.max())}, with {above} of the {len(own)} intervals above 0"
+        )
+        compared = own.dropna(subset="more")
+        beyond = compared[(compared["more_low"] > 0) | (compared["more_high"] < 0)]
+        if len(compared):
+            apart.append(f"{len(beyond) or 'none'} of the {len(compared)} on {group}")
+        clear += [
+            f"{inside(row.name)} on {group}: {interval_text(row.more, row.more_low, row.more_high, sign=True)}"
+            for row in beyond.itertuples(index=False)
+        ]
+    text = f"{what} changes UA: {'; '.join(parts)}."
+    if apart:
+        listing = f" ({'; '.join(clear)})" if clear else ""
+        text += (
+            f" The gain over the baseline clearly changes with it for {listed(apart)}{listing}. These intervals hold no seeds: "
+            "another one can move such a number by points."
+        )
+    return text

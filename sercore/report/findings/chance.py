@@ -1,0 +1,372 @@
+"""What is chance: in the paper's own table, between our repetitions, and between readings of the paper."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ... import corpora
+from ...corpora.protocol import CLEAN
+from ...evidence import claims, noise, results
+from ...lab import systems
+from ..tables import corpus_title, interval_text, p_text, place_title, seeds_text, title, with_interval
+from .words import listed, signed
+
+
+def paper_noise_summary(table_2: pd.DataFrame, spread: noise.Spread) -> str:
+    """What the figure of the paper's rows shows, for those who cannot see it."""
+    base, others = _base_and_others(table_2)
+    return (
+        f"The paper's UA of {len(others)} systems, from {others.min():.1f} to {others.max():.1f} percent, and of its baseline, "
+        f"{base:.1f}. The band around the baseline reaches {noise.chance_range(spread, 2):.1f} points to either side."
+    )
+
+
+def paper_noise_sentence(table_2: pd.DataFrame, spread: noise.Spread) -> str:
+    """The paper's noise in points, how many of its gains are larger, and whether settings within a family differ by more."""
+    base, others = _base_and_others(table_2)
+    limit, six = noise.chance_range(spread, 2), noise.chance_range(spread, 6)
+    spans = []
+    for group in ("ams", "focal"):
+        values = table_2.loc[table_2["group"] == group, "ua"]
+        span = values.max() - values.min()
+        more = "more" if span > six else "no more"
+        spans.append(f"The six settings of {systems.FAMILIES[group]} span {span:.1f} points, {more} than that.")
+    return (
+        f"The standard deviation is **{spread.sd:.2f} points of UA** (95 % interval {spread.low:.2f} to {spread.high:.2f}, "
+        f"{spread.freedom} degrees of freedom). Two repetitions of one system lie within {limit:.1f} points of each other "
+        f"nineteen times out of twenty: {(others - base > limit).sum()} of the {len(others)} gains over the baseline are larger. "
+        "But all of them are gains over one number: a baseline that was unlucky once lifts them together. "
+        f"Six repetitions of one system span up to {six:.1f} points nineteen times out of twenty. {' '.join(spans)}"
+    )
+
+
+def _base_and_others(table_2: pd.DataFrame) -> tuple[float, pd.Series]:
+    ua = table_2.set_index("slug")["ua"]
+    return float(ua["baseline"]), ua.drop("baseline")
+
+
+def disagreement_so_far(folder: str | Path | None = None) -> tuple[float, str]:
+    """The share of utterances that the baseline and a best system decide differently, and where that was measured."""
+    shares = {}
+    runs = results.runs(folder)
+    usual = runs.loc[runs["changed"] == "", "run"]
+    for corpus, protocol in results.published(folder):
+        if protocol in CLEAN:
+            frame = results.predictions(corpus, protocol, folder)
+            frame = frame[frame["run"].isin(usual)]
+            for slug in systems.CLAIMS[1:]:
+                if {slug, "baseline"} <= set(frame["system"]):
+                    shares[corpus, protocol, slug] = noise.disagreement(frame, slug, "baseline")
+    if not shares:
+        return 0.25, "assumed: nothing has been measured yet"
+    places = listed(list(dict.fromkeys(corpus_title(corpus) for corpus, _, _ in shares)))
+    found = list(shares.values())
+    return float(np.mean(found)), f"the mean on {places}, where pairs of systems disagree on {min(found):.0%} to {max(found):.0%}"
+
+
+def detectable_table(spread: noise.Spread, share: float) -> pd.DataFrame:
+    """Standard error and detectable gain by kind of chance, at the size of IEMOCAP's four classes."""
+    run, draw = 2 * spread.sd**2, noise.sampling_error(share, corpora.get("iemocap").counts) ** 2  # variances
+    rows = [
+        ("Another repetition, the same utterances", run, 0.0),
+        ("Other utterances, the same repetition", 0.0, draw),
+        ("Both, one seed", run, draw),
+        ("Both, five seeds", run / 5, draw),
+    ]
+    shown = []
+    for name, measured, known in rows:
+        # Welch and Satterthwaite: only the spread between runs is estimated
+        freedom = spread.freedom * ((measured + known) / measured) ** 2 if measured else np.inf
+        error = np.sqrt(measured + known)
+        shown.append(
+            {
+                "Chance": name,
+                "Standard error (points)": error,
+                "Detectable gain (points)": noise.detectable(error, freedom=freedom),
+            }
+        )
+    return pd.DataFrame(shown)
+
+
+def seed_against_seed_sentence(found: pd.DataFrame) -> str:
+    """How often the rule of the verdicts sees a difference between two seeds of one system (`tables.seed_against_seed`)."""
+    if found.empty:
+        return ""
+    seen = ((found["low"] > 0) | (found["high"] < 0)).sum()
+    largest = found.loc[found["effect"].abs().idxmax()]
+    return (
+        "Two seeds of one system differ by nothing but chance. An interval over speakers that held all of it would see a "
+        f"difference in one pair of twenty. Of our {len(found)} pairs it sees a difference in **{seen}**; they lie up to "
+        f"{abs(largest['effect']):.1f} points apart ({title(largest['slug'])}, {largest['group']})."
+    )
+
+
+def own_detectable_table(errors: pd.DataFrame) -> pd.DataFrame:
+    """How small a gain our own runs can show (`tables.gain_errors`), by the number of seeds of both systems."""
+    rows = []
+    for row in errors.itertuples():
+        shown = {"Where": row.group, "Speakers": row.speakers, "Error over speakers": row.over_speakers}
+        shown["SD between seeds"] = row.between_seeds
+        for seeds in (1, 3, 5):
+            error, freedom = row.parts.over(seeds)
+            name = "1 seed" if seeds == 1 else f"{seeds} seeds"
+            shown[f"Detectable with {name}"] = noise.detectable(error, freedom=freedom)
+        rows.append(shown)
+    return pd.DataFrame(rows)
+
+
+def own_detectable_sentence(errors: pd.DataFrame) -> str:
+    """Whether a gain of the size that the paper claims could be seen here; "" where systems have no second seed."""
+    if errors.empty:
+        return ""
+    parts, unseen = [], []
+    for row in errors.itertuples():
+        one, five = (noise.detectable(error, freedom=freedom) for error, freedom in map(row.parts.over, (1, 5)))
+        parts.append(f"**{one:.1f} points** with one seed and {five:.1f} with five on {row.group}")
+        unseen += [row.group] if five > claims.GAIN else []
+    text = f"To be found four times out of five by an interval over speakers and seeds, a true gain must be {'; '.join(parts)}."
+    if not unseen:
+        return text
+    where = "" if len(unseen) == len(parts) else f" on {listed(unseen)}"
+    return (
+        f"{text} A gain of the paper's {claims.GAIN:.0f} points can be there and not be seen{where}, even with five seeds: "
+        "*not supported* does not mean that nothing is there."
+    )
+
+
+def epoch_choice_table(found: pd.DataFrame) -> pd.DataFrame:
+    """`noise.epoch_choice` as a page shows it."""
+    shown = {"Where": [place_title(row.corpus, row.protocol) for row in found.itertuples()], "Trainings": found["runs"]}
+    names = {"step": "Moves an epoch", "level": "Validation, mean", "kept": "Validation, kept epoch", "test": "Test"}
+    return pd.DataFrame(shown | {heading: found[name] for name, heading in names.items()})
+
+
+def best_of_sentence(spread: noise.Spread) -> str:
+    """By how much the best of six equally good settings looks better than they are."""
+    lift = noise.best_of(6)
+    return (
+        f"With the noise of the paper's own rows the best of six lies **{lift * spread.sd:.2f} points** above their mean on "
+        f"average ({lift:.2f} standard deviations; {lift * spread.low:.2f} to {lift * spread.high:.2f} points over the interval "
+        "of the noise)."
+    )
+
+
+def selection_sentence(found: pd.DataFrame) -> str:
+    """By how much choosing a family's setting on the test folds raised its gain in our own runs (`noise.selection`)."""
+    if found.empty:
+        return "No family has been run with all of its settings yet."
+    if len(found) == 1:
+        row = found.iloc[0]
+        return (
+            f"So far we have run one family whole, on {place_title(row['corpus'], row['protocol'])}: validation chooses "
+            f"{title(row['chosen'])} ({signed(row['chosen_gain'])} points), the test folds {title(row['best'])} "
+            f"({signed(row['best_gain'])}), with {seeds_text(row['seeds'])}. In this one draw choosing on test adds "
+            f"**{row['optimism']:.1f} points** to the gain."
+        )
+    same = (found["chosen"] == found["best"]).sum()
+    alone = listed(
+        list(dict.fromkeys(f"{seeds_text(row.seeds)} on {place_title(row.corpus, row.protocol)}" for row in found.itertuples()))
+    )
+    return (
+        f"In our own runs, over the seeds that all settings of a family have ({alone}), the setting that validation chooses is "
+        f"the best on test in {same} of {len(found)} cases; choosing on test instead adds "
+        f"**{found['optimism'].mean():.1f} points** to the gain on average, at most "
+        f"{found['optimism'].max():.1f}."
+    )
+
+
+def selection_table(found: pd.DataFrame) -> pd.DataFrame:
+    """`noise.selection` as a page shows it."""
+    names = {"chosen_gain": "Its gain", "best_gain": "Its gain on test", "optimism": "Optimism"}
+    shown = found.assign(
+        Corpus=found["corpus"].map(corpus_title),
+        Protocol=found["protocol"],
+        Seeds=found["seeds"].map(len),
+        **{"Chosen on validation": found["chosen"].map(title), "Best on test": found["best"].map(title)},
+    )
+    order = ["Corpus", "Protocol", "Seeds", "Chosen on validation", "Its gain", "Best on test", "Its gain on test", "Optimism"]
+    return shown.rename(columns=names)[order]
+
+
+def own_spread_table(spreads: pd.DataFrame) -> pd.DataFrame:
+    """`noise.alpha_and_seed_spread` as a page shows it."""
+    shown = {"Corpus": spreads["corpus"].map(corpus_title), "Protocol": spreads["protocol"]}
+    for name, heading in (("alphas", "Between values of α"), ("seeds", "Between seeds")):
+        shown[heading] = [with_interval(row, name) for row in spreads.to_dict("records")]
+    return pd.DataFrame(shown)
+
+
+def by_seed_sentence(found: pd.DataFrame) -> str:
+    """What every seed alone would have said of each gain (`tables.gains_by_seed`)."""
+    parts = []
+    for (slug, where), own in found.groupby(["slug", "where"], sort=False):
+        values = listed([signed(effect) for effect in own["effect"]])
+        verdicts = own["verdict"].value_counts(sort=False)
+        said_ = listed([f"*{verdict}* ({count} of {len(own)})" for verdict, count in verdicts.items()])
+        alone = (
+            f"each alone would be judged *{verdicts.index[0]}*" if len(verdicts) == 1 else f"alone they would be judged {said_}"
+        )
+        parts.append(f"{title(str(slug))} on {where} gains {values} points, seed by seed; {alone}.")
+    return "\n\n".join(parts)
+
+
+def own_spread_sentence(spreads: pd.DataFrame) -> str:
+    """Whether values of alpha differ by more than seeds do in our own records; "" before both were measured."""
+    both = spreads.dropna(subset=["alphas", "seeds"])
+    parts = [
+        f"On {corpus_title(row.corpus)}, protocol {row.protocol}, values of α spread by {row.alphas:.1f} points and seeds by "
+        f"{row.seeds:.1f}: {'more than' if row.p < 0.05 else 'no more than'} chance explains (F test, {p_text(row.p)})."
+        for row in both.itertuples()
+    ]
+    return " ".join(parts)
+
+
+SETTINGS = {
+    "engine=plain,precision=float32": "Plain PyTorch in float32, the reference, instead of the fast path in bfloat16",
+    "precision=float32": "float32 instead of bfloat16",
+    "lstm_cells=64,lstm_merge=sum": "64 memory cells in each direction, summed",
+    "lstm_cells=64": "64 memory cells in each direction, concatenated",
+    "score=general": "Attention score with a weight matrix",
+    "masked=true": "Padding left out of attention, statistics and batch norm",
+    "batch_size=64": "Batches of 64",
+    "toolkit=pytorch": "PyTorch's defaults instead of Keras's",
+    "normalisation=utterance": "Normalisation over each utterance",
+}
+"""What a reading is called on its page; any other goes by its settings."""
+
+
+def readings_table(readings: pd.DataFrame) -> pd.DataFrame:
+    """`noise.readings` as a page shows it."""
+    names = [setting_name(row.system, row.against) for row in readings.itertuples()]
+    shown = {"Reading": names, "Corpus": readings["corpus"].map(corpus_title)}
+    shown |= {
+        "Protocol": readings["protocol"],
+        "UA": readings["ua"],
+        "Change": readings["difference"].map(signed),
+    }
+    shown |= {"Seeds alone": readings["chance"].map("± {:.1f}".format), "Seeds": readings["seeds"]}
+    return pd.DataFrame(shown | {"Beyond seeds?": np.where(readings["beyond"], "yes", "no")})
+
+
+def setting_name(system: str, against: str) -> str:
+    """What `system` changes in `against`: `Batches of 64`; settings that both have stand after a semicolon."""
+    common, changed = systems.overrides(against), _changed(system, against)
+    shared = f"; both with {', '.join(f'{key}={value}' for key, value in common.items())}" if common else ""
+    return SETTINGS.get(changed, changed) + shared
+
+
+def _changed(system: str, against: str) -> str:
+    """`masked=true,score=general`: the settings of `system` that `against` does not have, in alphabetical order."""
+    own, common = (systems.overrides(slug) for slug in (system, against))
+    return ",".join(f"{key}={own[key]}" for key in sorted(own) if key not in common)
+
+
+def agreement_sentence(checks: pd.DataFrame, history: pd.DataFrame) -> str:
+    """Whether other ways of computing reach the same accuracy, on the test parts and, with less noise, in validation."""
+    parts, reference, arithmetic = [], "engine=plain,precision=float32", "precision=float32"
+    for row in checks.itertuples():
+        own = history[(history["corpus"] == row.corpus) & (history["protocol"] == row.protocol)]
+        found = noise.validation_change(own, row.system, row.against)
+        inside_ = "no more than" if abs(row.difference) <= row.chance else "more than"
+        parts.append(
+            f"*{setting_name(row.system, row.against)}*, on {place_title(row.corpus, row.protocol)}: "
+            f"**{signed(row.difference)} points of UA** over {row.seeds} seeds, {inside_} the {row.chance:.1f} that "
+            "seeds alone move such a mean by. Validation accuracy, averaged over the later half of the epochs, scatters less: "
+            f"there the difference is {interval_text(found.estimate, found.low, found.high, sign=True)} points."
+        )
+    for _, rows in checks.groupby(["corpus", "protocol", "against"], sort=False):
+        known = {_changed(row.system, row.against): row.difference for row in rows.itertuples()}
+        if {reference, arithmetic} <= set(known):
+            parts.append(
+                "The reference and the fast path in float32 do the same arithmetic in another order and agree to some seven "
+                f"digits at each step. That they end {abs(known[reference] - known[arithmetic]):.1f} points apart is chance, and "
+                "shows how much of it is in such a comparison."
+            )
+    return "\n\n".join(parts)
+
+
+def machines_sentence(runs: pd.DataFrame) -> str:
+    """Whether the runs that a gain compares were computed on machines of one kind (`results.counted`); "" without a pair."""
+    processor = runs["processor"] + np.where(runs["amx"].eq(True), ", AMX", "")
+    kind = processor.where(runs["device"] == "cpu", runs["device"])
+    pairs = runs.assign(kind=kind).pivot_table(
+        index=["corpus", "protocol", "seed", "fold"], columns="system", values="kind", aggfunc="first"
+    )
+    if "baseline" not in pairs or len(pairs.columns) < 2:
+        return ""
+    others = pairs.drop(columns="baseline")
+    there = others.notna() & pairs["baseline"].notna().to_numpy()[:, None]
+    unlike = there & others.ne(pairs["baseline"], axis=0)
+    count, apart = int(there.to_numpy().sum()), int(unlike.to_numpy().sum())
+    if not apart:
+        return f"The {count} runs that are compared with the baseline's were each computed on the same kind of machine as that."
+    named = [
+        f"all of {title(str(system))}" if whole else f"some of {title(str(system))}"
+        for system, some, whole in zip(others, unlike.any(), (unlike == there).all(), strict=True)
+        if some
+    ]
+    listing = f": {listed(named)}" if len(named) < 6 else ""
+    return (
+        f"The gains compare systems that went the same path, but not always on the same machine. Of {count} runs that are "
+        f"compared with the baseline's of the same fold and seed, {apart}, of {len(named)} systems, were computed on another "
+        f"kind{listing}. There a shared seed gives the same first weights and the same order, and after some epochs no more: "
+        "machines differ as seeds do."
+    )
+
+
+def devices_sentence(runs: pd.DataFrame) -> str:
+    """How many runs a GPU computed, and whether its seeds come to anything else than a processor's; "" where it computed none."""
+    names = sorted(set(runs["device"]) - {"cpu"})
+    if not names:
+        return ""
+    compared = noise.devices(runs)
+    count = (runs["device"] != "cpu").sum()
+    text = f"{count} of {len(runs)} runs were computed on a GPU ({listed(names)}), with kernels of its own."
+    if compared.empty:
+        return text
+    parts = [
+        f"on {place_title(row.corpus, row.protocol)} over {row.systems} system{'s' if row.systems > 1 else ''} "
+        f"{signed(row.difference)} points of UA, where seeds alone make up to ±\u202f{row.chance:.1f}"
+        for row in compared.itertuples(index=False)
+    ]
+    return (
+        f"{text} Where a system has some seeds from it and others from a processor, the former less the latter are "
+        f"{'; '.join(parts)}."
+    )
+
+
+def ended_early_sentence(readings: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """Which readings made trainings end before their last epoch over twice as often as what they are compared with does; "" for
+    none. A training ends early where the validation accuracy found nothing better for as long as its patience."""
+    early = runs["epochs"] < [json.loads(config)["max_epochs"] for config in runs["config"]]
+    said = []
+    for row in readings.itertuples(index=False):
+        there = (runs["corpus"] == row.corpus) & (runs["protocol"] == row.protocol)
+        own, other = (there & (runs["system"] == system) for system in (row.system, row.against))
+        if early[own].mean() > 2 * early[other].mean():
+            kept = runs.loc[own & early, "chosen_epoch"]
+            epochs = f"epoch {kept.min()}" if kept.nunique() == 1 else f"one of the epochs {kept.min()} to {kept.max()}"
+            said.append(
+                f"{setting_name(row.system, row.against)}, {place_title(row.corpus, row.protocol)}: {early[own].sum()} of "
+                f"{own.sum()} trainings, with {epochs} kept (of what it is compared with {early[other].sum()} of {other.sum()})"
+            )
+    return (
+        f"Some trainings found nothing better for as long as their patience lasts, and ended: {'; '.join(said)}." if said else ""
+    )
+
+
+def readings_sentence(readings: pd.DataFrame) -> str:
+    """How many readings move UA by more than seeds do, and which moves it most."""
+    readings = readings[readings["of_paper"].astype(bool)]
+    if readings.empty:
+        return "No other reading has been measured with two seeds yet."
+    beyond, largest = readings[readings["beyond"]], readings.loc[readings["difference"].abs().idxmax()]
+    name = setting_name(largest["system"], largest["against"])
+    return (
+        f"{len(beyond)} of {len(readings)} readings measured so far move UA by more than seeds do. The largest change is "
+        f"{signed(largest['difference'])} points, on {corpus_title(largest['corpus'])}, protocol {largest['protocol']}: {name}."
+    )

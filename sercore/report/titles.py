@@ -1,0 +1,172 @@
+"""Titles that say what a page found, computed from the records so that they stay true. Without records, what it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from ..evidence import claims, geometry, noise, paper, results
+from ..lab import systems
+from . import attention, findings, tables
+from .findings import listed
+
+
+def of(page: str) -> str:
+    """The title of the page `page` of the book."""
+    return TITLES[page]()
+
+
+def _family(name: str, slug: str) -> str:
+    """`A margin helps on EmoDB, not on nEMO`: by the intervals of its gain, speakers kept apart."""
+    gains = tables.gains([slug])
+    own = gains[(gains["slug"] == slug) & gains["group"].astype(str).str.endswith(", speaker")]
+    places = own.assign(corpus=own["group"].astype(str).str.removesuffix(", speaker"))
+    helps, hurts = places.loc[places["low"] > 0, "corpus"].tolist(), places.loc[places["high"] < 0, "corpus"].tolist()
+    unclear = [corpus for corpus in places["corpus"] if corpus not in helps + hurts]
+    if places.empty:
+        return name
+    if helps:
+        text = f"{name} helps on {listed(helps)}" + (f", not on {listed(hurts + unclear)}" if hurts + unclear else "")
+    elif hurts:
+        text = f"{name} hurts on {listed(hurts)}" + (f", and shows no clear gain on {listed(unclear)}" if unclear else "")
+    else:
+        text = f"{name}: no clear gain on {listed(unclear)}"
+    runs = results.runs()
+    runs = runs[(runs["system"] == slug) & (runs["protocol"] == "speaker")]
+    return text + (", so far" if runs.groupby("corpus")["seed"].nunique().min() < claims.MINIMUM_SEEDS else "")
+
+
+def _table_2() -> str:
+    gains = tables.gains()
+    if gains.empty:
+        return "Table 2: every system"
+    above, below = (gains["low"] > 0).sum(), (gains["high"] < 0).sum()
+    return f"Table 2: of {len(gains)} gains {above or 'none'} clearly above zero, {below or 'none'} clearly below"
+
+
+def _confusion() -> str:
+    """The mistake of the baseline that is most frequent on more than half of the corpora, where there is one."""
+    mistakes = []
+    for corpus, protocol in tables.cells():
+        if protocol == "speaker" and "baseline" in tables.measured_systems(corpus, protocol):
+            mistakes.append(findings.largest_mistake(tables.confusions(corpus, protocol, ["baseline"])["baseline"])[:2])
+    if not mistakes:
+        return "What is taken for what"
+    true, said = max(mistakes, key=mistakes.count)
+    if 2 * mistakes.count((true, said)) <= len(mistakes):
+        return "The most frequent mistake differs from corpus to corpus"
+    return f"{true.capitalize()} is taken for {said} most often in new voices"
+
+
+def _compactness() -> str:
+    """Whether systems differ in compactness by more than seeds do; without second seeds, the system whose features are most
+    compact, where the measures and the corpora agree."""
+    best: list[str] = []
+    each = {place: tables.geometry_of_runs(*place, tables.measured_systems(*place)) for place in tables.cells()}
+    measured = [points.assign(group=str(place)) for place, points in each.items() if len(points)]
+    spread = findings.compactness_spread(pd.concat(measured, ignore_index=True)) if measured else pd.DataFrame()
+    if len(spread) and not (spread["p"] < 0.05).any():
+        return "Features differ in compactness no more than seeds explain"
+    for corpus, protocol in tables.cells():
+        if protocol == "speaker":
+            there = [slug for slug in systems.CLAIMS if slug in tables.measured_systems(corpus, protocol)]
+            table = tables.geometry_of_systems(tables.geometry_of_runs(corpus, protocol, there))
+            table = table.dropna(subset=list(geometry.MEASURES)) if len(table) else table
+            if len(table) > 1:
+                own = table.set_index("slug")
+                best += [own["ratio"].idxmin(), own["silhouette"].idxmax(), own["purity"].idxmax()]
+    if best and len(set(best)) == 1:
+        name = systems.FAMILIES[systems.family(best[0])]
+        return f"The feature of {'the ' if best[0] == 'baseline' else ''}{name} is the most compact"
+    return "Which feature is most compact depends on the measure" if best else "Are the features more compact?"
+
+
+def _protocols() -> str:
+    gaps = tables.protocol_gaps()
+    if gaps.empty:
+        return "What the protocol adds"
+    added = gaps.groupby("group", sort=False)["effect"].mean().round().astype(int)
+    if (added <= 0).any():
+        return "Sharing speakers does not always help"
+    return f"Sharing speakers adds {listed([f'{points} points of UA on {place}' for place, points in added.items()])}"
+
+
+def _noise() -> str:
+    reported = paper.table_2()
+    ua, limit = reported.set_index("slug")["ua"], noise.chance_range(noise.paper_spread(reported), 2)
+    gains = ua.drop("baseline") - ua["baseline"]
+    return f"Table 2 by chance: {(gains > limit).sum()} of {len(gains)} gains exceed what equal rows differ by"
+
+
+def _per_speaker() -> str:
+    """How far apart the baseline's best and worst recognised speakers lie, corpus by corpus."""
+    gaps = []
+    for corpus, protocol in tables.cells():
+        if protocol == "speaker" and "baseline" in tables.measured_systems(corpus, protocol):
+            gaps.append(np.ptp(tables.speaker_table(corpus, protocol, ["baseline"])["ua"]))
+    if not gaps:
+        return "Who is recognised, and who is not"
+    low, high = f"{min(gaps):.0f}", f"{max(gaps):.0f}"
+    return f"From speaker to speaker UA differs by up to {low if low == high else f'{low} to {high}'} points"
+
+
+def _attention() -> str:
+    """Whether the attention of every system lies on padding less than an even one would, on every corpus."""
+    every = [
+        attention.weights(corpus, protocol, tables.measured_systems(corpus, protocol))
+        for corpus, protocol in tables.cells()
+        if protocol == "speaker"
+    ]
+    found = [attention.summary(frame[frame["seed"] == frame["seed"].min()]) for frame in every]
+    if not found:
+        return "What the attention hears"
+    less = all((table["padding"] < table["padded"]).all() for table in found)
+    return "The attention lies on padding less than an even one would" if less else "Not every attention avoids the padding"
+
+
+def _combinations() -> str:
+    found = [tables.combinations(corpus, protocol) for corpus, protocol in tables.cells()]
+    if not any(map(len, found)):
+        return "Two schemes at once"
+    table = pd.concat([part for part in found if len(part)], ignore_index=True)
+    parts = table[table["other"] != "baseline"].groupby(["corpus", "protocol", "slug"])["effect_low"].min()
+    return f"Two schemes at once: {(parts > 0).sum()} of {len(parts)} combinations beat each of their parts"
+
+
+def _readings() -> str:
+    found = noise.readings(results.clean(results.runs()))
+    found = found[found["of_paper"].astype(bool)]
+    if found.empty:
+        return "Does the reading matter?"
+    return f"Other readings: {found['beyond'].sum()} of {len(found)} move UA by more than seeds do"
+
+
+def _verdicts() -> str:
+    settled = tables.verdicts()
+    judged = findings.judged(settled)
+    if judged.empty:
+        return "Verdicts"
+    holds = (judged["verdict"] == claims.JUDGED[0]).sum()
+    return f"Verdicts: {holds} of {len(judged)} on accuracy {'replicates' if holds == 1 else 'replicate'}" + (
+        ", so far" if judged["provisional"].any() else ""
+    )
+
+
+TITLES: dict[str, Callable[[], str]] = {
+    "ams": lambda: _family("AMS", claims.BEST["ams"]),
+    "focal": lambda: _family("Focal loss", claims.BEST["focal"]),
+    "combined": lambda: _family("Combined pooling", claims.BEST["combined"]),
+    "table-2": _table_2,
+    "confusion": _confusion,
+    "compactness": _compactness,
+    "protocols": _protocols,
+    "noise": _noise,
+    "per-speaker": _per_speaker,
+    "attention": _attention,
+    "combinations": _combinations,
+    "readings": _readings,
+    "verdicts": _verdicts,
+}
+"""Every page whose source is headed `# {title}`, except for the templates."""

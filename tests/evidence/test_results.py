@@ -1,0 +1,292 @@
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from published import publish
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from typer.testing import CliRunner
+
+from sercore import SercoreError, corpora
+from sercore.cli import app
+from sercore.evidence import results
+from sercore.lab import sweep
+from sercore.lab.systems import config
+from sercore.report import findings, tables
+
+QUICK = {"max_epochs": "2", "clip_seconds": "0.7", "toolkit": "pytorch"}
+
+
+@pytest.fixture(scope="module")
+def published(tones, tmp_path_factory):
+    """(runs, results) of two systems on all folds under both protocols."""
+    runs, target = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("published")
+    sweep.sweep(sweep.plan(str(tones), "baseline,combined", "speaker,paper"), runs, overrides=QUICK)
+    assert results.publish(runs, target) == results.Published(20, 20, ())
+    return runs, target
+
+
+@pytest.mark.parametrize("of", ["made here", "the book's"])
+def test_every_published_number_follows_from_its_probabilities(of, published):
+    target = published[1] if of == "made here" else Path(__file__).parents[2] / "results"
+    runs = results.runs(target).set_index("run")
+    for corpus, name in results.published(target):
+        for run, frame in results.predictions(corpus, name, target).groupby("run"):
+            assert accuracy_score(frame["label"], frame["prediction"]) == pytest.approx(runs.at[run, "wa"], abs=1e-12)
+            assert balanced_accuracy_score(frame["label"], frame["prediction"]) == pytest.approx(runs.at[run, "ua"], abs=1e-12)
+
+
+def test_the_schema_is_the_documented_one(published):
+    _, target = published
+    assert set(results.RUN_COLUMNS) <= set(results.runs(target).columns)
+    raw = pd.read_parquet(target / "predictions" / "tones-speaker.parquet")
+    assert list(raw.columns) == ["run", "utterance", "speaker", "label", "p_angry", "p_happy", "p_sad", "p_neutral"]
+    assert len(raw) == 2 * 60 and raw["p_angry"].dtype == np.float32
+    features = results.features("tones", "speaker", target)
+    assert {len(values) for values in features["features"]} == {64, 128}
+    assert all(abs(weights.sum() - 1) < 0.01 for weights in features["attention"])
+    assert list(results.history(target).columns[-6:]) == [
+        "epoch",
+        "train_loss",
+        "chooser_loss",
+        "chooser_wa",
+        "chooser_ua",
+        "seconds",
+    ]
+
+
+def test_split_files_carry_the_checksum_of_their_runs(published):
+    _, target = published
+    for name, group in results.runs(target).groupby("protocol"):
+        text = (target / "splits" / f"tones-{name}.csv").read_bytes()
+        assert set(group["split"]) == {hashlib.sha256(text).hexdigest()}
+
+
+def test_publishing_again_changes_nothing_and_keeps_what_came_from_elsewhere(published, tones, tmp_path):
+    runs, target = published[0], shutil.copytree(published[1], tmp_path / "results")
+    before = {path: path.read_bytes() for path in sorted(target.rglob("*.*"))}
+    results.publish(runs, target)
+    assert {path: path.read_bytes() for path in sorted(target.rglob("*.*"))} == before
+    sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "3"), tmp_path, overrides=QUICK)
+    assert results.publish(tmp_path, target).runs == 25
+    assert set(results.predictions("tones", "speaker", target)["seed"]) == {0, 3}
+    assert set(results.features("tones", "speaker", target)["seed"]) == {0, 3}
+    assert set(results.maps("tones", "speaker", target)["seed"]) <= {0}
+    results.publish(tmp_path, tmp_path / "alone")
+    assert set(results.features("tones", "speaker", tmp_path / "alone")["seed"]) == {3}
+
+
+def test_features_are_published_of_first_seeds_and_of_the_systems_with_claims(tmp_path):
+    publish(tmp_path, "mine", "baseline,ams-s10-m0.1,combined", "speaker,leaky", "1-2")
+    kept = results.with_features(results.runs(tmp_path))
+    assert {(row.protocol, row.system, row.seed) for row in kept.itertuples()} == {
+        *(("speaker", system, seed) for system in ("baseline", "combined") for seed in (1, 2)),
+        ("speaker", "ams-s10-m0.1", 1),
+    }
+
+
+def test_runs_with_other_settings_replace_published_ones_only_where_that_is_asked_for(published, tones, tmp_path):
+    target = shutil.copytree(published[1], tmp_path / "results")
+    other = {**QUICK, "max_epochs": "1"}
+    sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "0"), tmp_path / "runs", overrides=other)
+    before = results.runs(target)
+    with pytest.raises(
+        SercoreError, match=r"(?s)5 of these runs with other settings.*fold0: max_epochs=\d+ there, 1 here.*fold4"
+    ):
+        results.publish(tmp_path / "runs", target)
+    assert results.runs(target).equals(before)
+    assert results.publish(tmp_path / "runs", target, replace=True) == results.Published(len(before), 0, ())
+    assert (results.runs(target).query("system == 'baseline' and protocol == 'speaker' and seed == 0")["epochs"] == 1).all()
+
+
+def test_where_publishing_fails_the_results_stay_as_they_were(published, tones, tmp_path):
+    target = shutil.copytree(published[1], tmp_path / "results")
+    before = {path: path.read_bytes() for path in sorted(target.rglob("*.*"))}
+    moved = tmp_path / "moved.csv"
+    table = pd.read_csv(tones)
+    table.assign(path=[str(tones.parent / path) for path in table["path"]]).to_csv(moved, index=False)
+    sweep.sweep(sweep.plan(str(moved), "baseline", "speaker", "0"), tmp_path / "runs", overrides=QUICK)
+    moved.unlink()
+    with pytest.raises(SercoreError, match=r"(?s)nothing was published.*moved, that its runs call .*moved.csv.*no such file"):
+        results.publish(tmp_path / "runs", target)
+    assert {path: path.read_bytes() for path in sorted(target.rglob("*.*"))} == before
+
+
+def test_corpora_that_changed_or_are_gone_are_not_published_and_named_together(published, tones, tmp_path):
+    own = tmp_path / "changed"
+    shutil.copytree(tones.parent, own)
+    table = own / tones.name
+    sweep.sweep(sweep.plan(str(table), "baseline", "speaker"), tmp_path / "runs", overrides=QUICK)
+    pd.read_csv(table).iloc[:-1].to_csv(table, index=False)
+    for facts in sorted((tmp_path / "runs").glob("*/run.json")):
+        gone = json.loads(facts.read_text()) | {"corpus": "gone", "source": "gone.csv"}
+        gone["run"] = gone["run"].replace("tones", "gone")
+        shutil.copytree(facts.parent, tmp_path / "runs" / gone["run"])
+        (tmp_path / "runs" / gone["run"] / "run.json").write_text(json.dumps(gone))
+    with pytest.raises(SercoreError, match=r"(?s)have changed since their runs were made.*tones.*cannot be loaded.*gone\.csv"):
+        results.publish(tmp_path / "runs", tmp_path / "results")
+    assert not list((tmp_path / "results").glob("**/*.parquet"))
+
+
+def test_folds_of_one_seed_with_different_settings_are_not_published_together(published, tones, tmp_path):
+    shutil.copytree(published[0], tmp_path / "runs")
+    facts = next((tmp_path / "runs").glob("*/run.json"))
+    record = json.loads(facts.read_text())
+    record["config"]["patience"] += 1
+    facts.write_text(json.dumps(record))
+    with pytest.raises(SercoreError, match=r"cannot stand together.*\n.*runs on 2 different settings"):
+        results.publish(tmp_path / "runs", tmp_path / "results")
+
+
+def test_a_damaged_record_is_named(published, tmp_path):
+    runs = shutil.copytree(published[0], tmp_path / "runs")
+    folder = next(path.parent for path in sorted(runs.glob("*/test.npz")))
+    (folder / "test.npz").write_bytes(b"junk")
+    with pytest.raises(SercoreError, match=f"{folder.name}: the record cannot be read"):
+        results.publish(runs, tmp_path / "results")
+
+
+def test_nothing_finished_is_an_error(tmp_path):
+    with pytest.raises(SercoreError, match="no finished run"):
+        results.publish(tmp_path, tmp_path / "results")
+
+
+def test_a_seed_is_published_when_all_its_folds_are_there(published, tones, tmp_path):
+    runs, target = tmp_path / "runs", tmp_path / "results"
+    results.publish(published[0], target)
+    sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "1", "0-3"), runs, overrides=QUICK)
+    with pytest.raises(SercoreError, match="of no seed") as caught:
+        results.publish(runs, target)
+    assert [name[-6:] for name in caught.value.offenders] == ["-fold0", "-fold1", "-fold2", "-fold3"]
+    sweep.sweep(sweep.plan(str(tones), "combined", "speaker", "1"), runs, overrides=QUICK)
+    done = results.publish(runs, target)
+    assert done == results.Published(25, 5, tuple(caught.value.offenders))
+    assert results.predictions("tones", "speaker", target).query("seed == 1")["system"].unique().tolist() == ["combined"]
+    command = CliRunner().invoke(app, ["publish", "--runs", str(runs), "--results", str(target)])
+    assert "25 runs" in command.stdout and "left out" in command.stderr and command.exit_code == 0
+    sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "1", "4"), runs, overrides=QUICK)
+    assert results.publish(runs, target) == results.Published(30, 5, ())
+    assert set(results.history(target).query("seed == 1")["system"]) == {"baseline", "combined"}
+
+
+def test_records_whose_epoch_was_chosen_otherwise_are_refused(published, tmp_path):
+    table = results.runs(published[1])
+    table.assign(chosen_by=["test", *table["chosen_by"][1:]]).to_parquet(tmp_path / "runs.parquet")
+    with pytest.raises(SercoreError, match="not chosen as its protocol says"):
+        results.runs(tmp_path)
+    table.drop(columns="chosen_by").to_parquet(tmp_path / "runs.parquet")
+    with pytest.raises(SercoreError, match="no column chosen_by"):
+        results.runs(tmp_path)
+
+
+def test_runs_on_different_data_do_not_stand_together(published, tmp_path):
+    table = results.runs(published[1])
+    table.assign(data=["other", *table["data"][1:]]).to_parquet(tmp_path / "runs.parquet")
+    with pytest.raises(SercoreError, match="tones: runs on 2 different data"):
+        results.runs(tmp_path)
+
+
+def test_settings_that_neither_system_nor_corpus_explains_are_named(tmp_path):
+    publish(tmp_path, "emodb", "baseline,baseline@dropout=0.5", folds=1)
+    assert set(results.runs(tmp_path)["changed"]) == {"clip_seconds=7.5,max_epochs=100,patience=10"}
+    table = results.runs(tmp_path)
+    own = corpora.get("emodb")
+    schedule = {"clip_seconds": own.clip_seconds, "max_epochs": own.max_epochs, "patience": own.patience}
+    settings = [config(system).replace(**schedule, engine="plain").to_json() for system in table["system"]]
+    table.assign(config=settings).to_parquet(tmp_path / "runs.parquet")
+    assert set(results.runs(tmp_path)["changed"]) == {""}
+
+
+def test_changed_settings_of_a_corpus_of_ones_own_are_named_and_its_path_kept(published, tones):
+    table = results.runs(published[1])
+    assert set(table["source"]) == {str(tones)}
+    assert all("max_epochs=2" in changed and "clip" not in changed for changed in table["changed"])
+
+
+def test_an_empty_folder_is_an_empty_frame(tmp_path):
+    assert results.runs(tmp_path).empty and results.published(tmp_path) == []
+    with pytest.raises(SercoreError, match="sercore publish"):
+        results.predictions("emodb", "paper", tmp_path)
+
+
+def test_table_2_stands_beside_the_paper(published):
+    table = tables.table_2("speaker", published[1]).set_index(("System", ""))
+    assert list(table.index[:14]) == [tables.title(slug) for slug in tables.systems.TABLE_2]
+    ams, combined = tables.title("ams-s10-m0.4"), tables.title("combined")
+    assert table.at[ams, ("Paper on IEMOCAP", "UA")] == 66.7 and pd.isna(table.at[ams, ("tones, ours", "UA")])
+    assert table["IEMOCAP, ours"].isna().all(axis=None) and "[" in table.at[combined, ("tones, ours", "gain")]
+    assert table.at[tables.title("chance"), ("tones, ours", "UA")] == "25.0"
+
+
+def test_verdicts_are_provisional_below_five_seeds(published):
+    settled = tables.verdicts(published[1])
+    assert {"iemocap", "tones"} == set(settled["corpus"])
+    overview = findings.verdict_overview(settled)
+    assert len(overview) == len(tables.claims.CLAIMS) and "tones, speaker" in overview.columns
+    details = findings.verdict_details(settled).set_index(["Claim", "Where"])
+    assert details.at[("2. combined pooling", "tones, speaker"), "Verdict"].endswith(findings.PROVISIONAL)
+    assert (
+        findings.verdict_note(settled) and "4 more seeds, of 5" in details.at[("1. every setting", "tones, speaker"), "Missing"]
+    )
+    assert set(map(str, overview["IEMOCAP, speaker"])) <= {"not yet measured", "not testable"}
+    matrix = findings.verdict_matrix(settled)
+    assert ("tones", "speaker") in matrix.columns and "IEMOCAP" not in matrix.columns.get_level_values(0)
+    assert list(map(str, matrix["tones", "speaker"])) == list(map(str, overview["tones, speaker"]))
+    assert {sign.kind for sign in matrix["tones", "speaker"]} <= {sign.kind for sign in findings.SIGNS}
+
+
+def test_systems_table_counts_and_corrects(published):
+    table = tables.systems_table("tones", "speaker", ["baseline", "combined"], folder=published[1]).set_index("slug")
+    assert table.at["baseline", "ua_low"] <= table.at["baseline", "ua"] <= table.at["baseline", "ua_high"]
+    assert table.at["combined", "p_holm"] == table.at["combined", "p"] and table.at["combined", "parameters"] == 360_068
+    assert table.at["combined", "gain"] == pytest.approx(table.at["combined", "ua"] - table.at["baseline", "ua"])
+
+
+def test_systems_table_corrects_for_all_systems_that_it_tests(published, tmp_path):
+    target = shutil.copytree(published[1], tmp_path / "results")
+    slugs = ["combined", "ams-s10-m0.1", "focal-g2-a1"]
+    for path in (target / "runs.parquet", target / "predictions" / "tones-speaker.parquet"):
+        frame, others = pd.read_parquet(path), []
+        for turns, slug in enumerate(slugs[1:], 1):  # the same classes, said of other utterances
+            other = frame[frame["run"].str.contains("combined")]
+            scores = {name: np.roll(other[name].to_numpy(), turns) for name in other.columns if name.startswith("p_")}
+            others.append(other.assign(run=other["run"].str.replace("combined", slug), **scores))
+        table = pd.concat([frame, *others])
+        if "system" in table:
+            table["system"] = table["run"].str.extract("-((?:ams|focal|combined|baseline).*)-seed", expand=False)
+        table.to_parquet(path)
+    tested = tables.systems_table("tones", "speaker", ["baseline", *slugs], folder=target).dropna(subset="p").sort_values("p")
+    stepped = np.maximum.accumulate(np.minimum(tested["p"] * [3, 2, 1], 1))
+    assert set(tested["slug"]) == set(slugs) and tested["p_holm"].tolist() == pytest.approx(stepped.tolist())
+
+
+def test_table_1_names_who_reports_what(published):
+    table = tables.table_1(published[1])
+    ours = table[table["Reported by"] == "this code"]
+    assert set(ours["Corpus"]) == {"tones"} and set(ours["Protocol"]) == {"paper", "speaker"}
+    assert (table["Reported by"] == "the paper").sum() == 8 and (table["Reported by"] == "nobody yet").sum() == 2
+
+
+def test_other_tables(published):
+    folder = published[1]
+    counts = tables.confusions("tones", "speaker", ["baseline"], folder)["baseline"]
+    assert counts.to_numpy().sum() in (60, 120) and list(counts.columns) == ["angry", "happy", "sad", "neutral"]
+    recall = tables.recall_table("tones", "paper", ["baseline", "combined"], folder)
+    assert len(recall) == 8 and recall["recall"].between(0, 100).all()
+    geometry = tables.geometry_of_systems(tables.geometry_of_runs("tones", "speaker", ["combined", "baseline"], folder))
+    assert {"ratio", "silhouette", "purity"} <= set(geometry.columns) and len(geometry) == 2
+
+
+@pytest.mark.parametrize(
+    "slug, name",
+    [
+        ("ams-s10-m0.4", "AMS, s = 10, m = 0.4"),
+        ("focal-g2-a1", "Focal loss, γ = 2, α = 1"),
+        ("baseline@masked=true", "Baseline (softmax, attentive pooling) (masked=true)"),
+    ],
+)
+def test_titles(slug, name):
+    assert tables.title(slug) == name

@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import sercore
+from sercore.evidence import results
+from sercore.frontend.log_mel import log_mel
+from sercore.inference.prediction import fold_batch_norm, load, window_probabilities
+from sercore.lab import records
+
+CLASSES = ("angry", "happy", "sad", "neutral")
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.pt"
+    model = sercore.build("ams-s10-m0.4", clip_seconds=1.0)
+    records.save_model(path, model, CLASSES, {"run": "untrained", "corpus": "none", "commit": "none"})
+    return path
+
+
+def wave(seconds, rate=16_000):
+    return 0.1 * np.random.default_rng(0).standard_normal(round(seconds * rate))
+
+
+def test_a_saved_model_gives_what_the_model_gave(model_file, tmp_path):
+    soundfile.write(tmp_path / "a.wav", wave(0.8), 16_000)
+    row = sercore.predict(tmp_path / "a.wav", model_file).iloc[0]
+    samples, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
+    model, _, _ = records.load_model(model_file)
+    expected = window_probabilities(model, log_mel(samples))[0]
+    assert [row[label] for label in CLASSES] == pytest.approx(expected.tolist(), abs=1e-6)  # float32, batch norm folded
+    assert row["label"] == CLASSES[int(expected.argmax())] and row["windows"] == 1
+
+
+def test_long_files_are_heard_in_windows_to_their_end(model_file):
+    model, _, _ = load(model_file)
+    mels = np.random.default_rng(1).standard_normal((260, 40)).astype(np.float32)
+    found = window_probabilities(model, mels)
+    with torch.inference_mode():
+        alone = [
+            model(torch.from_numpy(mels[None, s : s + 100]), torch.tensor([100])).softmax(-1)[0].numpy()
+            for s in (0, 50, 100, 150, 160)
+        ]
+    np.testing.assert_allclose(found, np.stack(alone), atol=1e-5)
+
+
+def test_a_file_of_the_clips_own_length_is_one_window(model_file, tmp_path):
+    model, _, _ = load(model_file)
+    for name, seconds in (("whole", model.config.clip_seconds), ("more", model.config.clip_seconds + 0.02)):
+        soundfile.write(tmp_path / f"{name}.wav", wave(seconds), 16_000)
+    found = sercore.predict([tmp_path / "whole.wav", tmp_path / "more.wav"], model_file)
+    assert found["windows"].tolist() == [1, 2]
+
+
+def test_any_format_and_every_bad_file_named(model_file, tmp_path):
+    soundfile.write(tmp_path / "a.flac", np.stack([wave(0.5, 44_100)] * 2, 1), 44_100)
+    soundfile.write(tmp_path / "b.ogg", wave(0.5), 16_000)
+    assert len(sercore.predict([tmp_path / "a.flac", tmp_path / "b.ogg"], model_file)) == 2
+    (tmp_path / "c.wav").write_bytes(b"")
+    with pytest.raises(sercore.SercoreError, match=r"(?s)c\.wav.*d\.wav"):
+        sercore.predict([tmp_path / "a.flac", tmp_path / "c.wav", tmp_path / "d.wav"], model_file)
+
+
+def test_samples_instead_of_files_are_refused(model_file):
+    with pytest.raises(sercore.SercoreError, match=r"not as float64: write samples to a file"):
+        sercore.predict(wave(1.0), model_file)
+
+
+def test_a_folded_network_gives_the_same_answers():
+    model, _, _ = load()
+    folded, _, _ = load()
+    fold_batch_norm(folded)
+    x, lengths = torch.randn(3, 320, 40), torch.tensor([320, 100, 40])
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(x, lengths), model(x, lengths), atol=1e-5, rtol=1e-5)
+
+
+def test_very_short_and_silent_files_are_labelled(model_file, tmp_path):
+    soundfile.write(tmp_path / "short.wav", wave(0.05), 16_000)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(8_000), 16_000)
+    doubts: list[str] = []
+    table = sercore.predict([tmp_path / "short.wav", tmp_path / "silent.wav"], model_file, doubtful=doubts)
+    assert len(doubts) == 2 and "only 0.05 s" in doubts[0] and "silent.wav: silent" in doubts[1]
+    assert table[list(CLASSES)].sum(1).tolist() == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_the_model_that_comes_along_is_that_of_a_published_run_and_labels(tmp_path):
+    model, classes, origin = load()
+    assert origin["corpus"] == "emodb" and set(classes) == set(CLASSES)
+    assert len(origin["commit"]) == 40
+    runs = results.runs(Path(__file__).parents[2] / "results").set_index("run")
+    assert runs.at[origin["run"], "commit"] == origin["commit"]
+    assert runs.at[origin["run"], "parameters"] == model.num_parameters()
+    soundfile.write(tmp_path / "a.wav", wave(1.5), 16_000)
+    assert sercore.predict(tmp_path / "a.wav").loc[0, "label"] in CLASSES

@@ -1,0 +1,109 @@
+"""A corpus as one file: what it keeps, what it refuses, and a training from it without audio or its libraries."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sercore import SercoreError, corpora
+from sercore.corpora.bundled import log_mels
+from sercore.evidence import results
+from sercore.lab import bundle, experiment, records
+
+QUICK = {"max_epochs": 2, "toolkit": "pytorch"}
+ABSENT = [
+    "soundfile",
+    "soxr",
+    "torchaudio",
+    "platformdirs",
+    "typer",
+    "rich",
+    "requests",
+    "urllib3",
+    "tqdm",
+    "numba",
+    "matplotlib",
+]
+
+
+@pytest.fixture(scope="module")
+def bundled(tones, tmp_path_factory):
+    return bundle.write(str(tones), tmp_path_factory.mktemp("bundle") / "tones.bundle")
+
+
+def test_it_keeps_table_energies_and_checksum(tones, bundled):
+    ours, theirs = experiment.prepare(str(tones)), experiment.prepare(str(bundled))
+    assert ours.utterances.drop(columns="path").equals(theirs.utterances.drop(columns="path"))
+    assert (ours.source, ours.data.mels.digest) == (theirs.source, theirs.data.mels.digest)
+    assert (ours.data.labels == theirs.data.labels).all() and (ours.data.mels.ids == theirs.data.mels.ids).all()
+    assert theirs.data.mels.step == 1 / 64 and ours.data.mels.step == 0
+    for exact, rounded in zip(ours.data.mels.arrays, theirs.data.mels.arrays, strict=True):
+        assert np.abs(exact - rounded).max() <= 1 / 128 + 1e-6
+        assert (rounded.astype(np.float16) == rounded).all()
+    assert experiment.configure(ours, "baseline") == experiment.configure(theirs, "baseline")
+    assert corpora.get(str(tones)).labels == corpora.get(str(bundled)).labels
+
+
+def test_coarser_steps_where_it_would_grow_too_large(tones, tmp_path, monkeypatch):
+    full = bundle.write(str(tones), tmp_path / "full.bundle").stat().st_size
+    monkeypatch.setattr(bundle, "LIMIT", full * 3 // 4)
+    small = bundle.write(str(tones), tmp_path / "small.bundle")
+    assert small.stat().st_size < full * 3 // 4 and log_mels(small).step > 1 / 64
+    monkeypatch.setattr(bundle, "LIMIT", 100)
+    with pytest.raises(SercoreError, match="does not fit"):
+        bundle.write(str(tones), tmp_path / "none.bundle")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["full.bundle", "small.bundle"]
+
+
+def test_a_machine_with_few_packages_trains_from_it_and_its_records_are_published(tones, bundled, tmp_path):
+    arguments = [
+        str(bundled),
+        "--systems",
+        "baseline",
+        "--folds",
+        "0-4",
+        "--runs",
+        str(tmp_path / "runs"),
+        "--precision",
+        "float32",
+    ]
+    arguments += [word for key, value in QUICK.items() for word in ("--set", f"{key}={value}")]
+    program = f"import sys; sys.modules.update(dict.fromkeys({ABSENT})); from sercore.lab import bundle; sys.exit(bundle.main())"
+    call = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+    assert call.returncode == 0, call.stderr
+    assert call.stdout.splitlines()[-1] == "5 of 5: tones-speaker-baseline-seed0-fold4"
+    assert results.publish(tmp_path / "runs", tmp_path / "results").runs == 5
+    facts = json.loads((tmp_path / "runs" / "tones-speaker-baseline-seed0-fold0" / "run.json").read_text())
+    assert (facts["engine"], facts["rounded_to"], facts["source"]) == ("plain", 1 / 64, str(tones))
+    direct = experiment.run(str(tones), "speaker", "baseline", runs=tmp_path / "direct", overrides=QUICK)
+    ours, theirs = (records.read_test(path) for path in (direct, tmp_path / "runs" / direct.name))
+    assert (ours["utterance"] == theirs["utterance"]).all()
+    np.testing.assert_allclose(ours["probabilities"], theirs["probabilities"], atol=0.05)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a bundle", b"PK\x03\x04 broken"])
+def test_what_is_no_bundle_is_named(bundled, tmp_path, content):
+    path = tmp_path / "broken.bundle"
+    path.write_bytes(content)
+    with pytest.raises(SercoreError, match=r"broken.bundle is not a whole bundle"):
+        experiment.prepare(str(path))
+    broken = bytearray(bundled.read_bytes())
+    broken[len(broken) // 2] ^= 255
+    path.write_bytes(broken)
+    with pytest.raises(SercoreError, match=r"broken.bundle is not a whole bundle"):
+        log_mels(path)
+    with pytest.raises(SercoreError, match="no such bundle"):
+        experiment.prepare(str(tmp_path / "absent.bundle"))
+    assert bundle.main([str(path)]) == 2 and bundle.main(["emodb"]) == 2
+
+
+def test_a_bundle_has_no_audio_to_load(bundled):
+    with pytest.raises(SercoreError, match="features alone, no audio"):
+        corpora.load(str(bundled))
+
+
+def test_a_wrong_setting_is_told_in_one_line(bundled, tmp_path, capsys):
+    assert bundle.main([str(bundled), "--runs", str(tmp_path), "--set", "epochs", "--set", "=3"]) == 2
+    assert capsys.readouterr().err == "sercore: 'epochs', '=3': write setting=value, as in max_epochs=5\n"

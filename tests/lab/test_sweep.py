@@ -1,0 +1,154 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from sercore import SercoreError
+from sercore.evidence import results
+from sercore.lab import records, sweep
+
+QUICK = {"max_epochs": "2", "clip_seconds": "0.7", "toolkit": "pytorch"}
+OPTIONS = [option for key, value in QUICK.items() for option in ("--set", f"{key}={value}")]
+
+
+def planned(tones, systems="baseline", folds="0-1"):
+    return sweep.plan(str(tones), systems, "speaker", "0", folds)
+
+
+def test_plan_spells_out_the_grid(tones):
+    wanted = sweep.plan(str(tones), "claims", "paper,speaker", "0-1,4", "0,2")
+    assert len(wanted.names) == 4 * 2 * 3 * 2 and len(set(wanted.names)) == len(wanted.names)
+    assert str(wanted.names[0]) == "tones-paper-baseline-seed0-fold0"
+
+
+def test_what_is_asked_for_twice_is_done_once(tones):
+    assert sweep.plan(str(tones), "baseline", "speaker,speaker", "0-1,1", "0,0").names == planned(tones, folds="0").names + tuple(
+        sweep.plan(str(tones), "baseline", "speaker", "1", "0").names
+    )
+    with pytest.raises(SercoreError, match="jobs=0"):
+        sweep.sweep(planned(tones), jobs=0)
+
+
+def test_plan_without_what_is_published(tones, tmp_path):
+    sweep.sweep(planned(tones, folds="1"), tmp_path, overrides=QUICK)
+    config = records.all_facts(tmp_path)[0]["config"]
+    published = pd.DataFrame({"run": ["tones-speaker-baseline-seed0-fold1", "another"], "config": [json.dumps(config)] * 2})
+    assert [name.fold for name in planned(tones, folds="0-2").without(published, QUICK).names] == [0, 2]
+    # published with other settings is not what is wanted
+    assert [name.fold for name in planned(tones, folds="0-2").without(published, {**QUICK, "max_epochs": 9}).names] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"seeds": "a"}, {"seeds": "1-2-3"}, {"folds": "5"}, {"protocols": "random"}, {"system_names": "resnet"}, {"seeds": "3-1"}],
+)
+def test_bad_plans_are_refused(tones, arguments):
+    with pytest.raises(SercoreError):
+        sweep.plan(str(tones), **arguments)
+
+
+def test_a_sweep_does_what_is_missing_and_nothing_twice(tones, tmp_path):
+    told = []
+    first = sweep.sweep(planned(tones, folds="0"), tmp_path, overrides=QUICK)
+    outcome = sweep.sweep(planned(tones), tmp_path, overrides=QUICK, on_run=lambda *values: told.append(values[1:]))
+    assert len(first.finished) == len(outcome.finished) == 1 and told == [(1, 1)]
+    assert not planned(tones).missing(tmp_path)
+
+
+def test_runs_in_several_processes_give_the_same_records(tones, tmp_path):
+    sweep.sweep(planned(tones), tmp_path / "one", overrides=QUICK)
+    outcome = sweep.sweep(planned(tones), tmp_path / "two", overrides=QUICK, jobs=2)
+    assert len(outcome.finished) == 2 and not outcome.failed
+    for name in planned(tones).names:
+        one, two = (records.read_test(tmp_path / folder / str(name)) for folder in ("one", "two"))
+        np.testing.assert_allclose(one["probabilities"], two["probabilities"], atol=1e-3)
+
+
+def test_a_failing_run_is_told_and_does_not_stop_the_others(tones, tmp_path, monkeypatch):
+    from sercore.lab import experiment
+
+    true_run = experiment.run_together
+
+    def sometimes(corpus, protocols, system, seed, fold, *rest, **settings):
+        if fold == 0:
+            raise RuntimeError("no memory")
+        return true_run(corpus, protocols, system, seed, fold, *rest, **settings)
+
+    monkeypatch.setattr(experiment, "run_together", sometimes)
+    outcome = sweep.sweep(planned(tones), tmp_path, overrides=QUICK)
+    assert len(outcome.finished) == 1 and "no memory" in next(iter(outcome.failed.values()))
+
+
+def test_what_splits_alike_is_trained_once(tones, tmp_path, monkeypatch):
+    epochs, told = [], []
+    wanted = sweep.plan(str(tones), "baseline", "speaker,paper,leaky", folds="1")
+    assert [[name.protocol for name in names] for names in sweep.trainings(wanted.names)] == [["speaker"], ["paper", "leaky"]]
+    hear = {"on_epoch": lambda values, _: epochs.append(values["epoch"]), "on_run": lambda *what: told.append(what)}
+    outcome = sweep.sweep(wanted, tmp_path, overrides=QUICK, **hear)
+    assert len(outcome.finished) == 3 and [done for _, done, total in told] == [1, 2, 3] and len(epochs) == 2 * 2
+    assert {name.protocol for name, *_ in told} == {"speaker", "paper", "leaky"}
+
+
+def test_records_made_otherwise_are_all_named_before_anything_runs(tones, tmp_path):
+    sweep.sweep(planned(tones), tmp_path, overrides=QUICK)
+    with pytest.raises(SercoreError, match=r"(?s)fold0.*max_epochs: 2 then, 7 now.*fold1"):
+        sweep.sweep(planned(tones), tmp_path, overrides={**QUICK, "max_epochs": "7"})
+
+
+def test_another_corpus_of_the_same_name_is_refused_before_anything_runs(tones, tmp_path):
+    sweep.sweep(planned(tones, folds="0"), tmp_path / "runs", overrides=QUICK)
+    table = pd.read_csv(tones).iloc[2:].assign(path=lambda t: [str(tones.parent / path) for path in t["path"]])
+    other = tmp_path / tones.name
+    table.to_csv(other, index=False)
+    with pytest.raises(SercoreError, match=r"1 runs on other data by the name of tones .*tones-speaker-baseline-seed0-fold0 the"):
+        sweep.sweep(sweep.plan(str(other), "baseline", "paper", folds="1"), tmp_path / "runs", overrides=QUICK)
+
+
+def test_a_killed_sweep_started_again_ends_with_the_same_records(tones, tmp_path):
+    def command(folder):
+        options = ["--corpus", str(tones), "--systems", "baseline", "--runs", str(folder), *OPTIONS]
+        return [sys.executable, "-m", "sercore", "sweep", *options]
+
+    process = subprocess.Popen(command(tmp_path / "killed"), stderr=subprocess.DEVNULL)
+    deadline = time.time() + 90
+    while not list((tmp_path / "killed").glob("*.partial/checkpoint.pt")) and time.time() < deadline and process.poll() is None:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run(command(tmp_path / "killed"), check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(command(tmp_path / "whole"), check=True, stderr=subprocess.DEVNULL)
+    results.publish(tmp_path / "killed", tmp_path / "a", None)
+    results.publish(tmp_path / "whole", tmp_path / "b", None)
+    for corpus, name in results.published(tmp_path / "a"):
+        one, two = (results.predictions(corpus, name, tmp_path / folder) for folder in "ab")
+        assert one.equals(two)
+    volatile = ["seconds", "finished"]
+    assert results.runs(tmp_path / "a").drop(columns=volatile).equals(results.runs(tmp_path / "b").drop(columns=volatile))
+
+
+def test_processes_of_a_killed_sweep_end_with_it(tones, tmp_path):
+    options = ["--corpus", str(tones), "--systems", "baseline", "--runs", str(tmp_path), "--jobs", "2", "--set", "max_epochs=500"]
+    process = subprocess.Popen([sys.executable, "-m", "sercore", "sweep", *options], stderr=subprocess.DEVNULL)
+    deadline = time.time() + 90
+    while not list(tmp_path.glob("*.partial/checkpoint.pt")) and time.time() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
+
+
+def test_a_dask_cluster_can_do_the_work(tones, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+        outcome = sweep.sweep(planned(tones, folds="0"), tmp_path, overrides=QUICK, dask=cluster.scheduler_address)
+    assert len(outcome.finished) == 1 and not outcome.failed

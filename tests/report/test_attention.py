@@ -1,0 +1,74 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from sercore.report import attention
+
+EVEN = np.full(10, 0.1)
+POINTED = np.eye(10)[2]
+
+
+def test_half_of_an_even_attention_lies_behind_half_the_clip():
+    assert attention.heard(EVEN, 1.6) == pytest.approx(0.5)
+    assert attention.heard(EVEN, 1.76) == pytest.approx(0.55)  # a step that the utterance ends in is shared
+    assert attention.profile(EVEN, 1.6).sum() == pytest.approx(0.5)
+    np.testing.assert_allclose(attention.profile(EVEN, 3.2), 0.1)
+
+
+def test_span_is_a_step_for_one_and_the_clip_for_even_weights():
+    assert attention.span(POINTED) == pytest.approx(0.32)
+    assert attention.span(EVEN) == pytest.approx(3.2)
+
+
+def test_distance_is_what_has_to_move():
+    assert attention.distance(POINTED, EVEN) == pytest.approx(0.9)
+    assert attention.distance(3 * POINTED, POINTED) == 0
+
+
+@pytest.fixture
+def frame():
+    rows = [
+        {"system": system, "utterance": name, "label": label, "duration": 1.6, "attention": weights}
+        for system, weights in (("baseline", EVEN), ("combined", POINTED))
+        for name, label in (("a", "sad"), ("b", "sad"), ("c", "happy"))
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_summary_and_its_sentence(frame):
+    table = attention.summary(frame).set_index("slug")
+    assert table.at["baseline", "padding"] == pytest.approx(50) and table.at["combined", "padding"] == pytest.approx(0)
+    assert table.at["combined", "moved"] == pytest.approx(90)
+    said = attention.sentence({"emodb": table.reset_index()})
+    assert "Baseline" in said and "50 %" in said and "0.3 s" in said
+    wider = attention.wider_sentence({"emodb": table.reset_index()})
+    assert "0.3 s and" in wider and "on EmoDB" in wider and "not both" in attention.wider_sentence({})
+
+
+def test_two_seeds_of_a_system_are_the_yardstick(frame):
+    every = pd.concat([frame.assign(seed=0), frame[frame["system"] == "combined"].assign(seed=2, attention=[EVEN] * 3)])
+    between = attention.between_seeds(every)
+    assert list(between) == ["combined"] and between["combined"] == pytest.approx(90)
+    table = attention.summary(every[every["seed"] == 0])
+    assert list(attention.shown_summary(table, between).iloc[:, -1].dropna()) == [pytest.approx(90)]
+    assert "two seeds" not in " ".join(attention.shown_summary(table, {}))
+    said = attention.seeds_sentence({"emodb": between, "nemo": {}}, {"emodb": table, "nemo": table})
+    assert (
+        "apart by 90 % in combined attentive pooling (of baseline" in said
+        and "; no system lies further" in said
+        and "On nEMO there is no such" in said
+    )
+
+
+def test_most_different_takes_one_of_each_class_first(frame):
+    assert {
+        frame.set_index("utterance").loc[name, "label"].iloc[0]
+        for name in attention.most_different(frame, "baseline", "combined", 2)
+    } == {"sad", "happy"}
+
+
+def test_pictures_are_drawn_with_and_without_sound(frame):
+    assert len(attention.profiles(frame, ["baseline", "combined"]).axes) == 2
+    sound = np.random.default_rng(0).normal(size=25_600).astype(np.float32) / 10
+    assert len(attention.over_sound(frame, "a", ["baseline", "combined"], sound, 16_000).axes) == 4
+    assert len(attention.over_sound(frame, "a", ["baseline", "combined"], None, 16_000).axes) == 2

@@ -1,0 +1,61 @@
+"""Titles hold on the published records, on none, and under records made up to say the opposite."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sercore.report import tables, titles
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+def test_every_page_without_a_title_of_its_own_has_one_here():
+    untitled = {
+        path.stem for path in (TOP / "book" / "notebooks").glob("*.md") if re.search(r"^# \{title\}", path.read_text(), re.M)
+    }
+    assert untitled - {"experiment"} == set(titles.TITLES)
+
+
+@pytest.mark.parametrize("page", titles.TITLES)
+def test_titles_of_the_published_records_and_of_none(page, monkeypatch, tmp_path):
+    for folder in (TOP / "results", tmp_path):
+        monkeypatch.setenv("SERCORE_RESULTS", str(folder))
+        title = titles.of(page)
+        assert 2 < len(title) < 90 and "nan" not in title.lower()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "title"),
+    [
+        ([1, -2], [3, 2], "AMS helps on EmoDB, not on nEMO"),
+        ([1, 2], [3, 4], "AMS helps on EmoDB and nEMO"),
+        ([-3, -2], [-1, 2], "AMS hurts on EmoDB, and shows no clear gain on nEMO"),
+        ([-3, -2], [1, 2], "AMS: no clear gain on EmoDB and nEMO"),
+        ([], [], "AMS"),
+    ],
+)
+def test_a_family_is_titled_by_its_intervals(low, high, title, monkeypatch):
+    groups = ["EmoDB, speaker", "nEMO, speaker"][: len(low)]
+    frame = pd.DataFrame({"group": groups, "slug": "ams-s10-m0.4", "low": low, "high": high}, dtype=object)
+    other = pd.DataFrame({"group": ["EmoDB, paper"], "slug": ["ams-s10-m0.4"], "low": [-9], "high": [-8]})
+    monkeypatch.setattr(tables, "gains", lambda slugs: pd.concat([frame, other], ignore_index=True))
+    assert titles.of("ams") == title
+
+
+@pytest.mark.parametrize(
+    ("second", "title"),
+    [
+        ([[5, 5], [9, 1]], "Happy is taken for angry most often in new voices"),
+        ([[1, 9], [5, 5]], "The most frequent mistake differs from corpus to corpus"),
+    ],
+)
+def test_a_mistake_is_named_where_most_corpora_have_it(second, title, monkeypatch):
+    counts = {"emodb": [[9, 1], [5, 5]], "nemo": second}
+    classes = ["angry", "happy"]
+    monkeypatch.setattr(tables, "cells", lambda: [(corpus, "speaker") for corpus in counts])
+    monkeypatch.setattr(tables, "measured_systems", lambda corpus, protocol: ["baseline"])
+    matrix = {corpus: {"baseline": pd.DataFrame(values, classes, classes)} for corpus, values in counts.items()}
+    monkeypatch.setattr(tables, "confusions", lambda corpus, *_: matrix[corpus])
+    assert titles.of("confusion") == title
