@@ -13,7 +13,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from sercore import corpora
-from sercore.cli import app
+from sercore.__main__ import app
 from sercore.corpora import protocol
 
 QUICK = ["--set", "max_epochs=1", "--set", "clip_seconds=0.7", "--set", "toolkit=pytorch"]

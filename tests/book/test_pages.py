@@ -12,7 +12,7 @@ import typer
 
 import sercore
 from sercore import corpora
-from sercore.cli import app
+from sercore.__main__ import app
 from sercore.evidence import results
 from sercore.lab.systems import config
 from sercore.network.losses import LOSSES

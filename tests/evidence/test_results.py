@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from typer.testing import CliRunner
 
 from sercore import SercoreError, corpora
-from sercore.cli import app
+from sercore.__main__ import app
 from sercore.evidence import results
 from sercore.lab import sweep
 from sercore.lab.systems import config

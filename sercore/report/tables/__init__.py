@@ -1,52 +1,45 @@
-"""Tables of the book: published records in, frames out. Percentages throughout, UA first."""
+"""Tables of the book: published records in, frames out. Percentages throughout, UA first.
+
+A cell without a record is NaN, which the pages show as a dash.
+"""
 
 from .accuracy import (
-    ENDS,
-    IN_COMBINATIONS,
-    RESAMPLES,
-    TITLES,
     across_corpora,
-    all_predictions,
-    cells,
-    coded,
-    combinations,
     confusions,
-    corpus_title,
-    gain_errors,
-    gains,
-    gains_by_seed,
-    gap_runs,
-    gender_table,
-    geometry_of_runs,
-    geometry_of_systems,
-    interval_text,
-    label_order,
-    mean_gains,
-    measured_systems,
     over_yardstick,
-    p_text,
-    place_title,
-    projections,
-    protocol_gaps,
     recall_table,
     references,
-    seed_against_seed,
-    seeds_text,
-    shared_seeds,
-    shown_combinations,
-    shown_geometry,
     shown_systems,
-    source_name,
-    speaker_range_by_chance,
-    speaker_table,
     systems_table,
     table_1,
     table_2,
-    title,
+    yardstick_tally,
+)
+from .comparisons import (
+    combinations,
+    gain_errors,
+    gains,
+    gains_by_seed,
+    mean_gains,
+    seed_against_seed,
+    shown_combinations,
     verdicts,
     wider_verdicts,
-    with_interval,
     with_means,
-    yardstick_gaps,
-    yardstick_tally,
+)
+from .geometry import geometry_of_runs, geometry_of_systems, projections, shown_geometry
+from .measured import RESAMPLES, all_predictions, cells, coded, label_order, measured_systems, shared_seeds, source_name
+from .protocols import gap_runs, protocol_gaps, yardstick_gaps
+from .speakers import gender_table, speaker_range_by_chance, speaker_table
+from .words import (
+    ENDS,
+    IN_COMBINATIONS,
+    TITLES,
+    corpus_title,
+    interval_text,
+    p_text,
+    place_title,
+    seeds_text,
+    title,
+    with_interval,
 )

@@ -1,0 +1,202 @@
+"""Gains over the baseline with their intervals, what settles the claims by them, and what moves them by chance."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ...corpora.protocol import CLEAN
+from ...evidence import claims, paper, results, statistics
+from ...lab import systems
+from .accuracy import systems_table
+from .measured import RESAMPLES, all_predictions, cells, coded, measured_systems, tallied, trained_alike
+from .words import ENDS, corpus_title, place_title, title, with_interval
+
+
+def verdicts(
+    folder: str | Path | None = None,
+    protocols: Sequence[str] = CLEAN,
+    difference: claims.Difference = claims.over_speakers,
+) -> pd.DataFrame:
+    """Every claim settled on every published corpus under every protocol (`claims.settle`), and on IEMOCAP as open."""
+    open_cells = [("iemocap", protocol) for protocol in protocols]
+    runs = results.runs(folder)
+    return claims.settle(all_predictions(folder, protocols), runs[runs["protocol"].isin(protocols)], open_cells, difference)
+
+
+def wider_verdicts(folder: str | Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`verdicts` by intervals that allow for few speakers, and for other seeds too."""
+    return verdicts(folder, difference=claims.over_few_speakers), verdicts(folder, difference=claims.over_speakers_and_seeds)
+
+
+def combinations(corpus: str, protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
+    """Systems that combine schemes (`a+b`): UA, and the paired difference to the baseline and to each scheme alone.
+
+    One row a combination and comparison, in points: corpus, protocol, slug, other, `ua` and `effect` with
+    their `_low` and `_high`, p, p_holm over the rows, how many `seeds` both have, and
+    `wide_low` and `wide_high`, the interval over speakers and seeds. Parts that were not measured alone are left out.
+    """
+    frame = coded(results.predictions(corpus, protocol, folder))
+    there = measured_systems(corpus, protocol, folder)
+    tallies = {slug: statistics.tally(frame[frame["system"] == slug]) for slug in there}
+    alike = [tally for slug, tally in tallies.items() if "@" not in slug]
+    rows = []
+    for slug in (slug for slug in there if "+" in slug):
+        for other in ("baseline", *slug.split("+")):
+            if other not in tallies or not (seeds := statistics.common_seeds(tallies[slug], tallies[other])):
+                continue
+            own = statistics.bootstrap_speakers(tallies[slug].select(seeds), "ua", RESAMPLES).percent()
+            gap = statistics.paired_difference(tallies[slug], tallies[other], "ua", RESAMPLES).percent()
+            row: dict[str, object] = {"corpus": corpus, "protocol": protocol, "slug": slug, "other": other}
+            row |= {"ua": own.estimate, "ua_low": own.low, "ua_high": own.high}
+            row |= {"effect": gap.estimate, "effect_low": gap.low, "effect_high": gap.high, "p": gap.p, "seeds": len(seeds)}
+            wide = statistics.paired_over_seeds(tallies[slug], tallies[other], "ua", alike).percent()
+            rows.append(row | {"wide_low": wide.low, "wide_high": wide.high})
+    measures = [f"{name}{end}" for name in ("ua", "effect") for end in ENDS]
+    columns = ["corpus", "protocol", "slug", "other", *measures, "p", "seeds", "wide_low", "wide_high"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(p_holm=statistics.holm(table["p"].to_numpy(float)) if len(table) else [])
+
+
+def shown_combinations(table: pd.DataFrame) -> pd.DataFrame:
+    """`combinations` as a page shows it."""
+    records = table.to_dict("records")
+    shown = {"System": table["slug"].map(title), "UA": [with_interval(row, "ua") for row in records]}
+    shown |= {"Compared with": table["other"].map(title)}
+    shown |= {"Difference": [with_interval(row, "effect", sign=True) for row in records], "p, Holm": table["p_holm"]}
+    ends = zip(table["wide_low"], table["wide_high"], strict=True)
+    shown["Over seeds too"] = [
+        None if np.isnan(low) else f"[{low:+.1f}, {high:+.1f}]".replace("-", "\u2212") for low, high in ends
+    ]
+    return pd.DataFrame(shown | {"Seeds": table["seeds"]})
+
+
+def gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None) -> pd.DataFrame:
+    """Rows for `figures.forest`: the paired gain in UA of those of `slugs` that were measured, by corpus and protocol, and
+    the paper's own.
+
+    `wide_low` and `wide_high`: the interval over speakers and seeds, NaN where no system has several seeds; `seeds`: how many
+    the system and the baseline both have.
+    """
+    reported = paper.table_2().set_index("slug")["ua"]
+    rows = []
+    for corpus, protocol in cells(folder):
+        there = [slug for slug in measured_systems(corpus, protocol, folder) if slug in {"baseline", *slugs}]
+        table = systems_table(corpus, protocol, there, folder=folder)
+        alike = trained_alike(corpus, protocol, folder)
+        for row in table[table.get("gain", pd.Series(np.nan, table.index)).notna()].itertuples():
+            claimed = reported.get(row.slug, np.nan) - reported["baseline"]
+            place = {"group": place_title(corpus, protocol), "slug": row.slug, "name": title(row.slug)}
+            wide = statistics.paired_over_seeds(alike[row.slug], alike["baseline"], "ua", alike.values()).percent()
+            own = {"effect": row.gain, "low": row.gain_low, "high": row.gain_high, "claimed": claimed}
+            seeds = len(statistics.common_seeds(alike[row.slug], alike["baseline"]))
+            rows.append(place | own | {"wide_low": wide.low, "wide_high": wide.high, "seeds": seeds})
+    columns = ["group", "slug", "name", "effect", "low", "high", "claimed", "wide_low", "wide_high", "seeds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def mean_gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None) -> pd.DataFrame:
+    """The gains of `gains` averaged over the corpora of recorded speech that two or more have a system on, with speakers named
+    and trained as its corpus says.
+
+    Rows as those of `gains` (an interval resamples each corpus's speakers on its own), and `where`: which corpora.
+    """
+    from .. import corpora
+
+    synthetic = [name for name in corpora.names() if corpora.get(name).kind == "synthetic"]
+    runs = results.runs(folder)
+    changed = set(runs.loc[runs["changed"] != "", ["corpus", "protocol", "system"]].itertuples(index=False, name=None))
+    pairs: dict[tuple[str, str], dict[str, tuple[statistics.Tally, statistics.Tally]]] = {}
+    for corpus, protocol in cells(folder):
+        tallies = tallied(coded(results.predictions(corpus, protocol, folder)), ["baseline", *slugs])
+        whole = set(measured_systems(corpus, protocol, folder)) if corpus not in synthetic else set()
+        for slug in (slug for slug in tallies if {slug, "baseline"} <= whole and slug != "baseline"):
+            both = tallies[slug], tallies["baseline"]
+            usual = changed.isdisjoint({(corpus, protocol, slug), (corpus, protocol, "baseline")})
+            if usual and len(both[0].groups) > 1 and statistics.common_seeds(*both):
+                pairs.setdefault((protocol, slug), {})[corpus_title(corpus)] = both
+    reported = paper.table_2().set_index("slug")["ua"]
+    rows = []
+    for (protocol, slug), found in pairs.items():
+        if len(found) > 1:
+            mean = statistics.mean_difference(found.values(), "ua", RESAMPLES).percent()
+            row: dict[str, object] = {"group": f"Mean of {len(found)} corpora, {protocol}", "slug": slug, "name": title(slug)}
+            row |= {"effect": mean.estimate, "low": mean.low, "high": mean.high, "where": list(found)}
+            rows.append(row | {"claimed": reported.get(slug, np.nan) - reported["baseline"]})
+    return pd.DataFrame(rows, columns=["group", "slug", "name", "effect", "low", "high", "claimed", "where"])
+
+
+def with_means(gains: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `gains`, those of one protocol followed by the mean of their corpora."""
+    both = pd.concat([gains, means[means.columns.intersection(gains.columns)]] if len(means) else [gains], ignore_index=True)
+    protocol = both["group"].astype(str).str.rpartition(", ")[2]
+    order = {name: place for place, name in enumerate(protocol.unique())}
+    return both.iloc[protocol.map(order).argsort(kind="stable")].reset_index(drop=True)
+
+
+def gains_by_seed(folder: str | Path | None = None) -> pd.DataFrame:
+    """The gain in UA of each family's best as every seed alone would tell it, where a system was run with two or more.
+
+    Rows for `figures.forest` (group, slug, name, effect, low, high, claimed), and `seed`, `where` and `verdict`: the rules on
+    the claim of 4 points, applied to that seed alone.
+    """
+    reported = paper.table_2().set_index("slug")["ua"]
+    rows = []
+    for corpus, protocol in cells(folder):
+        tallies = tallied(coded(results.predictions(corpus, protocol, folder)), systems.CLAIMS)
+        for slug in (slug for slug in systems.CLAIMS[1:] if {slug, "baseline"} <= set(tallies)):
+            both = tallies[slug], tallies["baseline"]
+            seeds = statistics.common_seeds(*both)
+            where = place_title(corpus, protocol)
+            for seed in seeds if len(seeds) > 1 else ():
+                ours, theirs = (tally.select((seed,)) for tally in both)
+                gain = statistics.paired_difference(ours, theirs, "ua", RESAMPLES).percent()
+                group = f"{title(slug).partition(',')[0]}, {where}"
+                row: dict[str, object] = {"group": group, "slug": slug, "name": f"seed {seed}", "seed": seed}
+                row |= {"effect": gain.estimate, "low": gain.low, "high": gain.high, "where": where}
+                row |= {"claimed": reported[slug] - reported["baseline"], "verdict": claims.verdict(gain, claims.GAIN)}
+                rows.append(row)
+    columns = ["group", "slug", "name", "effect", "low", "high", "claimed", "seed", "where", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def seed_against_seed(folder: str | Path | None = None) -> pd.DataFrame:
+    """The interval of the verdicts where nothing differs but chance: UA of one seed of a system less that of another, in points.
+
+    One row a place (`group`), system of Table 2 (`slug`) and pair of its seeds (`first`, `second`): `effect`, `low`, `high`.
+    """
+    rows = []
+    for corpus, protocol in cells(folder):
+        tallies = tallied(coded(results.predictions(corpus, protocol, folder)), list(systems.TABLE_2))
+        for slug, tally in tallies.items():
+            for first, second in itertools.combinations(tally.seeds, 2):
+                one, other = (replace(tally.select((seed,)), seeds=(0,), drawn={}) for seed in (first, second))
+                found = statistics.paired_difference(one, other, "ua", RESAMPLES).percent()
+                pair = {"group": place_title(corpus, protocol), "slug": slug, "first": first, "second": second}
+                rows.append(pair | {"effect": found.estimate, "low": found.low, "high": found.high})
+    return pd.DataFrame(rows, columns=["group", "slug", "first", "second", "effect", "low", "high"])
+
+
+def gain_errors(folder: str | Path | None = None) -> pd.DataFrame:
+    """What moves a gain in UA over the baseline by chance: one row a place where systems have several seeds.
+
+    The mean over the best of each family; columns `group`, `speakers` (how many), `over_speakers` (a standard error, points),
+    `between_seeds` (a standard deviation of one system, points), and `parts`, by which `ErrorParts.over` tells the error for
+    any number of seeds.
+    """
+    rows = []
+    for corpus, protocol in cells(folder):
+        alike = trained_alike(corpus, protocol, folder)
+        there = [slug for slug in systems.CLAIMS[1:] if {slug, "baseline"} <= set(alike)]
+        found = [statistics.error_parts(alike[slug], alike["baseline"], "ua", alike.values()) for slug in there]
+        if found and not np.isnan(found[0].speakers + found[0].seeds):
+            error = 100 * float(np.sqrt(np.mean([each.speakers**2 for each in found])))
+            parts = statistics.ErrorParts(float("nan"), error, 100 * found[0].seeds, found[0].freedom)
+            row = {"group": place_title(corpus, protocol), "speakers": len(alike["baseline"].groups)}
+            rows.append(row | {"over_speakers": error, "between_seeds": parts.seeds, "parts": parts})
+    return pd.DataFrame(rows, columns=["group", "speakers", "over_speakers", "between_seeds", "parts"])

@@ -1,0 +1,81 @@
+"""What there is to make tables of: the places that were measured, their systems and seeds, and the counts of predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ...corpora import LABELS
+from ...corpora.protocol import CLEAN, FOLDS
+from ...evidence import claims, results, statistics
+from ...lab import systems
+
+RESAMPLES = claims.RESAMPLES
+
+
+def label_order(labels: Sequence[str]) -> list[str]:
+    """The classes in the order of the paper where they are its four, in the alphabet's elsewhere."""
+    found = set(labels)
+    return [label for label in LABELS if label in found] if found <= set(LABELS) else sorted(found)
+
+
+def coded(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The frame with `label` and `prediction` as numbers in the order of `label_order`."""
+    codes = {label: index for index, label in enumerate(label_order(predictions["label"].unique()))}
+    return predictions.assign(label=predictions["label"].map(codes), prediction=predictions["prediction"].map(codes))
+
+
+def all_predictions(folder: str | Path | None = None, protocols: Sequence[str] = CLEAN) -> pd.DataFrame:
+    """Every prediction published under `protocols`, with whole labels: what `sercore.evidence.claims.settle` takes."""
+    frames = [results.predictions(corpus, name, folder) for corpus, name in results.published(folder) if name in protocols]
+    columns = [*results.NAME, "utterance", "speaker", "label", "prediction"]
+    return pd.concat([frame[columns] for frame in frames], ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+def cells(folder: str | Path | None = None) -> list[tuple[str, str]]:
+    """Published (corpus, protocol) pairs under the two honest protocols with a system on every fold, speakers apart first."""
+    there = results.published(folder)
+    pairs = [(corpus, name) for name in CLEAN for corpus, found in there if found == name]
+    return [pair for pair in pairs if measured_systems(*pair, folder)]
+
+
+def tallied(frame: pd.DataFrame, slugs: Sequence[str]) -> dict[str, statistics.Tally]:
+    """The counts of each of these systems that `frame` (as `coded` gives it) has predictions of."""
+    there = set(frame["system"])
+    return {slug: statistics.tally(frame[frame["system"] == slug]) for slug in slugs if slug in there}
+
+
+def trained_alike(corpus: str, protocol: str, folder: str | Path | None) -> dict[str, statistics.Tally]:
+    """The counts of every system that changes no setting: what the spread between seeds is pooled over."""
+    frame = coded(results.predictions(corpus, protocol, folder))
+    return tallied(frame, [slug for slug in frame["system"].unique() if "@" not in slug])
+
+
+def shared_seeds(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> list[int]:
+    """The seeds that all of `slugs` were run with, or all where they share none: what sets systems side by side takes these."""
+    runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol and system in @slugs")
+    each = [set(own["seed"]) for _, own in runs.groupby("system")]
+    return sorted(set.intersection(*each) or set.union(*each)) if each else []
+
+
+def predictions_of_shared_seeds(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None) -> pd.DataFrame:
+    """The predictions of `slugs` over the seeds that all of them have."""
+    frame = results.predictions(corpus, protocol, folder)
+    return frame[frame["system"].isin(slugs) & frame["seed"].isin(shared_seeds(corpus, protocol, slugs, folder))]
+
+
+def measured_systems(corpus: str, protocol: str, folder: str | Path | None = None) -> list[str]:
+    """Systems that were run on every fold, those of Table 2 first."""
+    runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol")
+    folds = runs.groupby("system")["fold"].nunique()
+    whole = [slug for slug in folds.index if folds[slug] == FOLDS and "@" not in slug]
+    return [slug for slug in systems.TABLE_2 if slug in whole] + sorted(set(whole) - set(systems.TABLE_2))
+
+
+def source_name(corpus: str, folder: str | Path | None = None) -> str:
+    """The name under which a corpus is published: its own, or the one that its path gives it."""
+    from ..corpora import get
+
+    return corpus if corpus in {name for name, _ in results.published(folder)} else get(corpus).name

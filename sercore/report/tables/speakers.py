@@ -1,0 +1,61 @@
+"""UA by speaker and by gender."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ...evidence import results, statistics
+from .measured import RESAMPLES, coded, predictions_of_shared_seeds, tallied
+from .words import interval_text, title
+
+
+def speaker_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
+    """UA of each speaker in percent, over the classes that the speaker has and the seeds that all of `slugs` have: one row a
+    system and speaker.
+
+    Columns: slug, speaker, gender, utterances, ua.
+    """
+    frame = coded(predictions_of_shared_seeds(corpus, protocol, slugs, folder))
+    people = results.utterances(corpus, folder).groupby("speaker")["gender"].agg(["first", "size"])
+    rows = []
+    for slug, tally in tallied(frame, slugs).items():
+        ua = 100 * statistics.MEASURES["ua"](tally.counts).mean(axis=0)
+        for speaker, value in zip(tally.groups, ua, strict=True):
+            about = people.loc[speaker]
+            rows.append({"slug": slug, "speaker": speaker, "gender": about["first"], "utterances": about["size"], "ua": value})
+    return pd.DataFrame(rows, columns=["slug", "speaker", "gender", "utterances", "ua"])
+
+
+def speaker_range_by_chance(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> float:
+    """How far apart in UA the baseline's best and worst speaker of `speaker_table` would lie were speakers alike
+    (`statistics.range_by_chance`), points; NaN without a baseline."""
+    frame = predictions_of_shared_seeds(corpus, protocol, slugs, folder)
+    own = frame[frame["system"] == "baseline"]
+    if own.empty:
+        return float("nan")
+    right = (own["prediction"] == own["label"]).groupby(own["utterance"]).mean()
+    about = own.drop_duplicates("utterance").set_index("utterance").loc[right.index]
+    return 100 * statistics.range_by_chance(right, about["speaker"].astype(str), about["label"].astype(str), 500)
+
+
+def gender_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
+    """UA over the women and over the men, and the difference with its interval: one row a system, where both are two or more.
+
+    Over the seeds that all of `slugs` have."""
+    frame = coded(predictions_of_shared_seeds(corpus, protocol, slugs, folder))
+    genders = results.utterances(corpus, folder).groupby("speaker")["gender"].first()
+    women, men = (genders.index[genders == code].tolist() for code in "fm")
+    rows = []
+    enough = min(len(women), len(men)) > 1
+    for slug, tally in tallied(frame, slugs if enough else []).items():
+        row: dict[str, object] = {"System": title(slug)}
+        for name, speakers in (("Women", women), ("Men", men)):
+            found = statistics.bootstrap_speakers(tally.of(speakers), "ua", RESAMPLES).percent()
+            row[name] = interval_text(found.estimate, found.low, found.high)
+        gap = statistics.difference_of_groups(tally, women, men, "ua", RESAMPLES).percent()
+        row["Difference"] = interval_text(gap.estimate, gap.low, gap.high, sign=True)
+        rows.append(row | {"p": gap.p})
+    return pd.DataFrame(rows, columns=["System", "Women", "Men", "Difference", "p"])
