@@ -118,7 +118,11 @@ def _once(builds: dict[str, tuple[Build, tuple]]) -> Iterator[tuple[str, float]]
         yield name, time.perf_counter() - started
 
 
-def matrix_product(dtype: str, size: int = 3072) -> Callable[[], Any]:
+GEMM = 3072
+"""Rows and columns of the matrices whose product a processor is measured by."""
+
+
+def matrix_product(dtype: str, size: int = GEMM) -> Callable[[], Any]:
     """A square matrix product of PyTorch, 2 size^3 operations: what this machine can do at most."""
     import torch
 
@@ -126,7 +130,7 @@ def matrix_product(dtype: str, size: int = 3072) -> Callable[[], Any]:
     return lambda: a @ b
 
 
-def gemm_gflops(seconds: float, size: int = 3072) -> float:
+def gemm_gflops(seconds: float, size: int = GEMM) -> float:
     return 2 * size**3 / seconds / 1e9
 
 

@@ -190,9 +190,9 @@ def main() -> None:
     options.add_argument("--frames", type=int, default=FRAMES)
     options.add_argument("--parts", action="store_true", help="only where the time of our step goes")
     chosen = options.parse_args()
-    batches, frames = [int(n) for n in chosen.batch.split(",")], chosen.frames
+    batches, frames, size = [int(n) for n in chosen.batch.split(",")], chosen.frames, measure.GEMM
     if chosen.smoke:
-        batches, frames = [2], 64
+        batches, frames, size = [2], 64, 64
     if chosen.parts:
         rows = parts(batches[0] if chosen.smoke else 32, frames)
         title = f"Our step in bfloat16, part by part: batch 32, {frames} frames, ms an utterance."
@@ -202,7 +202,7 @@ def main() -> None:
     facts: dict[str, Any] = {"frames": frames, "gflop_per_utterance": gflop(frames), "ms_per_utterance": {}}
     for batch in batches:
         builds: dict[str, tuple[measure.Build, tuple]] = {
-            f"GEMM {dtype}": (measure.matrix_product, (dtype,)) for dtype in ("bfloat16", "float32")
+            f"GEMM {dtype}": (measure.matrix_product, (dtype, size)) for dtype in ("bfloat16", "float32")
         }
         for precision in ("bfloat16", "float32"):
             builds[OURS[precision]] = ours, (batch, frames, precision)
@@ -217,7 +217,7 @@ def main() -> None:
         builds[EVALUATION] = evaluation, (batch, frames, "bfloat16")
         seconds = measure.compare(builds, chosen, together=batch <= TOGETHER)
         forward = seconds.pop(EVALUATION) / batch * 1e3
-        peaks = {dtype: measure.gemm_gflops(seconds.pop(f"GEMM {dtype}")) for dtype in ("bfloat16", "float32")}
+        peaks = {dtype: measure.gemm_gflops(seconds.pop(f"GEMM {dtype}"), size) for dtype in ("bfloat16", "float32")}
         ms = {name: taken / batch * 1e3 for name, taken in sorted(seconds.items(), key=lambda item: item[1])}
         for name, value in ms.items():
             rate, peak = gflop(frames) / value * 1e3, peaks["float32"] if name.endswith("float32") else max(peaks.values())

@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import shutil
@@ -31,7 +32,7 @@ def test_help_names_every_command():
 
 
 def test_idle_threads_are_told_to_wait_before_pytorch_comes():
-    code = "import os, sys, sercore.cli; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    code = "import os, sys, sercore.__main__; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["passive", "False"]
@@ -137,9 +138,14 @@ def test_check_exits_1_where_something_is_wrong(tones, tmp_path):
     ],
 )
 def test_bad_input_is_told_in_one_line_without_a_traceback(tones, arguments, message):
-    command = [sys.executable, "-m", "sercore", *(str(tones) if part == "TONES" else part for part in arguments)]
+    done = call(*(str(tones) if part == "TONES" else part for part in arguments))
+    assert done.exit_code == 2 and message in done.stderr and isinstance(done.exception, SystemExit)
+
+
+def test_bad_input_of_a_process_of_its_own_ends_alike(tones):
+    command = [sys.executable, "-m", "sercore", "run", str(tones), "random", "baseline"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "unknown protocol" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_corpus_without_speakers_is_refused_before_the_first_training_and_told_what_is_possible(tones, tmp_path):
@@ -172,7 +178,8 @@ def test_silence_and_what_a_folder_holds_beside_audio_are_named(tones, tmp_path)
 def test_ctrl_c_ends_a_sweep_of_several_processes(tones, tmp_path):
     options = ["--corpus", str(tones), "--systems", "baseline", "--runs", str(tmp_path), "--jobs", "2", "--set", "max_epochs=500"]
     command = [sys.executable, "-m", "sercore", "sweep", *options]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    hears = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what a shell starts in the background does not
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=hears)
     deadline = time.time() + 90
     while not list(tmp_path.glob("*.partial/checkpoint.pt")) and time.time() < deadline and process.poll() is None:
         time.sleep(0.05)

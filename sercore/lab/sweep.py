@@ -249,7 +249,7 @@ def executor(jobs: int, dask: str | None) -> Iterator[Executor]:
     except ImportError:
         raise SercoreError("a Dask cluster needs `pip install 'sercore[dask]'`") from None
     try:
-        client = Client(dask)
+        client = Client(dask, timeout=5)
     except (OSError, ValueError) as error:
         raise SercoreError(f"no Dask scheduler answers at {dask} ({error})") from None
     with client:

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 from sercore import SercoreError, corpora
 from sercore.__main__ import app
-from sercore.evidence import results
-from sercore.lab import sweep
+from sercore.evidence import claims, results
+from sercore.lab import sweep, systems
 from sercore.lab.systems import config
 from sercore.report import findings, tables
 
-QUICK = {"max_epochs": "2", "clip_seconds": "0.7", "toolkit": "pytorch"}
+QUICK = {"max_epochs": "2", "clip_seconds": "0.7", "toolkit": "pytorch", "precision": "bfloat16"}
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def test_an_empty_folder_is_an_empty_frame(tmp_path):
 
 def test_table_2_stands_beside_the_paper(published):
     table = tables.table_2("speaker", published[1]).set_index(("System", ""))
-    assert list(table.index[:14]) == [tables.title(slug) for slug in tables.systems.TABLE_2]
+    assert list(table.index[:14]) == [tables.title(slug) for slug in systems.TABLE_2]
     ams, combined = tables.title("ams-s10-m0.4"), tables.title("combined")
     assert table.at[ams, ("Paper on IEMOCAP", "UA")] == 66.7 and pd.isna(table.at[ams, ("tones, ours", "UA")])
     assert table["IEMOCAP, ours"].isna().all(axis=None) and "[" in table.at[combined, ("tones, ours", "gain")]
@@ -225,7 +225,7 @@ def test_verdicts_are_provisional_below_five_seeds(published):
     settled = tables.verdicts(published[1])
     assert {"iemocap", "tones"} == set(settled["corpus"])
     overview = findings.verdict_overview(settled)
-    assert len(overview) == len(tables.claims.CLAIMS) and "tones, speaker" in overview.columns
+    assert len(overview) == len(claims.CLAIMS) and "tones, speaker" in overview.columns
     details = findings.verdict_details(settled).set_index(["Claim", "Where"])
     assert details.at[("2. combined pooling", "tones, speaker"), "Verdict"].endswith(findings.PROVISIONAL)
     assert (

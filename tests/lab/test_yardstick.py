@@ -13,7 +13,7 @@ from sercore.evidence import results
 from sercore.lab import experiment, sweep, yardstick
 from sercore.report import findings, tables
 
-QUICK = {"max_epochs": "1", "clip_seconds": "0.7", "toolkit": "pytorch"}
+QUICK = {"max_epochs": "1", "clip_seconds": "0.7", "toolkit": "pytorch", "precision": "bfloat16"}
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -91,7 +92,7 @@ def test_speakers_one_by_one(folder):
     assert "speaker m3 worst, at 25 %, 25 points below" in sentence and "Of the 1 other systems 1 does worst" in sentence
     assert "from 25 percent (speaker m3) to 50" in findings.speaker_summary(table)
     assert findings.speaker_sentence(table[table["slug"] == "baseline"], 5) == ""
-    figures.plt.close(figures.speakers(table))
+    plt.close(figures.speakers(table))
 
 
 def test_women_and_men(folder):

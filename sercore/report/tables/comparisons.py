@@ -106,7 +106,7 @@ def mean_gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path
 
     Rows as those of `gains` (an interval resamples each corpus's speakers on its own), and `where`: which corpora.
     """
-    from .. import corpora
+    from ... import corpora
 
     synthetic = [name for name in corpora.names() if corpora.get(name).kind == "synthetic"]
     runs = results.runs(folder)

@@ -25,7 +25,7 @@ def geometry_of_runs(corpus: str, protocol: str, slugs: Sequence[str], folder: s
 
     In the order of `slugs`.
     """
-    from ..evidence import geometry
+    from ...evidence import geometry
 
     frame = results.features(corpus, protocol, folder)
     labels = results.utterances(corpus, folder).set_index("id")["label"]

@@ -76,6 +76,6 @@ def measured_systems(corpus: str, protocol: str, folder: str | Path | None = Non
 
 def source_name(corpus: str, folder: str | Path | None = None) -> str:
     """The name under which a corpus is published: its own, or the one that its path gives it."""
-    from ..corpora import get
+    from ...corpora import get
 
     return corpus if corpus in {name for name, _ in results.published(folder)} else get(corpus).name

@@ -73,7 +73,7 @@ def seeds_text(seeds: Sequence[int]) -> str:
 
 def corpus_title(name: str) -> str:
     """The short name of a corpus in headings; that of synthetic speech says so."""
-    from .. import corpora
+    from ... import corpora
 
     if name not in corpora.names():
         return name
