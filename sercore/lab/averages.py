@@ -50,8 +50,8 @@ def recalibrate(model: SERModel, batches: Iterable[tuple[Tensor, Tensor]]) -> No
 class AveragedWeights:
     """The exponential moving average of a model's trainable parameters, one step at a time.
 
-    The weight of a new step is one `window`th, and before there have been so many, one share of the plain mean: what the
-    weights were drawn as counts for nothing.
+    A new step weighs 1 / `window`, and before there have been so many, as much as each before it: what the weights were drawn as
+    counts for nothing.
     """
 
     def __init__(self, model: SERModel, window: int) -> None:
