@@ -106,12 +106,14 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
 def corpora(as_json: AsJson = False, data_root: DataRoot = None) -> None:
     """List the corpora, and where each lies on this machine."""
     from . import corpora as module
+    from .corpora import bundled
 
     rows = []
     with errors_told():
-        names = module.names()
+        names = sorted({*module.names(), *bundled.found(places.data_roots(data_root))})
     for name in names:
-        corpus = module.get(name)
+        with errors_told():
+            corpus = module.get(name, data_root)
         try:
             where = str(module.find_root(corpus, data_root)) if corpus.kind != "synthetic" else "made when first used"
         except SercoreError:
@@ -123,6 +125,7 @@ def corpora(as_json: AsJson = False, data_root: DataRoot = None) -> None:
                 "language": corpus.language,
                 "kind": corpus.kind,
                 "licence": corpus.licence,
+                "lacks": "audio" if corpus.spectra else "",
                 "folder": where,
             }
         )
@@ -188,7 +191,7 @@ def run(
 
     with errors_told(), epoch_bar() as report:
         changes = {"precision": precision} | assignments(settings or [])
-        name = records.RunName(corpora_module.get(corpus).name, protocol, system, seed, fold)
+        name = records.RunName(corpora_module.get(corpus, data_root).name, protocol, system, seed, fold)
         there = records.finished(places.runs_folder(runs), name)
         folder = experiment.run(corpus, protocol, system, seed, fold, runs, root_text(data_root), changes, device, report)
     facts = records.read_facts(folder)
@@ -240,7 +243,7 @@ def sweep(
 
     with errors_told():
         changes = {"precision": precision} | assignments(settings or [])
-        whole = wanted = module.plan(corpus, systems, protocols, seeds, folds)
+        whole = wanted = module.plan(corpus, systems, protocols, seeds, folds, root_text(data_root))
         if skip_published:
             wanted = wanted.without(published.runs(results), changes)
             err.print(f"{len(whole.names) - len(wanted.names)} of {len(whole.names)} runs are published and left out")

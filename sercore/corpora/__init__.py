@@ -63,8 +63,10 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_registered))
 
 
-def get(name: str | os.PathLike[str]) -> Corpus:
+def get(name: str | os.PathLike[str], data_root: str | os.PathLike[str] | None = None) -> Corpus:
     """A corpus by its name, or the one that a folder, .csv or .tsv file of your own, or a bundle, holds.
+
+    A bundle in a data root is also known by its name, that of the file.
 
     Raises `SercoreError` with the known names, and the closest, where it is neither.
     """
@@ -73,6 +75,11 @@ def get(name: str | os.PathLike[str]) -> Corpus:
     path = Path(name).expanduser()
     if bundled.is_bundle(path):
         return bundled.corpus(path)
+    if re.fullmatch(NAME, str(name)) and (path_of_bundle := bundled.find(str(name), places.data_roots(data_root))):
+        corpus = bundled.corpus(path_of_bundle)
+        if corpus.name != name:
+            raise SercoreError(f"{path_of_bundle} holds the corpus {corpus.name}: call it {corpus.name}{bundled.SUFFIX}")
+        return corpus
     if path.is_dir() or path.suffix.lower() in (".csv", ".tsv"):
         from .files import corpus_at
 
@@ -92,9 +99,11 @@ def find_root(corpus: Corpus | str, data_root: str | os.PathLike[str] | None = N
 
     Raises `SercoreError` that says what was looked for where, and how to come by the corpus.
     """
-    corpus = get(corpus) if isinstance(corpus, str) else corpus
+    corpus = get(corpus, data_root) if isinstance(corpus, str) else corpus
     if corpus.make:
         return corpus.make()
+    if corpus.spectra:
+        return _bundle_of(corpus, data_root)
     known = {folder.lower() for folder in (corpus.name, *corpus.folders)}
     roots = places.data_roots(data_root)
     for root in filter(Path.is_dir, roots):
@@ -112,6 +121,16 @@ def find_root(corpus: Corpus | str, data_root: str | os.PathLike[str] | None = N
     )
 
 
+def _bundle_of(corpus: Corpus, data_root: str | os.PathLike[str] | None) -> Path:
+    roots = places.data_roots(data_root)
+    if (path := bundled.find(corpus.name, roots)) is None:
+        tried = ", ".join(map(str, roots))
+        raise SercoreError(
+            f"{corpus.title} is not here: no {corpus.name}{bundled.SUFFIX} in {tried}, or in a folder there. {corpus.obtain}"
+        )
+    return path
+
+
 def adapted(corpus: Corpus, root: Path) -> pd.DataFrame:
     """What the corpus's adapter makes of its folder. Raises `SercoreError` where columns of `COLUMNS` are absent."""
     frame = corpus.adapter(root)
@@ -123,12 +142,14 @@ def adapted(corpus: Corpus, root: Path) -> pd.DataFrame:
 def load(name: Corpus | str | os.PathLike[str], data_root: str | os.PathLike[str] | None = None) -> pd.DataFrame:
     """The corpus's utterances: columns `COLUMNS`, sorted by id; `attrs["dropped"]` counts what was left out.
 
-    `path` is absolute, `duration` in seconds, `gender` "f", "m" or "" (unknown). Raises `SercoreError` where
-    the corpus is not found, has nothing in it, ids twice, or files whose headers cannot be read (all of them
-    in one message).
+    `path` is absolute, or "" of a corpus that is spectra alone, `duration` in seconds, `gender` "f", "m" or "" (unknown).
+    Raises `SercoreError` where the corpus is not found, has nothing in it, ids twice, or files whose headers cannot be read (all
+    of them in one message).
     """
-    corpus = name if isinstance(name, Corpus) else get(name)
+    corpus = name if isinstance(name, Corpus) else get(name, data_root)
     root = find_root(corpus, data_root)
+    if corpus.spectra:
+        return bundled.table(root)
     frame = adapted(corpus, root)
     if frame.empty:
         raise SercoreError(f"{root}: no utterance of {corpus.title} in it; expected files such as {corpus.marker}")

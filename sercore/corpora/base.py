@@ -57,6 +57,7 @@ class Corpus:
     source: Source | None = None  # what `sercore fetch` brings
     obtain: str = ""  # how to come by it, where there is no such source
     make: Callable[[], Path] | None = None  # makes its folder on the spot, for a corpus that is nowhere to be found
+    spectra: bool = False  # it is here as log-Mel energies alone, a bundle of its name: no audio
 
     def matches(self, folder: Path) -> bool:
         """Whether `folder` looks like this corpus."""

@@ -6,6 +6,7 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,23 @@ def corpus(path: str | os.PathLike[str]) -> Corpus:
     about = _about(path)
     entry: dict[str, Any] = {name: about[name] for name in (*ENTRY, "clip_seconds")}
     entry = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
-    return Corpus(**entry, adapter=_no_audio, make=lambda: Path(path))
+    return Corpus(**entry, adapter=no_audio, make=lambda: Path(path), spectra=True)
+
+
+def find(name: str, roots: Iterable[Path]) -> Path | None:
+    """The bundle of the corpus `name` in one of the data roots, or in a folder of one."""
+    for root in filter(Path.is_dir, roots):
+        for path in sorted([*root.glob(f"{name}{SUFFIX}"), *root.glob(f"*/{name}{SUFFIX}")]):
+            return path
+    return None
+
+
+def found(roots: Iterable[Path]) -> list[str]:
+    """Names of the corpora that lie in the data roots as bundles."""
+    inside = (
+        path for root in filter(Path.is_dir, roots) for pattern in (f"*{SUFFIX}", f"*/*{SUFFIX}") for path in root.glob(pattern)
+    )
+    return sorted({path.stem for path in inside})
 
 
 def table(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -39,8 +56,9 @@ def table(path: str | os.PathLike[str]) -> pd.DataFrame:
     return pd.DataFrame(_about(path)["table"]).assign(path="")[list(COLUMNS)]
 
 
-def _no_audio(path: Path) -> pd.DataFrame:
-    raise SercoreError(f"{path} has features alone, no audio: python -m sercore.lab trains from it")
+def no_audio(path: Path) -> pd.DataFrame:
+    """The adapter of a corpus of spectra: what wants recordings is told that there are none."""
+    raise SercoreError(f"{path} has log-Mel energies alone, and no audio")
 
 
 def source(path: str | os.PathLike[str]) -> str:

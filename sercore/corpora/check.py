@@ -14,11 +14,15 @@ import pandas as pd
 
 from ..errors import SercoreError
 from ..frontend import audio
-from . import Corpus, adapted, clip_rule, find_root, get, protocol
+from ..frontend.log_mel import FRAMES_PER_SECOND
+from . import Corpus, adapted, bundled, clip_rule, find_root, get, protocol
 
 FULL_SCALE = 0.99
 CLIPPED_RUN = 3  # samples in a row that stand at the file's own peak, near full scale
 CLIPPED_SHARE = 1e-3  # of all samples: single runs cannot be heard, and peak-normalised corpora are full of peaks
+
+
+LEVEL_ENERGIES = 0.1  # of a logarithm, between the highest and the lowest: no sound is so even
 
 
 @dataclass
@@ -66,19 +70,21 @@ def check(name: str, data_root: str | Path | None = None) -> Report:
     runs at full scale) or duplicates (the same samples under another name), labels and file names that the
     corpus does not have, labels and speakers whose names look alike (joy and Joy), numbers of utterances that are not
     the published ones, folds of protocol speaker that lack a class in training or test, and whatever its adapter
-    refuses. Raises `SercoreError` only where the corpus is not found.
+    refuses. Of a corpus that is spectra alone the energies are looked at instead: not finite, all alike, or there twice. Raises
+    `SercoreError` only where the corpus is not found.
     """
-    corpus = get(name)
+    corpus = get(name, data_root)
     root = find_root(corpus, data_root)
     report = Report(corpus.name, corpus.title, str(root))
     try:
-        frame = adapted(corpus, root)
+        frame = _of_bundle(root) if corpus.spectra else adapted(corpus, root)
     except SercoreError as error:
         details = error.offenders or (str(error),)
         report.offenders = pd.DataFrame([dict(path=str(root), problem="refused", detail=text) for text in details])
         return report
     with ThreadPoolExecutor(4) as pool:
-        looks = pd.DataFrame(list(pool.map(_look, frame.path)), columns=["seconds", "problem", "detail", "content"])
+        looked = map(_look_at_energies, bundled.log_mels(root).arrays) if corpus.spectra else pool.map(_look, frame.path)
+        looks = pd.DataFrame(list(looked), columns=["seconds", "problem", "detail", "content"])
     report.labels = {label: int((frame.label == label).sum()) for label in corpus.labels}
     report.speakers = {str(speaker): int(number) for speaker, number in frame.speaker.value_counts().sort_index().items()}
     report.dropped = frame.attrs["dropped"]
@@ -95,6 +101,24 @@ def check(name: str, data_root: str | Path | None = None) -> Report:
     )
     report.offenders = pd.concat(found, ignore_index=True)[["path", "problem", "detail"]]
     return report
+
+
+def _of_bundle(path: Path) -> pd.DataFrame:
+    """Its table, where each utterance's place is the bundle and its id."""
+    frame = bundled.table(path)
+    frame = frame.assign(path=f"{path}: " + frame["id"].astype(str))
+    frame.attrs["dropped"] = {}
+    return frame
+
+
+def _look_at_energies(mels: np.ndarray) -> tuple[float, str, str, str]:
+    """What `_look` tells of a recording, of log-Mel energies (frames, mels)."""
+    seconds = len(mels) / FRAMES_PER_SECOND
+    if not np.isfinite(mels).all():
+        return seconds, "unreadable", "energies that are not finite", ""
+    if mels.size == 0 or np.ptp(mels) < LEVEL_ENERGIES:
+        return seconds, "silent", "its energies are all alike", ""
+    return seconds, "", "", hashlib.sha256(mels.tobytes()).hexdigest()
 
 
 def _look(path: str) -> tuple[float, str, str, str]:

@@ -64,11 +64,12 @@ def _stamp(name: str) -> tuple[tuple[str, int, int], ...]:
 
 @functools.lru_cache(maxsize=4)
 def _prepare(name: str, data_root: str | None, progress: bool, stamp: tuple[tuple[str, int, int], ...]) -> Prepared:
-    corpus = corpora.get(name)
-    if bundled.is_bundle(name):
-        source, utterances, mels = bundled.source(name), bundled.table(name), bundled.log_mels(name)
+    corpus = corpora.get(name, data_root)
+    source, utterances = name, corpora.load(corpus, data_root)
+    if corpus.spectra:
+        bundle = corpora.find_root(corpus, data_root)
+        source, mels = bundled.source(bundle) if bundled.is_bundle(name) else name, bundled.log_mels(bundle)
     else:
-        source, utterances = name, corpora.load(name, data_root)
         mels = extract(utterances, progress=progress)
     codes = {label: index for index, label in enumerate(corpus_labels(corpus, utterances))}
     labels = utterances["label"].map(codes).to_numpy()
@@ -144,7 +145,7 @@ def run_together(
         raise SercoreError(f"protocols {', '.join(protocol_names)} do not split alike: run each by itself")
     corpus = os.fspath(corpus)
     folder, prepared = places.runs_folder(runs), prepare(corpus, data_root)
-    names = [RunName(_short(corpus), protocol_name, system, seed, fold) for protocol_name in protocol_names]
+    names = [RunName(corpora.get(corpus, data_root).name, protocol_name, system, seed, fold) for protocol_name in protocol_names]
     config = configure(prepared, system, overrides)
     folder.mkdir(parents=True, exist_ok=True)
     locks = [folder / f"{name}.lock" for name in names]
@@ -265,7 +266,3 @@ def weights_seed(name: RunName) -> int:
     """One draw for all systems of a seed and fold: those with as large a feature start from the same weights. Combined
     pooling, whose logits layer takes more of the drawn numbers, starts from others."""
     return int(np.random.SeedSequence([name.seed, name.fold]).generate_state(1)[0])
-
-
-def _short(corpus: str) -> str:
-    return corpora.get(corpus).name

@@ -36,6 +36,7 @@ class Plan:
 
     corpus: str  # as it was given: a name, or a path
     names: tuple[RunName, ...]
+    data_root: str | None = None  # where it was looked for
 
     def missing(self, runs: Path) -> list[RunName]:
         """The runs that have no finished record under `runs`."""
@@ -44,7 +45,7 @@ class Plan:
     def without(self, published: pd.DataFrame, overrides: dict[str, Any] | None = None) -> Plan:
         """The same plan less what `published` (`results.runs`) holds with the settings that it would be run with."""
         there = published_as_wanted(self, published, overrides)
-        return Plan(self.corpus, tuple(name for name in self.names if not there.get(name, False)))
+        return replace(self, names=tuple(name for name in self.names if not there.get(name, False)))
 
 
 @dataclass
@@ -61,6 +62,7 @@ def plan(
     protocols: str | Sequence[str] = "speaker",
     seeds: str | Iterable[int] = "0",
     folds: str | Iterable[int] = f"0-{protocol.FOLDS - 1}",
+    data_root: str | None = None,
 ) -> Plan:
     """Every fold of every system, seed and protocol; texts may list (`paper,speaker`) and range (`0-4`).
 
@@ -73,7 +75,7 @@ def plan(
     beyond = [fold for fold in parts if fold >= protocol.FOLDS]
     if beyond:
         raise SercoreError(f"folds {beyond}: there are {protocol.FOLDS}, from 0")
-    short = corpora.get(corpus).name
+    short = corpora.get(corpus, data_root).name
     every = (
         RunName(short, name, system, seed, fold)
         for name in chosen
@@ -82,14 +84,15 @@ def plan(
         for fold in parts
     )
     names = tuple(dict.fromkeys(every))
-    return Plan(corpus, names)
+    return Plan(corpus, names, data_root)
 
 
 def published_as_wanted(wanted: Plan, published: pd.DataFrame, overrides: dict[str, Any] | None = None) -> dict[RunName, bool]:
     """Those runs of a plan that `published` (`results.runs`) holds: whether each has the settings that the plan would give it."""
     configs = dict(zip(published["run"], published["config"], strict=True))
     there = {name: json.loads(configs[str(name)]) for name in wanted.names if str(name) in configs}
-    return {name: _as_set(wanted.corpus, name.system, config, overrides) for name, config in there.items()}
+    entry = corpora.get(wanted.corpus, wanted.data_root)
+    return {name: _as_set(entry, name.system, config, overrides) for name, config in there.items()}
 
 
 def as_wanted(corpus: str, name: RunName, runs: Path, overrides: dict[str, Any] | None = None) -> bool:
@@ -99,12 +102,11 @@ def as_wanted(corpus: str, name: RunName, runs: Path, overrides: dict[str, Any] 
     """
     facts = records.read_facts(runs / str(name))
     same = facts["source"] == corpus or os.path.abspath(facts["source"]) == os.path.abspath(corpus)
-    return same and _as_set(corpus, name.system, facts["config"], overrides)
+    return same and _as_set(corpora.get(corpus), name.system, facts["config"], overrides)
 
 
-def _as_set(corpus: str, system: str, config: dict[str, Any], overrides: dict[str, Any] | None) -> bool:
+def _as_set(entry: corpora.Corpus, system: str, config: dict[str, Any], overrides: dict[str, Any] | None) -> bool:
     """Whether a run of `system` with this configuration has the settings that it would be given on the corpus now."""
-    entry = corpora.get(corpus)
     found = Config.from_dict(config).to_dict()
     by_data = ("clip_seconds", "max_epochs", "patience")  # where the entry does not say: a run's data is compared elsewhere
     base = Config(**{name: getattr(entry, name) or found[name] for name in by_data})
@@ -166,9 +168,7 @@ def sweep(
                 experiment.check_same(folder / str(name), config, prepared)
             except SercoreError as error:
                 different.append(str(error))
-    others = [
-        fact for fact in records.all_facts(folder, corpora.get(wanted.corpus).name) if fact["data"] != prepared.data.mels.digest
-    ]
+    others = [fact for fact in records.all_facts(folder, prepared.corpus.name) if fact["data"] != prepared.data.mels.digest]
     if others and not different:
         different.append(
             f"{folder} has {len(others)} runs on other data by the name of {others[0]['corpus']} (from {others[0]['source']}), "

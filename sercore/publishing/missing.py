@@ -80,7 +80,7 @@ def train_and_publish(
 
     from ..lab import sweep
 
-    plan = sweep.plan(corpus, systems, protocols, seeds).without(published_runs(results), overrides)
+    plan = sweep.plan(corpus, systems, protocols, seeds, data_root=data_root).without(published_runs(results), overrides)
     if not plan.names:
         return
     missing = plan.missing(places.runs_folder(runs))

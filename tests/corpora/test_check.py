@@ -42,7 +42,7 @@ def test_names_that_look_alike_are_told(tree):
 
 def test_labels_that_an_adapter_should_not_give_are_told(tree, monkeypatch):
     whole = get(str(tree))
-    monkeypatch.setattr("sercore.corpora.check.get", lambda name: dataclasses.replace(whole, labels=("angry", "happy")))
+    monkeypatch.setattr("sercore.corpora.check.get", lambda name, _: dataclasses.replace(whole, labels=("angry", "happy")))
     report = check("mine")
     assert report.offenders["detail"].tolist() == ["label sad: 4"] and report.labels == {"angry": 4, "happy": 0}
 

@@ -203,7 +203,7 @@ def test_names_and_close_matches():
     assert names() == tuple(sorted(names()))
     with pytest.raises(SercoreError, match="did you mean ravdess"):
         get("RAVDES")
-    with pytest.raises(SercoreError, match="There are cremad, demo"):
+    with pytest.raises(SercoreError, match="There are cremad, cremad-spectra, demo"):
         get("nothing-like-it")
 
 
@@ -212,7 +212,7 @@ def test_every_entry_is_complete(name):
     corpus = get(name)
     assert corpus.labels == LABELS and corpus.clip_seconds
     assert corpus.title and corpus.language and corpus.kind and corpus.licence and corpus.url
-    assert (corpus.marker and (corpus.source or corpus.obtain)) or corpus.make
+    assert (corpus.marker and (corpus.source or corpus.obtain)) or corpus.make or (corpus.spectra and corpus.obtain)
     assert corpus.citation or corpus.kind == "synthetic"
 
 

@@ -100,8 +100,9 @@ def test_what_is_no_bundle_is_named(bundled, tmp_path, content):
 
 
 def test_a_bundle_has_no_audio_to_load(bundled):
-    with pytest.raises(SercoreError, match="features alone, no audio"):
-        corpora.load(str(bundled))
+    assert (corpora.load(str(bundled))["path"] == "").all()
+    with pytest.raises(SercoreError, match="log-Mel energies alone, and no audio"):
+        corpora.adapted(corpora.get(str(bundled)), bundled)
 
 
 def test_a_wrong_setting_is_told_in_one_line(bundled, tmp_path, capsys):
