@@ -8,6 +8,7 @@
 | `features/CORPUS-PROTOCOL.parquet` | the same, first seeds and the claims' | run, utterance, features, attention (float16) |
 | `maps/CORPUS-PROTOCOL.parquet` | the same, first seeds | run, utterance, x, y: UMAP of the features; trustworthiness |
 | `utterances/CORPUS.parquet` | utterance | id, label, speaker, session, gender, sentence, duration |
+| `pilot.parquet` | arm of a training of the pilot, and part | names, arm, part, a list of `MEASURES` by epoch, origin |
 | `splits/CORPUS-PROTOCOL.csv` | utterance and fold | id, fold, part; its SHA-256 is the `split` of its runs |
 
 `publish` gathers the runs of a machine into such a folder, beside what it holds already.
@@ -452,6 +453,11 @@ def maps(corpus: str, protocol_name: str, results: str | Path | None = None) -> 
 def utterances(corpus: str, results: str | Path | None = None) -> pd.DataFrame:
     """The corpus's table as it was when its runs were published, without paths."""
     return pd.read_parquet(_present(places.results_folder(results) / "utterances" / f"{corpus}.parquet"))
+
+
+def pilot(results: str | Path | None = None) -> pd.DataFrame:
+    """Curves of the pilot's trainings (`sercore.lab.pilot.gather`): one row an arm of a training on one part."""
+    return pd.read_parquet(_present(places.results_folder(results) / "pilot.parquet"))
 
 
 def yardstick(corpus: str, protocol_name: str, results: str | Path | None = None, kind: str = "bands") -> pd.DataFrame | None:
