@@ -29,7 +29,7 @@ def recalibrate(model: SERModel, batches: Iterable[tuple[Tensor, Tensor]]) -> No
     batch norm's moving averages.
 
     A batch is x (batch, frames, mels) and lengths (batch,); larger ones weigh more. As in training, a layer sees what the layers
-    before it make of the batch's own statistics. Whatever engine the model has computes them; no random number is drawn.
+    before it make of the batch's own statistics. Whatever engine the model has computes them; on a CPU no random number is drawn.
     """
     blocks = list(cast("Iterable[Block]", model.blocks))
     kept, seen = [(block.dropout, block.norm.momentum) for block in blocks], 0
