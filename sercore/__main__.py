@@ -112,8 +112,11 @@ def corpora(as_json: AsJson = False, data_root: DataRoot = None) -> None:
     with errors_told():
         names = sorted({*module.names(), *bundled.found(places.data_roots(data_root))})
     for name in names:
-        with errors_told():
+        try:
             corpus = module.get(name, data_root)
+        except SercoreError as error:  # a bundle that is none: the others are listed all the same
+            err.print(f"sercore: {error}", style="yellow", markup=False)
+            continue
         try:
             where = str(module.find_root(corpus, data_root)) if corpus.kind != "synthetic" else "made when first used"
         except SercoreError:

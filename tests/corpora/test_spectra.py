@@ -76,6 +76,10 @@ def test_a_bundle_by_another_name_and_one_that_is_absent_are_told(root):
     (root / "clinic.bundle").write_bytes((root / "spectra" / "tones.bundle").read_bytes())
     with pytest.raises(SercoreError, match="holds the corpus tones: call it tones.bundle"):
         corpora.get("clinic")
+    (root / "damaged.bundle").write_bytes(b"PK")
+    listed = call("corpora", "--json")
+    assert listed.exit_code == 0 and "tones" in {row["name"] for row in json.loads(listed.stdout)}
+    assert "call it tones.bundle" in listed.stderr and "damaged.bundle is not a whole bundle" in listed.stderr
     with pytest.raises(SercoreError, match="no cremad-spectra.bundle in .* It is no part of this project"):
         corpora.load("cremad-spectra")
 
