@@ -3,7 +3,7 @@
 
 (() => {
   const FOLDER = "voice/";
-  const RATE = 16000, WINDOW = 400, HOP = 160, FFT = 512, EDGE = (FFT - HOP) / 2; // as in sercore.features
+  const RATE = 16000, WINDOW = 400, HOP = 160, FFT = 512, EDGE = (FFT - HOP) / 2; // as in sercore.frontend.log_mel
   const COLOURS = { angry: "#d1495b", happy: "#e0a100", sad: "#3a7ca5", neutral: "#7d8597" };
   const POINTS = 24; // at most so many in the curve over time
   const LONGEST = 60; // seconds of a recording
