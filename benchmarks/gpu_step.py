@@ -22,14 +22,14 @@ def step(batch: int, frames: int, engine: str, replayed: bool, compiled: bool = 
 
     import sercore
     from sercore.network.engines import cuda_graph
+    from sercore.network.engines.adam import Adam
 
     model = sercore.build("baseline", precision="bfloat16").to("cuda").train()
     model.engine = engine
     if engine == "plain":
         model.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss_of = torch.compile(model.loss) if compiled else model.loss
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.Adam(parameters, lr=1e-4, eps=1e-7, fused=True, capturable=True)
+    optimiser = Adam(model.parameters(), 1e-4, eps=1e-7)
     x = torch.randn(batch, frames, 40, device="cuda")
     labels, lengths = torch.arange(batch, device="cuda") % 4, torch.full((batch,), frames, device="cuda")
     order = torch.arange(batch, device="cuda")
@@ -41,7 +41,7 @@ def step(batch: int, frames: int, engine: str, replayed: bool, compiled: bool = 
             return
         for _ in range(times):
             loss = loss_of(x, labels, lengths)
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.zero_grad()
             loss.backward()
             optimiser.step()
         torch.cuda.synchronize()

@@ -35,12 +35,12 @@ def extraction(files: int) -> Callable[[], Any]:
 def epoch(utterances: int, frames: int) -> Callable[[], Any]:
     """One epoch of training on so many utterances, the features in memory, without the evaluation."""
     import numpy as np
-    import torch
 
     import sercore
     from sercore import machine
     from sercore.frontend.log_mel import LogMels
     from sercore.lab import training
+    from sercore.network.engines.adam import Adam
 
     machine.keep_pages()
     model = sercore.build("baseline", precision="bfloat16")
@@ -48,7 +48,7 @@ def epoch(utterances: int, frames: int) -> Callable[[], Any]:
     arrays = tuple(np.random.default_rng(0).standard_normal((utterances, frames, 40), dtype=np.float32))
     ids = np.array([f"{index:05d}" for index in range(utterances)])
     data = training.Labelled(LogMels(ids, np.full(utterances, frames), arrays, ""), np.arange(utterances) % 4, 4)
-    optimiser = torch.optim.Adam(model.parameters())
+    optimiser = Adam(model.parameters(), 1e-3)
     return lambda: training._train_epoch(model, data, np.arange(utterances), optimiser, frames, 0, 1)
 
 

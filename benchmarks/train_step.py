@@ -76,16 +76,17 @@ def _torch_step(batch: int, frames: int, precision: str, engine: str, compiled: 
     import torch
 
     import sercore
+    from sercore.network.engines.adam import Adam
 
     model = sercore.build("baseline", precision=precision).train()
     model.engine = engine
     loss_of = torch.compile(model.loss) if compiled else model.loss
-    optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-4, eps=1e-7)
+    optimiser = Adam(model.parameters(), 1e-4, eps=1e-7)
     x, labels = torch.randn(batch, frames, 40), torch.arange(batch) % 4
 
     def step() -> float:
         loss = loss_of(x, labels)
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         return loss.item()

@@ -1,6 +1,8 @@
 """Shared ground of the tests: where real corpora lie, a cache of their own, and a tiny corpus that trains in a second."""
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 # Before anything computes: tests run in one process a core (pyproject.toml), and threads that wait for one another would keep
@@ -12,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from filelock import FileLock
 
 LABELS = ("angry", "happy", "sad", "neutral")
 
@@ -37,18 +40,39 @@ def own_places(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A table of 60 half-second tones by five speakers: each class has its own pitch, each speaker its own colour."""
-    folder, random, rows = tmp_path_factory.mktemp("tones"), np.random.default_rng(0), []
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """`made_once(name, make)`: a folder that `make` filled, once for all processes of the tests, which only read it."""
+    own = tmp_path_factory.getbasetemp()
+    root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        path = root / name
+        with FileLock(root / f"{name}.lock"):
+            if not (root / f"{name}.made").exists():
+                shutil.rmtree(path, ignore_errors=True)
+                path.mkdir()
+                make(path)
+                (root / f"{name}.made").touch()
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tones(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A table of 40 half-second tones by five speakers: each class has its own pitch, each speaker its own colour."""
+    return made_once("tones", _tones) / "tones.csv"
+
+
+def _tones(folder: Path) -> None:
+    random, rows = np.random.default_rng(0), []
     time = np.arange(8000) / 16_000
     for speaker in range(5):
         for index, label in enumerate(LABELS):
-            for take in range(3):
+            for take in range(2):
                 pitch = 200 * 2**index * (1 + 0.04 * speaker) * (1 + 0.02 * random.standard_normal())
                 wave = 0.3 * np.sin(2 * np.pi * pitch * time) + 0.01 * random.standard_normal(time.size)
                 name = f"{label}-{speaker}-{take}.wav"
                 soundfile.write(folder / name, wave, 16_000)
                 rows.append({"path": name, "label": label, "speaker": f"s{speaker}", "gender": "fm"[speaker % 2]})
-    table = folder / "tones.csv"
-    pd.DataFrame(rows).to_csv(table, index=False)
-    return table
+    pd.DataFrame(rows).to_csv(folder / "tones.csv", index=False)

@@ -5,7 +5,7 @@ import torch
 
 from sercore.corpora import protocol
 
-QUICK = {"max_epochs": 3, "clip_seconds": 0.7, "toolkit": "pytorch", "learning_rate": 3e-3}
+QUICK = {"max_epochs": 3, "clip_seconds": 0.35, "toolkit": "pytorch", "learning_rate": 3e-3}
 
 
 def parts_of(prepared, name="speaker", fold=0):

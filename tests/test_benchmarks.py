@@ -1,19 +1,16 @@
 """Each benchmark works at all: its smallest run, in one process. What it measures is not tested."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import fresh_process
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
 def smoke(name, *options):
-    call = subprocess.run(
-        [sys.executable, FOLDER / f"{name}.py", "--smoke", "--json", *options], capture_output=True, text=True, check=False
-    )
+    call = fresh_process.run(FOLDER / f"{name}.py", "--smoke", "--json", *options)
     assert call.returncode == 0, call.stderr
     return json.loads(call.stdout)
 
@@ -34,9 +31,7 @@ def test_train_step():
 
 
 def test_step_on_a_gpu():
-    call = subprocess.run(
-        [sys.executable, FOLDER / "gpu_step.py", "--smoke", "--json"], capture_output=True, text=True, check=False
-    )
+    call = fresh_process.run(FOLDER / "gpu_step.py", "--smoke", "--json")
     assert call.returncode == 0, call.stderr
     if "no GPU" not in call.stderr:
         assert {"ours, replayed", "torch, launched"} <= set(json.loads(call.stdout)["ms_per_utterance"])

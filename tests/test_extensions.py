@@ -1,9 +1,8 @@
 """Files of the user's own, in a process of their own: what is imported stays imported."""
 
 import os
-import subprocess
-import sys
 
+import fresh_process
 import pytest
 
 LOSS = """
@@ -28,15 +27,14 @@ register(Corpus("mine", "Mine", "English", "acted", "ours", "", "", adapter=lamb
 @pytest.fixture
 def call(tones, tmp_path):
     def run(*arguments, **variables):
-        command = [sys.executable, "-m", "sercore", *map(str, arguments)]
-        done = subprocess.run(command, env=os.environ | variables, cwd=tmp_path, capture_output=True, text=True)
+        done = fresh_process.run("-m", "sercore", *arguments, cwd=tmp_path, **variables)
         return done.returncode, done.stdout + done.stderr
 
     return run
 
 
 def test_a_loss_of_ones_own_trains_and_an_edited_one_does_not_pass_for_it(call, tones, tmp_path):
-    mine, quick = tmp_path / "mine.py", ("--set", "max_epochs=1", "--set", "clip_seconds=0.7", "--runs", tmp_path / "runs")
+    mine, quick = tmp_path / "mine.py", ("--set", "max_epochs=1", "--set", "clip_seconds=0.35", "--runs", tmp_path / "runs")
     train = ("run", tones, "speaker", "baseline@loss=smoothed", *quick)
     mine.write_text(LOSS.replace("0.1", "SMOOTHING") + "\nSMOOTHING = 0.1\n")
     code, said = call(*train, SERCORE_EXTENSIONS=str(mine))

@@ -26,6 +26,7 @@ from ..config import Config
 from ..errors import SercoreError
 from ..frontend.log_mel import LogMels, clip_frames
 from ..network.engines import cuda_graph
+from ..network.engines.adam import Adam
 from ..network.model import SERModel, own_code
 from . import averages, metrics
 
@@ -116,21 +117,14 @@ def fit(
     if model.engine != "fused":  # whose passes take weights as they are defined
         model.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on a CPU
     model.set_normalisation(*data.mels.normalisation(train, frames))
-    optimiser = torch.optim.Adam(
-        [parameter for parameter in model.parameters() if parameter.requires_grad],
-        lr=config.learning_rate,
-        betas=(0.9, 0.999),
-        eps=1e-7 if config.toolkit == "keras" else 1e-8,
-        **({"fused": True, "capturable": True} if device.type == "cuda" else {}),
-    )
+    optimiser = Adam(model.parameters(), config.learning_rate, eps=1e-7 if config.toolkit == "keras" else 1e-8)
     kept, epoch = {part: Kept(History(), _copy(model.state_dict())) for part in choosers}, 0
     averaged = None
     if any(chooser.weights == "averaged" for chooser in choosers.values()):
         averaged = averages.AveragedWeights(model, averages.EPOCHS * math.ceil(len(train) / config.batch_size))
     if checkpoint is not None and (saved := _load(checkpoint, identity, kept, device)) is not None:
         model.load_state_dict(saved["model"])
-        settings = optimiser.state_dict()["param_groups"]  # they hold how Adam computes here, which need not be where it began
-        optimiser.load_state_dict(saved["optimiser"] | {"param_groups": settings})
+        optimiser.load_state_dict(saved["optimiser"])
         kept = {part: Kept(History(saved["histories"][part]), saved["weights"][part]) for part in kept}
         epoch = saved["epoch"]
         if averaged is not None:
@@ -180,9 +174,7 @@ def choose_engine(config: Config, device: torch.device) -> str:
     return "fused" if needs and importlib.util.find_spec(needs) else "plain"
 
 
-def _record(
-    model: SERModel, data: Labelled, train: np.ndarray, optimiser: torch.optim.Optimizer, frames: int
-) -> cuda_graph.Steps | None:
+def _record(model: SERModel, data: Labelled, train: np.ndarray, optimiser: Adam, frames: int) -> cuda_graph.Steps | None:
     """The steps of this training as CUDA graphs. None on a CPU, and where a step may wait for the GPU's answer: at lengths
     that cuDNN packs by, and in code of the user's own."""
     device, size = next(model.parameters()).device, model.config.batch_size
@@ -196,7 +188,7 @@ def _train_epoch(
     model: SERModel,
     data: Labelled,
     train: np.ndarray,
-    optimiser: torch.optim.Optimizer,
+    optimiser: Adam,
     frames: int,
     seed: int,
     epoch: int,
@@ -215,7 +207,7 @@ def _train_epoch(
     for start in range(0, len(order), size):
         x, lengths, labels = _batch(data, order[start : start + size], frames, device)
         loss = model.loss(x, labels, lengths)
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         after_step()
@@ -285,7 +277,7 @@ def _save(
     identity: str,
     epoch: int,
     model: SERModel,
-    optimiser: torch.optim.Optimizer,
+    optimiser: Adam,
     averaged: averages.AveragedWeights | None,
     kept: Mapping[str, Kept],
 ) -> None:

@@ -259,7 +259,7 @@ def test_a_corpus_that_states_no_length_is_trained_by_its_size(tones):
     prepared = experiment.prepare(tones)
     assert (prepared.corpus.max_epochs, prepared.corpus.patience) == (None, None)
     config = experiment.configure(prepared, "baseline")
-    assert (config.max_epochs, config.patience) == base.length_rule(60) == (200, 100)
+    assert (config.max_epochs, config.patience) == base.length_rule(40) == (200, 100)
     stated = dataclasses.replace(prepared, corpus=dataclasses.replace(prepared.corpus, max_epochs=7, patience=3))
     assert experiment.configure(stated, "baseline").max_epochs == 7
 

@@ -14,7 +14,7 @@ from sercore.corpora.check import check
 from sercore.evidence import results
 from sercore.lab import bundle, experiment, sweep
 
-QUICK = {"max_epochs": "1", "clip_seconds": "0.7", "toolkit": "pytorch", "precision": "bfloat16"}
+QUICK = {"max_epochs": "1", "clip_seconds": "0.35", "toolkit": "pytorch", "precision": "bfloat16"}
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_it_is_run_and_published_like_any_other(root, tones, tmp_path):
     sweep.sweep(plan, tmp_path / "runs", overrides=QUICK)
     assert not plan.missing(places.runs_folder(tmp_path / "runs"))
     assert results.publish(tmp_path / "runs", tmp_path / "results").runs == 5
-    assert len(results.utterances("tones", tmp_path / "results")) == 60
+    assert len(results.utterances("tones", tmp_path / "results")) == 40
     assert results.yardstick("tones", "speaker", tmp_path / "results") is not None
     assert results.yardstick("tones", "speaker", tmp_path / "results", "egemaps") is None  # which needs the sound
 

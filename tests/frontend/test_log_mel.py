@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 
+import fresh_process
 import numpy as np
 import pandas as pd
 import pytest
@@ -118,14 +119,14 @@ def test_a_kill_in_the_middle_costs_nothing_that_was_finished(tmp_path):
         f"frame = pd.read_csv({str(tmp_path / 'table.csv')!r}, dtype=str)\n"
         f"extract(frame, cache=Path({str(tmp_path / 'cache')!r}), workers=1, progress=False)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", program])
+    process = fresh_process.start("-c", program, folder=tmp_path)
     deadline = time.time() + 60
     while not list((tmp_path / "cache").rglob("*.index.npy")) and time.time() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    whole = extract(utterances, cache=tmp_path / "cache", progress=False)
-    fresh = extract(utterances, cache=tmp_path / "other", progress=False)
+    process.join()
+    whole = extract(utterances, cache=tmp_path / "cache", workers=1, progress=False)
+    fresh = extract(utterances, cache=tmp_path / "other", workers=1, progress=False)
     assert whole.digest == fresh.digest
     assert all(np.array_equal(a, b) for a, b in zip(whole.arrays, fresh.arrays, strict=True))
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import fresh_process
 import numpy as np
 import pandas as pd
 import psutil
@@ -14,7 +15,7 @@ from sercore import SercoreError
 from sercore.evidence import results
 from sercore.lab import records, sweep
 
-QUICK = {"max_epochs": "2", "clip_seconds": "0.7", "toolkit": "pytorch", "precision": "bfloat16"}
+QUICK = {"max_epochs": "2", "clip_seconds": "0.35", "toolkit": "pytorch", "precision": "bfloat16"}
 OPTIONS = [option for key, value in QUICK.items() for option in ("--set", f"{key}={value}")]
 
 
@@ -114,15 +115,15 @@ def test_another_corpus_of_the_same_name_is_refused_before_anything_runs(tones, 
 def test_a_killed_sweep_started_again_ends_with_the_same_records(tones, tmp_path):
     def command(folder):
         options = ["--corpus", str(tones), "--systems", "baseline", "--runs", str(folder), *OPTIONS]
-        return [sys.executable, "-m", "sercore", "sweep", *options]
+        return ["-m", "sercore", "sweep", *options]
 
-    process = subprocess.Popen(command(tmp_path / "killed"), stderr=subprocess.DEVNULL)
+    process = fresh_process.start(*command(tmp_path / "killed"), folder=tmp_path)
     deadline = time.time() + 90
-    while not list((tmp_path / "killed").glob("*.partial/checkpoint.pt")) and time.time() < deadline and process.poll() is None:
+    while not list((tmp_path / "killed").glob("*.partial/checkpoint.pt")) and time.time() < deadline and process.is_alive():
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    subprocess.run(command(tmp_path / "killed"), check=True, stderr=subprocess.DEVNULL)
+    process.join()
+    assert fresh_process.run(*command(tmp_path / "killed")).returncode == 0
     sweep.sweep(planned(tones, folds="0-4"), tmp_path / "whole", overrides=QUICK)
     results.publish(tmp_path / "killed", tmp_path / "a", None)
     results.publish(tmp_path / "whole", tmp_path / "b", None)

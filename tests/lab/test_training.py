@@ -3,11 +3,10 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import fresh_process
 import numpy as np
 import pandas as pd
 import pytest
@@ -70,11 +69,11 @@ def test_broken_off_training_goes_on_to_the_same_result_bit_for_bit(prepared, tm
     assert [e["chooser_loss"] for e in history.epochs] == [e["chooser_loss"] for e in again.epochs]
 
 
-def test_training_that_began_on_a_gpu_goes_on_here(prepared, tmp_path):
+def test_training_that_an_optimiser_of_pytorch_began_goes_on(prepared, tmp_path):
+    """As in checkpoints of version 0.1."""
     path = broken_off(prepared, tmp_path)
     saved = torch.load(path, weights_only=True)
-    for group in saved["optimiser"]["param_groups"]:
-        group["capturable"] = True
+    saved["optimiser"]["param_groups"] = [{"lr": 1.0, "capturable": True}]
     torch.save(saved, path)
     whole, resumed = fitted(prepared)[0], fitted(prepared, checkpoint=path)[0]
     assert same(whole.state_dict(), resumed.state_dict())
@@ -137,7 +136,7 @@ def test_the_test_part_is_read_once_after_the_epoch_was_chosen(prepared, name):
 
 def test_normalisation_never_sees_validation_or_test(prepared):
     model, _ = fitted(prepared, max_epochs=1)
-    mean, _ = prepared.data.mels.normalisation(parts_of(prepared)["train"], 70)
+    mean, _ = prepared.data.mels.normalisation(parts_of(prepared)["train"], 35)
     assert torch.equal(model.mean, mean)
 
 
@@ -151,8 +150,8 @@ def test_a_record_is_complete_and_honest(tones, tmp_path):
     assert facts["config"]["max_epochs"] == 3 and len(history) == facts["epochs"] == 3
     assert {"commit", "versions", "processor", "split", "data", "finished", "threads"} <= set(facts)
     assert test["probabilities"].dtype == np.float32 and test["features"].dtype == np.float16
-    assert test["features"].shape == (12, 128)
-    assert test["attention"].shape[0] == 12 and np.allclose(test["attention"].astype(float).sum(1), 1, atol=0.01)
+    assert test["features"].shape == (8, 128)
+    assert test["attention"].shape[0] == 8 and np.allclose(test["attention"].astype(float).sum(1), 1, atol=0.01)
     predicted = np.array(facts["classes"])[test["probabilities"].argmax(1)]
     assert facts["wa"] == np.mean(predicted == test["label"])
     assert set(test["speaker"]) == {test["speaker"][0]}
@@ -166,13 +165,15 @@ def test_leaky_says_that_the_test_part_chose(tones, tmp_path):
 
 
 def test_runs_that_share_a_training_leave_what_each_leaves_by_itself(tones, tmp_path):
-    # so eager to stop that the parts stop at different epochs
-    settings = {**QUICK, "max_epochs": 8, "patience": 1, "learning_rate": 1e-3}
+    settings = {**QUICK, "max_epochs": 8, "patience": 1, "batch_size": 6}
     names = "paper", "leaky"
-    together = experiment.run_together(str(tones), names, "baseline", 0, 1, tmp_path / "together", overrides=settings)
-    alone = [experiment.run(str(tones), name, "baseline", 0, 1, tmp_path / "alone", overrides=settings) for name in names]
-    stopped = [records.read_facts(folder)["epochs"] for folder in together]
+    for fold in range(5):  # one in which they are so eager to stop that they stop at different epochs
+        together = experiment.run_together(str(tones), names, "baseline", 0, fold, tmp_path / f"{fold}", overrides=settings)
+        stopped = [records.read_facts(folder)["epochs"] for folder in together]
+        if stopped[0] != stopped[1]:
+            break
     assert stopped[0] != stopped[1]
+    alone = [experiment.run(str(tones), name, "baseline", 0, fold, tmp_path / "alone", overrides=settings) for name in names]
     for ours, theirs in zip(together, alone, strict=True):
         for key, value in records.read_test(theirs).items():
             np.testing.assert_array_equal(records.read_test(ours)[key], value)
@@ -181,7 +182,7 @@ def test_runs_that_share_a_training_leave_what_each_leaves_by_itself(tones, tmp_
         assert {k: v for k, v in a.items() if k not in volatile} == {k: v for k, v in b.items() if k not in volatile}
         assert records.read_history(ours).drop(columns="seconds").equals(records.read_history(theirs).drop(columns="seconds"))
         assert same(*(records.load_model(folder / "model.pt")[0].state_dict() for folder in (ours, theirs)))
-    assert sorted(path.name for path in (tmp_path / "together").iterdir()) == sorted(path.name for path in together)
+    assert sorted(path.name for path in (tmp_path / f"{fold}").iterdir()) == sorted(path.name for path in together)
 
 
 def test_a_training_that_was_shared_goes_on_for_one_of_its_runs(prepared, tmp_path):
@@ -242,13 +243,13 @@ def test_a_killed_run_leaves_no_half_record_and_ends_as_an_unbroken_one(tones, t
     settings = {**QUICK, "max_epochs": 5, "patience": 9}
     call = f"{str(tones)!r}, 'paper', 'baseline', runs={str(tmp_path / 'a')!r}, overrides={settings!r}"
     program = f"from sercore.lab import experiment\nexperiment.run({call})"
-    process = subprocess.Popen([sys.executable, "-c", program])
+    process = fresh_process.start("-c", program, folder=tmp_path)
     checkpoint = tmp_path / "a" / "tones-paper-baseline-seed0-fold0.partial" / "checkpoint.pt"
     deadline = time.time() + 60
-    while not checkpoint.exists() and time.time() < deadline and process.poll() is None:
+    while not checkpoint.exists() and time.time() < deadline and process.is_alive():
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.join()
     assert not records.finished(tmp_path / "a", records.RunName("tones", "paper", "baseline", 0, 0))
     resumed = experiment.run(str(tones), "paper", "baseline", runs=tmp_path / "a", overrides=settings)
     unbroken = experiment.run(str(tones), "paper", "baseline", runs=tmp_path / "b", overrides=settings)

@@ -38,7 +38,7 @@ def test_missing_runs_are_trained_and_published(tones, tmp_path, monkeypatch):
         return sweep.Outcome()
 
     monkeypatch.setattr(sweep, "sweep", sweeping)
-    monkeypatch.setattr(missing, "publish", lambda runs, folder, data_root: publish(folder, "tones", "baseline", size=60))
+    monkeypatch.setattr(missing, "publish", lambda runs, folder, data_root: publish(folder, "tones", "baseline", size=40))
     missing.ensure_published(str(tones), "speaker", "baseline", "0", tmp_path, train_missing=True)
     assert trained == results.runs(tmp_path)["run"].tolist()
     missing.ensure_published(str(tones), "speaker", "baseline", "0", tmp_path, train_missing=True)

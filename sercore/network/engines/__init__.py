@@ -1,2 +1,3 @@
 """What computes the network's CNN faster than its definition: `cpu` with Numba (`kernels`, and `winograd` for its convolutions),
-`gpu` with Triton, `cuda_graph` for whole training steps there. Each is tested against the definition."""
+`gpu` with Triton; `adam` for the optimiser's step, `cuda_graph` for whole training steps on a GPU. Each is tested against the
+definition."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..model import SERModel
+from .adam import Adam
 
 WARM_UP = 3
 """Steps before a recording, in which the libraries choose their kernels and take their memory."""
@@ -18,12 +19,10 @@ class Steps:
     """The steps of one training, a CUDA graph for each size of batch.
 
     `corpus` is what there is to train on, on the device: x (utterances, frames, mels), lengths (utterances,), labels
-    (utterances,). Recording leaves the weights and the optimiser, which must be capturable, as they were.
+    (utterances,). Recording leaves the weights and the optimiser as they were.
     """
 
-    def __init__(
-        self, model: SERModel, optimiser: torch.optim.Optimizer, corpus: tuple[Tensor, Tensor, Tensor], sizes: Iterable[int]
-    ) -> None:
+    def __init__(self, model: SERModel, optimiser: Adam, corpus: tuple[Tensor, Tensor, Tensor], sizes: Iterable[int]) -> None:
         self.model, self.optimiser, self.corpus = model, optimiser, corpus
         self.total = torch.zeros((), device=corpus[0].device)  # the loss, summed over utterances
         self.recorded = {size: self._record(size) for size in sizes}
@@ -42,7 +41,7 @@ class Steps:
     def _step(self, rows: Tensor) -> None:
         x, lengths, labels = (part[rows] for part in self.corpus)
         loss = self.model.loss(x, labels, lengths)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
         self.total += loss.detach() * len(rows)
@@ -50,9 +49,7 @@ class Steps:
     def _record(self, size: int) -> tuple[Tensor, torch.cuda.CUDAGraph]:
         place = torch.zeros(size, dtype=torch.int64, device=self.total.device)
         weights = {name: value.clone() for name, value in self.model.state_dict().items()}
-        moments = {
-            parameter: {name: value.clone() for name, value in state.items()} for parameter, state in self.optimiser.state.items()
-        }
+        moments = [{name: value.clone() for name, value in state.items()} for state in self.optimiser.state]
         self.model.train()
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -64,7 +61,5 @@ class Steps:
         with torch.cuda.graph(graph):
             self._step(place)
         self.model.load_state_dict(weights)
-        for parameter, state in self.optimiser.state.items():
-            for name, value in state.items():  # what the warm-up began, begins at zero
-                value.copy_(moments[parameter][name] if parameter in moments else torch.zeros_like(value))
+        self.optimiser.load_state_dict({"state": moments})
         return place, graph

@@ -26,6 +26,7 @@ from ...config import Config
 from ...corpora.base import LABELS
 from ...evidence import geometry
 from ...lab import systems
+from ...network.engines.adam import Adam
 from ...network.losses import LOSSES, AdditiveMargin, Softmax, focal_loss
 from ...network.model import SERModel
 from .network_drawings import MUTED
@@ -68,7 +69,7 @@ def train_toy(system: str, scatter: float = 0.18, seed: int = 0) -> Toy:
         torch.manual_seed(seed)
         body = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
         head = cast("Softmax | AdditiveMargin", LOSSES[config.loss](2, len(LABELS), config))
-    optimiser = torch.optim.Adam([*body.parameters(), *head.parameters()], RATE, fused=True)
+    optimiser = Adam([*body.parameters(), *head.parameters()], RATE)
     for _ in range(STEPS):
         optimiser.zero_grad()
         head(body(x), labels).backward()
@@ -218,7 +219,7 @@ def scaled_steps(
     in training) or "SGD".
     """
     makers = {
-        "Adam": lambda weights: torch.optim.Adam(weights, rate, betas=(0.9, 0.999), eps=1e-7),
+        "Adam": lambda weights: Adam(weights, rate, eps=1e-7),
         "SGD": lambda weights: torch.optim.SGD(weights, rate),
     }
     optimisers = [makers[optimiser](_trained(model)) for model in models]

@@ -21,6 +21,7 @@ from sercore import build  # noqa: E402
 from sercore.config import Config  # noqa: E402
 from sercore.lab import training  # noqa: E402
 from sercore.network.engines import cuda_graph, gpu  # noqa: E402
+from sercore.network.engines.adam import Adam  # noqa: E402
 from sercore.network.model import build as build_model  # noqa: E402
 
 DEVICE = torch.device("cuda" if GPU else "cpu")
@@ -118,15 +119,13 @@ def test_replayed_steps_train_as_launched_ones(system):
     losses = []
     for model in (launched, replayed):
         model.train()
-        optimiser = torch.optim.Adam(
-            [p for p in model.parameters() if p.requires_grad], lr=1e-4, eps=1e-7, fused=True, capturable=True
-        )
+        optimiser = Adam(model.parameters(), 1e-4, eps=1e-7)
         steps = cuda_graph.Steps(model, optimiser, corpus, {32, 6})
         if model is launched:  # the same steps, kernel by kernel
             total = 0.0
             for rows in order.split(32):
                 loss = model.loss(x.to(DEVICE)[rows], corpus[2][rows], corpus[1][rows])
-                optimiser.zero_grad(set_to_none=True)
+                optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
                 total += loss.item() * len(rows)
