@@ -32,8 +32,11 @@ def test_help_names_every_command():
         assert call(command, "--help").exit_code == 0
 
 
-def test_idle_threads_are_told_to_wait_before_pytorch_comes():
-    code = "import os, sys, sercore.__main__; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+def test_idle_threads_are_told_to_wait_before_pytorch_comes_and_a_list_does_not_wait_for_it():
+    code = (
+        "import os, sys, sercore.__main__; from sercore import corpora; corpora.names()\n"
+        "print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    )
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["passive", "False"]

@@ -14,7 +14,6 @@ import pandas as pd
 
 from ..errors import SercoreError
 from ..frontend import audio
-from ..frontend.log_mel import FRAMES_PER_SECOND
 from . import Corpus, adapted, bundled, clip_rule, find_root, get, protocol
 
 FULL_SCALE = 0.99
@@ -113,6 +112,8 @@ def _of_bundle(path: Path) -> pd.DataFrame:
 
 def _look_at_energies(mels: np.ndarray) -> tuple[float, str, str, str]:
     """What `_look` tells of a recording, of log-Mel energies (frames, mels)."""
+    from ..frontend.log_mel import FRAMES_PER_SECOND  # PyTorch comes with it: the list of corpora does without
+
     seconds = len(mels) / FRAMES_PER_SECOND
     if not np.isfinite(mels).all():
         return seconds, "unreadable", "energies that are not finite", ""

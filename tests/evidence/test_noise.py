@@ -156,7 +156,7 @@ def test_pairs_of_runs_from_two_kinds_of_processor_are_counted():
 
 def test_seeds_from_a_gpu_are_compared_with_those_from_a_processor():
     generator, found = np.random.default_rng(7), []
-    for _ in range(600):
+    for _ in range(300):
         rows = [
             {"corpus": "mine", "protocol": "speaker", "system": system, "seed": seed, "fold": fold}
             | {"device": "A GPU" if seed > 2 else "cpu", "ua": (60 + 5 * fold + sd) / 100}
@@ -217,7 +217,7 @@ def paired_runs(shift: float, seeds: int, sd: float, generator: np.random.Genera
 
 def test_change_of_a_reading_is_beyond_chance_once_in_twenty_where_there_is_none():
     random = np.random.default_rng(5)
-    found = [noise.change(paired_runs(0, 3, 2, random), "baseline@masked=true", "baseline") for _ in range(400)]
+    found = [noise.change(paired_runs(0, 3, 2, random), "baseline@masked=true", "baseline") for _ in range(300)]
     assert np.mean([each.beyond_chance for each in found]) == pytest.approx(0.05, abs=0.03)
     assert found[0].seeds == 3
 

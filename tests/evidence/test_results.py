@@ -96,9 +96,7 @@ def test_runs_with_other_settings_replace_published_ones_only_where_that_is_aske
     other = {**QUICK, "patience": "7"}
     sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "0"), tmp_path / "runs", overrides=other)
     before = results.runs(target)
-    with pytest.raises(
-        SercoreError, match=r"(?s)5 of these runs with other settings.*fold0: patience=\d+ there, 7 here.*fold4"
-    ):
+    with pytest.raises(SercoreError, match=r"(?s)5 of these runs with other settings.*fold0: patience=\d+ there, 7 here.*fold4"):
         results.publish(tmp_path / "runs", target)
     assert results.runs(target).equals(before)
     assert results.publish(tmp_path / "runs", target, replace=True) == results.Published(len(before), 0, ())

@@ -7,9 +7,9 @@ length 2, so that what a loss does to features can be seen. Its losses are those
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -218,7 +218,7 @@ def scaled_steps(
     length of the way from the start) and `apart` (the distance to the first model's weights). `optimiser` is "Adam" (as
     in training) or "SGD".
     """
-    makers = {
+    makers: dict[str, Callable[[list[nn.Parameter]], Any]] = {
         "Adam": lambda weights: Adam(weights, rate, eps=1e-7),
         "SGD": lambda weights: torch.optim.SGD(weights, rate),
     }

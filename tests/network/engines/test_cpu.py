@@ -89,7 +89,7 @@ def test_evaluation_agrees(precision, tolerance, masked):
 @functools.cache
 def gradients_of_plain(draw, precision):
     """Of one draw of weights and dropped elements; where one batch alone falls, processors decide."""
-    return trained(pair(draw, precision=precision)[0], *batch(112, 4), draw)[1]
+    return trained(pair(draw, precision=precision)[0], *batch(64, 4), draw)[1]
 
 
 @pytest.mark.parametrize("unit, times", [("amx", 1.02), ("avx512", 1.35), ("", 1.02)])
@@ -101,7 +101,7 @@ def test_bfloat16_is_hardly_further_from_float32_than_plain_bfloat16(monkeypatch
     errors = []
     for draw in range(16 if unit == "avx512" else 8):
         truth, rounded = (gradients_of_plain(draw, precision) for precision in ("float32", "bfloat16"))
-        _, found = trained(pair(draw, precision="bfloat16")[1], *batch(112, 4), draw)
+        _, found = trained(pair(draw, precision="bfloat16")[1], *batch(64, 4), draw)
         names = [name for name in truth if name.endswith(("conv.weight", "norm.weight", "norm.bias"))]
         errors += [(relative(found[name], truth[name]), relative(rounded[name], truth[name])) for name in names]
     ours, theirs = (sum(values) / len(values) for values in zip(*errors, strict=True))
