@@ -1,18 +1,21 @@
 """The paper's claims, the rules that settle them, and the verdicts that the records give.
 
-Every threshold stands here, and was fixed before the runs that it judges. An effect is a difference in
-percentage points with an interval over speakers (`sercore.evidence.statistics`); the interval decides:
+Every threshold stands here, and was fixed before the runs that it judges. An effect is a difference in percentage points
+with an interval over speakers and seeds (`sercore.evidence.statistics.paired_over_seeds`; until 26 November 2026 verdicts
+rested on speakers alone, see the page `plan`); the interval decides:
 
 | verdict | the interval |
 | --- | --- |
 | replicates | lies above 0, and its upper end reaches the claimed size |
 | same direction | lies above 0, and wholly below the claimed size |
-| not supported | contains 0 |
+| size excluded | contains 0, and lies wholly below the claimed size |
+| undecided | contains 0 and the claimed size |
 | contradicted | lies below 0 |
 | not testable | is not there: it takes two speakers by name, or more |
 
-A claim about several comparisons is as good as its weakest: one failing comparison settles it, and before it
-can hold, all of them must have been measured. Until then it is "not yet measured".
+A claim about several comparisons holds where each of them lies above 0, and before it can hold, all must have been measured;
+until then it is "not yet measured", as is one whose place has no system with a second seed. It is contradicted where one of
+them lies below 0 after Holm's correction over its comparisons.
 """
 
 from __future__ import annotations
@@ -41,11 +44,13 @@ GROWTH_DIGITS = 2
 PARAMETER_LIMIT = 360_000  # the baseline has fewer
 BEST = {"ams": "ams-s10-m0.4", "focal": "focal-g2-a2", "combined": "combined"}  # as the text names them
 
-JUDGED = ("replicates", "same direction", "not supported", "contradicted")
+JUDGED = ("replicates", "same direction", "undecided", "size excluded", "contradicted")
 VERDICTS = (*JUDGED, "not yet measured", "not testable")
-HELD, WEAKER, OPEN, REVERSED, MISSING, UNTESTABLE = VERDICTS
+"""From what speaks for a claim to what speaks against it."""
+HELD, WEAKER, OPEN, EXCLUDED, REVERSED, MISSING, UNTESTABLE = VERDICTS
 
 NO_SPEAKERS = "without the names of two speakers there is no interval"
+NO_SEEDS = "without a second seed of any system there is no interval"
 
 _HAPPY = LABELS.index("happy")
 _MEASURES = {
@@ -147,7 +152,9 @@ def verdict(interval: Interval, claimed: float) -> str:
         return UNTESTABLE
     if interval.low > 0:
         return HELD if interval.high >= claimed else WEAKER
-    return REVERSED if interval.high < 0 else OPEN
+    if interval.high < 0:
+        return REVERSED
+    return EXCLUDED if interval.high < claimed else OPEN
 
 
 Difference = Callable[[Tally, Tally, statistics.Measure, Collection[Tally]], Interval]
@@ -155,7 +162,7 @@ Difference = Callable[[Tally, Tally, statistics.Measure, Collection[Tally]], Int
 
 
 def over_speakers(a: Tally, b: Tally, measure: statistics.Measure, beside: Collection[Tally] = ()) -> Interval:
-    """The `Difference` that the verdicts rest on: speakers resampled."""
+    """Speakers resampled, as the verdicts were decided until 26 November 2026."""
     return statistics.paired_difference(a, b, measure, RESAMPLES, BOOTSTRAP_SEED)
 
 
@@ -165,12 +172,15 @@ def over_few_speakers(a: Tally, b: Tally, measure: statistics.Measure, beside: C
 
 
 def over_speakers_and_seeds(a: Tally, b: Tally, measure: statistics.Measure, beside: Collection[Tally] = ()) -> Interval:
-    """Wider still: with what another seed would change."""
+    """The `Difference` that the verdicts rest on: wider still, with what another seed would change."""
     return statistics.paired_over_seeds(a, b, measure, beside)
 
 
 def settle(
-    predictions: pd.DataFrame, runs: pd.DataFrame, cells: Iterable[tuple[str, str]] = (), difference: Difference = over_speakers
+    predictions: pd.DataFrame,
+    runs: pd.DataFrame,
+    cells: Iterable[tuple[str, str]] = (),
+    difference: Difference = over_speakers_and_seeds,
 ) -> pd.DataFrame:
     """One row for each claim, corpus and protocol that was measured, or is named in `cells`.
 
@@ -179,8 +189,7 @@ def settle(
     `protocol`, `systems` (the comparison shown, the weakest of several), `measure`, `claimed`, `effect`, `low`, `high`
     (points; percent of parameters for claim 4), `p` (NaN for a claim of several comparisons), `p_holm` (over the claims of
     one corpus and protocol), `verdict`, `seeds`, `missing`, `provisional`, `detail`. The verdict rests on the
-    interval, not on p; another
-    `difference` says what another kind of interval would have decided.
+    interval, not on p; another `difference` says what another kind of interval would have decided.
     """
     found = _cells(predictions, runs, cells, difference)
     return _table([[_settle(claim, cell) for claim in CLAIMS] for cell in found])
@@ -223,7 +232,7 @@ class _Cell:
 
 
 def _cells(
-    predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[str, str]], difference: Difference = over_speakers
+    predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[str, str]], difference: Difference
 ) -> list[_Cell]:
     columns = ("corpus", "protocol", "system", "seed", "fold", "utterance", "speaker", "label", "prediction")
     lacking = [f"predictions: {name}" for name in columns if name not in predictions]
@@ -289,10 +298,12 @@ def _settle_pairs(claim: Claim, cell: _Cell) -> dict[str, Any]:
         return {"verdict": UNTESTABLE, "detail": "the corpus has no happy utterances"}
     found = {(pair, name): cell.difference(*pair, name) for pair in measured for name in claim.measures}
     sizes = {(pair, name): _claimed(claim, cell, pair, name) for pair, name in found}
-    verdicts = {key: verdict(found[key], sizes[key]) for key in found}
+    verdicts = _verdicts(found, sizes)
     weakest = min(found, key=lambda key: (-VERDICTS.index(verdicts[key]), found[key].low))
     whole = len(measured) == len(claim.pairs)
-    fails = verdicts[weakest] in (OPEN, REVERSED, UNTESTABLE)
+    fails = verdicts[weakest] in (OPEN, EXCLUDED, REVERSED, UNTESTABLE)
+    told = verdicts[weakest] != UNTESTABLE
+    people = len(cell.tallies[weakest[0][0]].groups) > 1
     above = sum(all(found[pair, measure].low > 0 for measure in claim.measures) for pair in measured)
     counted = f"{above} of {len(measured)} measured lie above 0; the claim compares {len(claim.pairs)}"
     # A joint claim holds only where every part does, and the verdict is that of the weakest: it has no p of its own.
@@ -302,12 +313,20 @@ def _settle_pairs(claim: Claim, cell: _Cell) -> dict[str, Any]:
         "measure": weakest[1],
         "claimed": sizes[weakest],
         **_numbers(joint),
-        "verdict": verdicts[weakest] if whole or fails else MISSING,
+        "verdict": verdicts[weakest] if (whole or fails) and (told or not people) else MISSING,
         "seeds": min(len(cell.seeds(*pair)) for pair in measured),
         "missing": missing,
         "provisional": cell.provisional(*compared),
-        "detail": NO_SPEAKERS if verdicts[weakest] == UNTESTABLE else counted if len(claim.pairs) > 1 else "",
+        "detail": (NO_SEEDS if people else NO_SPEAKERS) if not told else counted if len(claim.pairs) > 1 else "",
     }
+
+
+def _verdicts(found: dict[Any, Interval], sizes: dict[Any, float]) -> dict[Any, str]:
+    """The verdict on each comparison of a claim; of several only what Holm's correction leaves contradicts it."""
+    alone = {key: verdict(found[key], sizes[key]) for key in found}
+    corrected = dict(zip(found, statistics.holm([found[key].p for key in found]), strict=True))
+    level = 1 - statistics.CONFIDENCE
+    return {key: OPEN if said == REVERSED and corrected[key] >= level else said for key, said in alone.items()}
 
 
 def _claimed(claim: Claim, cell: _Cell, pair: tuple[str, str], measure: str) -> float:

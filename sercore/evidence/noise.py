@@ -20,7 +20,7 @@ import pandas as pd
 from ..corpora.protocol import FOLDS
 from ..errors import SercoreError
 from ..lab import systems
-from .statistics import Interval
+from .statistics import ErrorParts, Interval
 
 POWER = 0.8
 LEVEL = 0.95
@@ -89,6 +89,28 @@ def detectable(error: float, power: float = POWER, freedom: float = np.inf) -> f
     from scipy.stats import t
 
     return float(error * (t.ppf((1 + LEVEL) / 2, freedom) + t.ppf(power, freedom)))
+
+
+def power(parts: ErrorParts, gain: float, seeds: int) -> float:
+    """How often the interval over speakers and seeds lies above 0 where the true difference is `gain`, with so many seeds.
+
+    That of one seed holds more than what moves the difference (`ErrorParts`): the one sets the bar, the other the chance.
+    """
+    from scipy.stats import nct, t
+
+    error, freedom = parts.over(seeds)
+    if not (true := parts.true(seeds)):
+        return float(gain > 0)
+    return float(nct.sf(t.ppf((1 + LEVEL) / 2, freedom) * error / true, freedom, gain / true))
+
+
+def detectable_gain(parts: ErrorParts, seeds: int, wanted: float = POWER) -> float:
+    """The smallest true difference that is found with this `power`."""
+    from scipy.optimize import brentq
+
+    if not parts.true(seeds):
+        return 0.0
+    return float(brentq(lambda gain: power(parts, gain, seeds) - wanted, 0.0, 20 * parts.over(seeds)[0]))
 
 
 def chance_range(found: Spread, count: int) -> float:

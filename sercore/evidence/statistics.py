@@ -4,8 +4,8 @@ Utterances of one speaker are not independent, so speakers are what is resampled
 utterance of a drawn speaker comes along, pooled over the folds, and where several seeds were run the
 statistic is the mean over the seeds on the same resample. What the intervals do not hold: nine or ten
 speakers are few, and a percentile interval over so few is somewhat too narrow and moves in coarse steps; the
-trained networks are taken as given, so the spread between seeds is not part of it and has to be shown beside
-it (`paired_jackknife` mends the first, `paired_over_seeds` both).
+trained networks are taken as given, so the spread between seeds is not part of it (`paired_jackknife` mends the first,
+`paired_over_seeds`, on which the verdicts rest, both).
 
 References: Efron & Tibshirani (1993), chapters 13 and 16; Davison & Hinkley (1997), equation 4.11, for the +1
 in p; Holm (1979); Satterthwaite (1946), An approximate distribution of estimates of variance components.
@@ -14,7 +14,7 @@ in p; Holm (1979); Satterthwaite (1946), An approximate distribution of estimate
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -182,9 +182,9 @@ def paired_over_seeds(
 
     To the squared error over speakers comes twice the variance between seeds of one system, over the number of seeds that
     the two share. That variance is pooled over the systems `repeated` (by default these two) that have several; Student's t
-    has the degrees of freedom of the sum (Satterthwaite 1946). What seeds change for single speakers is in both terms, so
-    the interval is a little wide. Raises as `paired_difference` does; where no system has two seeds, or there are fewer than
-    two speakers, the interval is NaN.
+    has the degrees of freedom of the sum (Satterthwaite 1946). What seeds change for single speakers is part of both terms, and
+    is taken out of the first (`ErrorParts`); with one seed it cannot be, and the interval is too wide. Raises as
+    `paired_difference` does; where no system has two seeds, or there are fewer than two speakers, the interval is NaN.
     """
     first, second = _shared(a, b)
     parts = error_parts(first, second, measure, repeated)
@@ -196,16 +196,40 @@ def paired_over_seeds(
 @dataclass(frozen=True)
 class ErrorParts:
     """A paired difference, and what it would be moved by: a standard error over speakers, and a standard deviation between
-    seeds of one system, each with the degrees of freedom that it was estimated with; NaN where that cannot be told."""
+    seeds of one system, each with the degrees of freedom that it was estimated with; NaN where that cannot be told.
+
+    `within` is what seeds change for single speakers, as a standard deviation of the difference of one seed. The error over
+    speakers, from `counted` seeds, holds it too; it is NaN, and cannot be told apart, where the two share one seed.
+    """
 
     estimate: float
     speakers: float
     seeds: float
     freedom: tuple[int, int]
+    within: float = float("nan")
+    counted: int = 1
 
     def over(self, seeds: int) -> tuple[float, float]:
-        """The standard error with so many seeds of both systems, and its degrees of freedom (Satterthwaite 1946)."""
-        parts = np.array([self.speakers**2, 2 * self.seeds**2 / seeds])
+        """The standard error that `paired_over_seeds` uses, with so many seeds of both systems, and its degrees of freedom.
+
+        Of one seed what it changes for single speakers counts twice: in the spread between seeds, and among the speakers.
+        """
+        if seeds > 1:
+            return self._sum(self.persistent, seeds)
+        return self._sum(self.speakers**2 if self.counted == 1 else self.persistent + self.within**2, seeds)
+
+    def true(self, seeds: int) -> float:
+        """The standard error with so many seeds, everything counted once."""
+        return self._sum(self.persistent, seeds)[0]
+
+    @property
+    def persistent(self) -> float:
+        """The part of the squared error over speakers that more seeds do not lessen."""
+        return max(self.speakers**2 - self.within**2 / self.counted, 0.0)
+
+    def _sum(self, speakers: float, seeds: int) -> tuple[float, float]:
+        """Satterthwaite (1946)."""
+        parts = np.array([speakers, 2 * self.seeds**2 / seeds])
         total = parts.sum()
         return float(np.sqrt(total)), float(total**2 / (parts**2 / self.freedom).sum()) if total else 1.0
 
@@ -220,7 +244,11 @@ def error_parts(
     estimate, error = _left_out(first, second, function)
     freedom = sum(len(values) - 1 for values in several)
     spread = np.sqrt(sum(((values - values.mean()) ** 2).sum() for values in several) / freedom) if several else np.nan
-    return ErrorParts(estimate, error if speakers > 1 else np.nan, float(spread), (speakers - 1, freedom))
+    found = ErrorParts(estimate, error if speakers > 1 else np.nan, float(spread), (speakers - 1, freedom))
+    if speakers < 2 or len(first.seeds) < 2:
+        return found
+    pseudo = _pseudo_values(first, function) - _pseudo_values(second, function)  # (seeds, speakers)
+    return replace(found, within=float(np.sqrt(pseudo.var(axis=0, ddof=1).mean() / speakers)), counted=len(first.seeds))
 
 
 def difference_of_differences(
@@ -389,6 +417,12 @@ def _left_out(first: Tally, second: Tally, function: Measure) -> tuple[float, fl
     ours, theirs = (function(counts).mean(axis=0) for counts in left_out)  # (speakers,)
     estimate = float(function(first.counts.sum(axis=1)).mean() - function(second.counts.sum(axis=1)).mean())
     return estimate, float(np.sqrt((len(first.groups) - 1) * (ours - theirs).var()))
+
+
+def _pseudo_values(counted: Tally, function: Measure) -> NDArray[np.float64]:
+    """What each speaker adds to the measure of each seed (seeds, speakers): Efron & Tibshirani (1993), equation 11.15."""
+    total, speakers = counted.counts.sum(axis=1, keepdims=True), len(counted.groups)
+    return speakers * function(total) - (speakers - 1) * function(total - counted.counts)
 
 
 def _students(estimate: float, error: float, freedom: float) -> Interval:

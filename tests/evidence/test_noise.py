@@ -5,6 +5,7 @@ from scipy.stats import nct, norm, t
 
 from sercore import SercoreError
 from sercore.evidence import noise, paper
+from sercore.evidence.statistics import ErrorParts
 from sercore.lab import systems
 from sercore.report import findings
 
@@ -45,6 +46,33 @@ def test_detectable_difference_is_found_with_its_power():
     assert norm.sf(norm.ppf(0.975) - difference) == pytest.approx(0.8, abs=1e-3)
     estimated = noise.detectable(1.0, power=0.8, freedom=4)
     assert nct.sf(t.ppf(0.975, 4), 4, estimated) == pytest.approx(0.8, abs=0.01) and estimated > difference
+
+
+@pytest.mark.parametrize(("seeds", "rate"), [(1, 0.02), (4, 0.05)])
+def test_an_interval_over_speakers_and_seeds_keeps_its_promise_and_finds_with_its_power(seeds, rate):
+    """Speakers of one fold share a network; seeds change networks and, more, single speakers (the audit's proportions)."""
+    random, speakers, folds, times = np.random.default_rng(0), 24, 5, 1500
+    fold, alarms, found = np.arange(speakers) % folds, 0, 0
+    persistent, network, rest = 14.0, 15.0, 56.0
+    within = 2 * (network + rest) / speakers
+    between = network / folds + rest / speakers
+    true = ErrorParts(0, np.sqrt(persistent / speakers + within), np.sqrt(between), (speakers - 1, 12), np.sqrt(within))
+    for _ in range(times):
+        parts = [
+            random.normal(0, np.sqrt(network), (2, seeds, folds))[:, :, fold],
+            random.normal(0, np.sqrt(rest), (2, seeds, speakers)),
+        ]
+        values = random.normal(0, np.sqrt(persistent), speakers) + np.diff(sum(parts), axis=0)[0]  # (seeds, speakers)
+        spread = np.sqrt((random.normal(0, true.seeds, 12) ** 2).mean())
+        error = np.sqrt(values.mean(0).var(ddof=1) / speakers)
+        own = np.sqrt(values.var(0, ddof=1).mean() / speakers) if seeds > 1 else np.nan
+        told, freedom = ErrorParts(values.mean(), error, spread, (speakers - 1, 12), own, seeds).over(seeds)
+        bar = told * t.ppf(0.975, freedom)
+        alarms += abs(values.mean()) > bar
+        found += values.mean() + 4 > bar
+    assert alarms / times == pytest.approx(rate, abs=0.015)
+    assert found / times == pytest.approx(noise.power(true, 4, seeds), abs=0.05)
+    assert noise.power(true, noise.detectable_gain(true, seeds), seeds) == pytest.approx(0.8, abs=1e-6)
 
 
 def test_what_a_test_can_find_by_kind_of_chance():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ... import corpora
-from ...evidence import claims, noise
+from ...evidence import claims
 from ...lab import systems
 from ..display import Chip, Link
 from ..tables import IN_COMBINATIONS, corpus_title, interval_text, place_title, title
@@ -13,7 +13,7 @@ from .words import inside, lie, listed
 
 EVIDENCE = {1: "table-2", 2: "table-2", 3: "confusion", 4: "model", 5: "table-1", 6: "verdicts"}
 """The page that holds the evidence on each claim."""
-KINDS = dict(zip(claims.JUDGED, ("good", "fair", "open", "bad"), strict=True))
+KINDS = dict(zip(claims.JUDGED, ("good", "fair", "open", "low", "bad"), strict=True))
 P_CLAIMS = "p, Holm over the claims"
 JOINT = [claim.key for claim in claims.CLAIMS if len(claim.pairs) > 1]
 """Claims with several parts: the effect shown is that of the weakest, the p of all."""
@@ -48,7 +48,8 @@ def _chip(row: pd.Series, brief: bool = False) -> Chip:
 
 def verdict_note(settled: pd.DataFrame) -> str:
     """What to add to the caption of a table of verdicts: what its mark means, where one bears it."""
-    return f" ({PROVISIONAL} provisional)" if settled["provisional"].any() else ""
+    marked = settled["provisional"] & settled["verdict"].isin(claims.JUDGED)
+    return f" ({PROVISIONAL} provisional)" if marked.any() else ""
 
 
 def verdict_overview(settled: pd.DataFrame) -> pd.DataFrame:
@@ -85,16 +86,19 @@ def _places(settled: pd.DataFrame) -> list[tuple[claims.Claim, list[pd.Series]]]
 
 
 def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
-    """One row a claim that was measured: effect with interval, p after Holm's correction, verdict, and what is missing.
+    """One row a claim that was measured: effect with interval, verdict, what the interval over speakers alone says, p after
+    Holm's correction, and what is missing.
 
     A joint claim shows its weakest comparison, and which that is.
     """
     measured = settled[settled["effect"].notna()].sort_values(["corpus", "protocol"], ascending=[True, False], kind="stable")
     counted = measured["measure"] == "parameters"
-    numbers, claimed, compared = [], [], []
+    numbers, claimed, compared, before = [], [], [], []
     for row, exact in zip(measured.itertuples(), counted, strict=True):
         digits = claims.GROWTH_DIGITS if exact else 1
         numbers.append(f"{row.effect:+.{digits}f}" if exact else interval_text(row.effect, row.low, row.high, sign=True))
+        ends = "" if exact or pd.isna(row.speakers_low) else f"[{row.speakers_low:+.1f}, {row.speakers_high:+.1f}] "
+        before.append(ends.replace("-", "\u2212") + row.speakers_verdict if ends else None)
         claimed.append(f"{row.claimed:.{digits}f}" if row.claimed else None)
         weakest = f" of {inside(title(str(row.systems).partition(' - ')[0]))}" if row.claim in WEAKEST else ""
         compared.append(row.measure.replace("over the mean of the others", "over the others") + weakest)
@@ -105,6 +109,7 @@ def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
             "Effect": numbers,
             "Claimed": claimed,
             "Verdict": [said(row) for _, row in measured.iterrows()],
+            "Over speakers alone": before,
             "Measure": compared,
             P_CLAIMS: measured["p_holm"].where(~measured["claim"].isin(JOINT)),
             "Missing": [_shortened(text) for text in measured["missing"]],
@@ -144,90 +149,29 @@ def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:
     excluded = (
         f" Of the {len(sized)} gains of the three systems that it names best, which it puts at {claims.GAIN:.0f} points or more, "
         f"{lie((sized['low'] > 0).sum())} clearly above 0, and for {(sized['high'] < claims.GAIN).sum()} the interval over "
-        f"speakers ends below {claims.GAIN:.0f} points."
+        f"speakers and seeds ends below {claims.GAIN:.0f} points."
         if len(sized)
         else ""
     )
     return f"**So far**, from {measured}: of {settled_} on accuracy {said_}.{excluded}{few if found['provisional'].any() else ''}"
 
 
-def stricter_sentence(settled: pd.DataFrame, few_speakers: pd.DataFrame, and_seeds: pd.DataFrame, brief: bool = False) -> str:
-    """How many verdicts hang on the kind of interval, and unless `brief` which.
-
-    `few_speakers` and `and_seeds` are `settled` by `claims.over_few_speakers` and `claims.over_speakers_and_seeds`.
-    """
-    wider, widest = _judged_otherwise(settled, few_speakers), _judged_otherwise(settled, and_seeds)
-    if wider.empty:
-        return ""
-    text = (
-        "A percentile interval over few speakers is somewhat too narrow. Student's t on a jackknife over speakers is wider: by "
-        f"it **{_changed(wider)} of the {len(wider)}** verdicts on accuracy would read otherwise{_which(wider, brief)}."
-    )
-    if widest.empty:
-        return text
-    text += (
-        " Where systems have several seeds, what another seed would change can be put into the interval too: by this "
-        f"**{_changed(widest)} of {len(widest)}** verdicts would read otherwise{_which(widest, brief)}."
-    )
-    sized = widest[widest["number"] == 2]
-    if len(sized):
-        below = (sized["high_otherwise"] < claims.GAIN).sum()
-        text += (
-            f" Of the {len(sized)} gains so judged that the paper puts at {claims.GAIN:.0f} points or more, "
-            f"{'none' if below == 0 else below} would lie clearly below that."
-        )
-    return text
-
-
-def _judged_otherwise(settled: pd.DataFrame, otherwise: pd.DataFrame) -> pd.DataFrame:
-    """The verdicts of both, with `verdict` and `high` of the second as `verdict_otherwise` and `high_otherwise`."""
-    keys = ["claim", "corpus", "protocol"]
-    own = judged(settled)
-    own = own[own["number"] != 5]  # which compares with numbers of others, and has no other interval
-    return own.merge(judged(otherwise)[[*keys, "verdict", "high"]], on=keys, suffixes=("", "_otherwise"))
-
-
-def _changed(both: pd.DataFrame) -> int:
-    return int((both["verdict"] != both["verdict_otherwise"]).sum())
-
-
-def _which(both: pd.DataFrame, brief: bool) -> str:
-    """What the verdicts that differ would be, and unless `brief` which they are."""
-    other = both[both["verdict"] != both["verdict_otherwise"]]
-    kinds = []
-    for (old, new), rows in other.groupby(["verdict", "verdict_otherwise"], sort=False):
-        names = [f"{BRIEF[row.claim]} on {place_title(row.corpus, row.protocol)}" for row in rows.itertuples()]
-        kinds.append(f"{len(rows)} *{new}* instead of *{old}*" + ("" if brief else f" ({'; '.join(names)})"))
-    return f": {listed(kinds)}" if kinds else ""
-
-
-def seed_noise(runs: pd.DataFrame, settled: pd.DataFrame) -> str:
-    """How far apart seeds alone set two runs, beside verdicts that rest on few of them; "" where none does.
-
-    Measured on the systems of Table 2 where they have several seeds, else on trainings of the baseline that were changed;
-    where neither was run twice, the text says so.
-    """
+def before_sentence(settled: pd.DataFrame, brief: bool = False) -> str:
+    """How many verdicts the rule of before, speakers alone, would decide otherwise, and unless `brief` which."""
     found = judged(settled)
-    found = found[found["provisional"] & (found["measure"] == "UA")]
+    found = found[(found["number"] != 5) & found["speakers_verdict"].isin(claims.JUDGED)]
     if found.empty:
         return ""
-    parts, unknown = [], []
-    for corpus, protocol in dict.fromkeys(zip(found["corpus"], found["protocol"], strict=True)):
-        own = runs[(runs["corpus"] == corpus) & (runs["protocol"] == protocol)]
-        usual = noise.seed_spread(own[own["system"].isin(list(systems.TABLE_2))])
-        if (spread := usual or noise.seed_spread(own)) is None:
-            unknown.append(place_title(corpus, protocol))
-            continue
-        where = "" if usual else " (in another training of the baseline)"
-        parts.append(
-            f"On {place_title(corpus, protocol)}{where}, the UA of one system over all folds had a standard deviation of "
-            f"{spread.sd:.1f} points between seeds [{spread.low:.1f}, {spread.high:.1f}], so that two of its seeds lie up to "
-            f"**{noise.chance_range(spread, 2):.0f} points** apart 19 times out of 20."
-        )
-    text = "The intervals resample speakers, not seeds. " + " ".join(parts)
-    if parts and unknown:
-        text += f" No system has been run with two seeds yet on {'; '.join(unknown)}."
-    return text.strip()
+    other = found[found["verdict"] != found["speakers_verdict"]]
+    kinds = []
+    for (now, before), rows in other.groupby(["verdict", "speakers_verdict"], sort=False):
+        names = [f"{BRIEF[row.claim]} on {place_title(row.corpus, row.protocol)}" for row in rows.itertuples()]
+        kinds.append(f"{len(rows)} *{before}* instead of *{now}*" + ("" if brief else f" ({'; '.join(names)})"))
+    which = f": {listed(kinds)}" if kinds else ""
+    return (
+        "Verdicts rested on speakers alone at first, in intervals that are narrower. By that rule "
+        f"**{len(other)} of {len(found)}** would read otherwise{which}."
+    )
 
 
 def gain_summary(table: pd.DataFrame) -> str:

@@ -16,6 +16,7 @@ from .accuracy import (
     yardstick_tally,
 )
 from .comparisons import (
+    RULES,
     combinations,
     gain_errors,
     gains,
@@ -24,7 +25,6 @@ from .comparisons import (
     seed_against_seed,
     shown_combinations,
     verdicts,
-    wider_verdicts,
     with_means,
 )
 from .geometry import geometry_of_runs, geometry_of_systems, projections, shown_geometry

@@ -17,21 +17,24 @@ from .accuracy import systems_table
 from .measured import RESAMPLES, all_predictions, cells, coded, measured_systems, tallied, trained_alike
 from .words import ENDS, corpus_title, place_title, title, with_interval
 
+RULES: dict[str, claims.Difference] = {
+    "speakers resampled": lambda a, b, measure, _: statistics.paired_difference(a, b, measure, RESAMPLES),
+    "speakers left out, Student's t": claims.over_few_speakers,
+    "speakers and seeds": claims.over_speakers_and_seeds,
+}
+"""Kinds of intervals, the last of which decides."""
 
-def verdicts(
-    folder: str | Path | None = None,
-    protocols: Sequence[str] = CLEAN,
-    difference: claims.Difference = claims.over_speakers,
-) -> pd.DataFrame:
-    """Every claim settled on every published corpus under every protocol (`claims.settle`), and on IEMOCAP as open."""
+
+def verdicts(folder: str | Path | None = None, protocols: Sequence[str] = CLEAN) -> pd.DataFrame:
+    """Every claim settled on every published corpus under every protocol (`claims.settle`), and on IEMOCAP as open.
+
+    `speakers_low`, `speakers_high`, `speakers_verdict`: what the interval over speakers alone says, the rule of before.
+    """
     open_cells = [("iemocap", protocol) for protocol in protocols]
     runs = results.runs(folder)
-    return claims.settle(all_predictions(folder, protocols), runs[runs["protocol"].isin(protocols)], open_cells, difference)
-
-
-def wider_verdicts(folder: str | Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`verdicts` by intervals that allow for few speakers, and for other seeds too."""
-    return verdicts(folder, difference=claims.over_few_speakers), verdicts(folder, difference=claims.over_speakers_and_seeds)
+    taken = all_predictions(folder, protocols), runs[runs["protocol"].isin(protocols)], open_cells
+    settled, before = claims.settle(*taken), claims.settle(*taken, claims.over_speakers)
+    return settled.assign(**{f"speakers_{name}": before[name] for name in ("low", "high", "verdict")})
 
 
 def combinations(corpus: str, protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
@@ -166,37 +169,40 @@ def gains_by_seed(folder: str | Path | None = None) -> pd.DataFrame:
 
 
 def seed_against_seed(folder: str | Path | None = None) -> pd.DataFrame:
-    """The interval of the verdicts where nothing differs but chance: UA of one seed of a system less that of another, in points.
+    """Rules where nothing differs but chance: UA of one seed of a system less that of another, in points.
 
-    One row a place (`group`), system of Table 2 (`slug`) and pair of its seeds (`first`, `second`): `effect`, `low`, `high`.
+    One row a place (`group`), system of Table 2 (`slug`) and pair of its seeds (`first`, `second`): `effect`, and for each of
+    `RULES` whether its interval leaves out 0.
     """
     rows = []
     for corpus, protocol in cells(folder):
-        tallies = tallied(coded(results.predictions(corpus, protocol, folder)), list(systems.TABLE_2))
-        for slug, tally in tallies.items():
-            for first, second in itertools.combinations(tally.seeds, 2):
-                one, other = (replace(tally.select((seed,)), seeds=(0,), drawn={}) for seed in (first, second))
-                found = statistics.paired_difference(one, other, "ua", RESAMPLES).percent()
+        alike = trained_alike(corpus, protocol, folder)
+        for slug in (slug for slug in systems.TABLE_2 if slug in alike):
+            for first, second in itertools.combinations(alike[slug].seeds, 2):
+                one, other = (replace(alike[slug].select((seed,)), seeds=(0,), drawn={}) for seed in (first, second))
+                found = {name: rule(one, other, statistics.MEASURES["ua"], alike.values()) for name, rule in RULES.items()}
+                seen = {name: interval.low > 0 or interval.high < 0 for name, interval in found.items()}
                 pair = {"group": place_title(corpus, protocol), "slug": slug, "first": first, "second": second}
-                rows.append(pair | {"effect": found.estimate, "low": found.low, "high": found.high})
-    return pd.DataFrame(rows, columns=["group", "slug", "first", "second", "effect", "low", "high"])
+                rows.append(pair | {"effect": 100 * next(iter(found.values())).estimate} | seen)
+    return pd.DataFrame(rows, columns=["group", "slug", "first", "second", "effect", *RULES])
 
 
 def gain_errors(folder: str | Path | None = None) -> pd.DataFrame:
-    """What moves a gain in UA over the baseline by chance: one row a place where systems have several seeds.
+    """What moves a gain in UA over the baseline by chance: one row a place where a family's best and the baseline share seeds.
 
-    The mean over the best of each family; columns `group`, `speakers` (how many), `over_speakers` (a standard error, points),
-    `between_seeds` (a standard deviation of one system, points), and `parts`, by which `ErrorParts.over` tells the error for
-    any number of seeds.
+    Columns `group`, `speakers` (how many), `seeds` (that they share), and `parts`: in points, the mean over the families that
+    share two seeds or more, which tells the error for any number of seeds.
     """
     rows = []
     for corpus, protocol in cells(folder):
         alike = trained_alike(corpus, protocol, folder)
         there = [slug for slug in systems.CLAIMS[1:] if {slug, "baseline"} <= set(alike)]
-        found = [statistics.error_parts(alike[slug], alike["baseline"], "ua", alike.values()) for slug in there]
-        if found and not np.isnan(found[0].speakers + found[0].seeds):
-            error = 100 * float(np.sqrt(np.mean([each.speakers**2 for each in found])))
-            parts = statistics.ErrorParts(float("nan"), error, 100 * found[0].seeds, found[0].freedom)
-            row = {"group": place_title(corpus, protocol), "speakers": len(alike["baseline"].groups)}
-            rows.append(row | {"over_speakers": error, "between_seeds": parts.seeds, "parts": parts})
-    return pd.DataFrame(rows, columns=["group", "speakers", "over_speakers", "between_seeds", "parts"])
+        all_parts = [statistics.error_parts(alike[slug], alike["baseline"], "ua", alike.values()) for slug in there]
+        if found := [each for each in all_parts if not np.isnan(each.within + each.seeds)]:
+            within = float(np.mean([each.within**2 for each in found]))
+            one_seed = float(np.sqrt(np.mean([each.persistent for each in found]) + within))
+            spread = 100 * float(np.sqrt(within))
+            parts = statistics.ErrorParts(float("nan"), 100 * one_seed, 100 * found[0].seeds, found[0].freedom, spread)
+            place = {"group": place_title(corpus, protocol), "speakers": len(alike["baseline"].groups)}
+            rows.append(place | {"seeds": max(each.counted for each in found), "parts": parts})
+    return pd.DataFrame(rows, columns=["group", "speakers", "seeds", "parts"])
