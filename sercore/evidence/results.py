@@ -455,9 +455,9 @@ def utterances(corpus: str, results: str | Path | None = None) -> pd.DataFrame:
     return pd.read_parquet(_present(places.results_folder(results) / "utterances" / f"{corpus}.parquet"))
 
 
-def pilot(results: str | Path | None = None) -> pd.DataFrame:
-    """Curves of the pilot's trainings (`sercore.lab.pilot.gather`): one row an arm of a training on one part."""
-    return pd.read_parquet(_present(places.results_folder(results) / "pilot.parquet"))
+def pilot(results: str | Path | None = None) -> pd.DataFrame | None:
+    """Curves of the pilot's trainings (`sercore.lab.pilot.gather`): one row an arm of a training on one part. None before."""
+    return _read(places.results_folder(results) / "pilot.parquet")
 
 
 def yardstick(corpus: str, protocol_name: str, results: str | Path | None = None, kind: str = "bands") -> pd.DataFrame | None:

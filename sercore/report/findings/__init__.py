@@ -52,6 +52,7 @@ from .chance import (
     selection_table,
     setting_name,
 )
+from .study import study_progress, study_sentence, study_table
 from .verdicts import (
     BRIEF,
     EVIDENCE,

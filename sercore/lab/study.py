@@ -1,0 +1,136 @@
+"""The study of the page `plan`, written down before it runs, and the command that does what of it is missing.
+
+    python -m sercore.lab.study --bundles FOLDER --runs runs --jobs 14          # every line, in its order
+    python -m sercore.lab.study --lines 1,2 --runs runs --jobs 2                # where the corpora themselves are at hand
+
+It needs torch, numpy, pandas, pyarrow and scikit-learn. Each finished run is kept, however the command ends, and what is
+published is not done again; `sercore publish` takes the records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from .. import places
+from ..corpora import protocol
+from ..errors import SercoreError
+from . import sweep
+from .records import RunName
+from .systems import CLAIMS, TABLE_2
+
+RATES = ("3e-05", "0.0001", "0.0003")
+"""Of the equal search: the paper's own, which lines 2 and 3 have, and about half a power of ten to either side."""
+
+
+class Line(NamedTuple):
+    """Systems on one corpus under one protocol: `number` is its place in the plan, `why` what it is for."""
+
+    number: int
+    corpus: str
+    protocol: str
+    systems: tuple[str, ...]
+    seeds: tuple[int, ...]
+    why: str
+
+    def names(self) -> list[RunName]:
+        """Its runs, fold by fold within a seed and system."""
+        return [
+            RunName(self.corpus, self.protocol, system, seed, fold)
+            for seed in self.seeds
+            for system in self.systems
+            for fold in range(protocol.FOLDS)
+        ]
+
+
+def _searched(systems: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{system}@learning_rate={rate}" for system in systems for rate in RATES if float(rate) != 1e-4)
+
+
+OTHERS = tuple(slug for slug in TABLE_2 if slug not in CLAIMS)
+COMBINATIONS = (
+    "ams-s10-m0.4+combined",
+    "focal-g2-a2+combined",
+    "ams-s10-m0.4+focal-g2-a2",
+    "ams-s10-m0.4+focal-g2-a2+combined",
+)
+
+LINES = (
+    Line(1, "cremad-spectra", "speaker", CLAIMS, (0, 1, 2, 3, 4), "91 speakers: a corpus that can show four points"),
+    Line(2, "ravdess", "speaker", CLAIMS, (0, 1, 2), "a second corpus of the same language, from its own audio"),
+    Line(3, "emodb", "speaker", CLAIMS, (0, 1, 2), "another language; again where the pilot changes the rule"),
+    Line(4, "cremad-spectra", "paper", CLAIMS, (0,), "the paper's random split, at the size of its corpus"),
+    Line(4, "ravdess", "paper", CLAIMS, (0,), "the same where speakers are few"),
+    Line(5, "cremad-spectra", "speaker", OTHERS, (0,), "the other settings of Table 2"),
+    Line(5, "cremad-spectra", "speaker", COMBINATIONS, (0, 1), "do the schemes add up?"),
+    Line(6, "ravdess", "speaker", CLAIMS, (3, 4), "five seeds, as the rules ask"),
+    Line(6, "emodb", "speaker", CLAIMS, (3, 4), "five seeds, as the rules ask"),
+    Line(6, "cremad-spectra", "paper", CLAIMS, (1, 2), "more seeds of line 4"),
+    Line(6, "ravdess", "paper", CLAIMS, (1, 2), "more seeds of line 4"),
+    Line(7, "ravdess", "speaker", _searched(CLAIMS), (0, 1), "an equal search of learning rates, chosen on validation"),
+    Line(7, "emodb", "speaker", _searched(CLAIMS), (0, 1), "an equal search of learning rates, chosen on validation"),
+)
+"""In the order in which they are run."""
+
+
+def run(
+    lines: Iterable[Line],
+    runs: Path,
+    bundles: Path | None = None,
+    jobs: int = 1,
+    device: str = "auto",
+    precision: str = "bfloat16",
+) -> dict[RunName, str]:
+    """Do what of `lines` is neither finished under `runs` nor published; the error of each run that failed.
+
+    A corpus is read from its bundle in `bundles` where there is one, else from its audio.
+    """
+    table = places.results_folder() / "runs.parquet"
+    published = pd.read_parquet(table, columns=["run", "config"]) if table.exists() else pd.DataFrame(columns=["run", "config"])
+    overrides = {"precision": precision}
+    failed: dict[RunName, str] = {}
+    for line in lines:
+        bundle = None if bundles is None else bundles / f"{line.corpus}.bundle"
+        source = str(bundle) if bundle is not None and bundle.exists() else line.corpus
+        wanted = sweep.plan(source, line.systems, line.protocol, line.seeds).without(published, overrides)
+        missing = len(wanted.missing(runs))
+        print(f"line {line.number}, {line.corpus}, {line.protocol}: {missing} of {len(line.names())} runs", flush=True)
+        if missing:
+            done = sweep.sweep(wanted, runs, overrides=overrides, device=device, jobs=jobs, on_run=_tell)
+            failed |= done.failed
+    return failed
+
+
+def _tell(name: RunName, done: int, total: int) -> None:
+    print(f"  {done} of {total}: {name}", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what of the study is missing."""
+    options = argparse.ArgumentParser("python -m sercore.lab.study", description=main.__doc__)
+    options.add_argument("--lines", default="1-7", help="which, as in 1,2 or 1-4 [1-7]")
+    options.add_argument("--bundles", type=Path, help="folder that holds CORPUS.bundle, as `sercore bundle` writes it")
+    options.add_argument("--runs", type=Path, help="folder of the records [SERCORE_RUNS, else ./runs]")
+    options.add_argument("--jobs", type=int, default=1, help="runs at once [1]")
+    options.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    options.add_argument("--precision", default="bfloat16", help="float32, or bfloat16 in the convolutions [bfloat16]")
+    chosen = options.parse_args(arguments)
+    try:
+        numbers = set(sweep.integers(chosen.lines, "lines"))
+        lines = [line for line in LINES if line.number in numbers]
+        failed = run(lines, chosen.runs or places.runs_folder(), chosen.bundles, chosen.jobs, chosen.device, chosen.precision)
+    except SercoreError as error:
+        print(f"sercore: {error}", file=sys.stderr)
+        return 2
+    for name, problem in failed.items():
+        print(f"{name}: {problem}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
