@@ -51,6 +51,31 @@ def recall_over_others(index: int) -> Measure:
     return measure
 
 
+def precision_of(index: int) -> Measure:
+    """The measure "precision of the class `index`": of what is given its label, the share that is right; NaN where nothing is."""
+
+    def measure(counts: NDArray) -> NDArray:
+        given = counts[..., index].sum(axis=-1).astype(np.float64)
+        return np.divide(counts[..., index, index], given, out=np.full(given.shape, np.nan), where=given > 0)
+
+    return measure
+
+
+def f1_of(index: int) -> Measure:
+    """The measure "F1 of the class `index`": the harmonic mean of recall and precision, 0 where nothing is given its label."""
+
+    def measure(counts: NDArray) -> NDArray:
+        both = counts[..., index].sum(axis=-1) + counts[..., index, :].sum(axis=-1).astype(np.float64)
+        return np.divide(2 * counts[..., index, index], both, out=np.full(both.shape, np.nan), where=both > 0)
+
+    return measure
+
+
+def share_given(index: int) -> Measure:
+    """The measure "share of the utterances that are given the label `index`"."""
+    return lambda counts: counts[..., index].sum(axis=-1) / counts.sum(axis=(-2, -1))
+
+
 @dataclass(frozen=True)
 class Interval:
     """An estimate with its 95 % interval, and for a difference the two-sided p (NaN elsewhere)."""

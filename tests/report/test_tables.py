@@ -167,7 +167,7 @@ def test_gains_seed_by_seed(folder, monkeypatch):
     same = tables.seed_against_seed(folder)
     assert same["effect"].eq(
         0
-    ).all() and "over speakers and seeds, by which they are decided now, in **0%**" in findings.seed_against_seed_sentence(same)
+    ).all() and "Over speakers and seeds, as they are decided now, it is **0 %**" in findings.seed_against_seed_sentence(same)
     assert findings.false_alarms_table(same)["Where"].tolist() == ["mine, speaker", "mine, paper", "All"]
     errors = tables.gain_errors(folder)
     assert errors["group"].tolist() == ["mine, speaker", "mine, paper"] and errors.at[0, "seeds"] == 2
@@ -198,15 +198,23 @@ def test_titles_and_intervals():
     assert tables.with_interval({"x": math.nan}, "x") is None
 
 
-def test_confusion_counts_and_recalls_side_by_side(folder):
+def test_confusion_counts_and_what_one_class_comes_to(folder):
     found = tables.confusions("mine", "speaker", ["baseline", "ams-s10-m0.4"], folder)
     matrices = {tables.title(slug): counts for slug, counts in found.items()}
     counts = findings.confusion_counts(matrices)
     assert list(counts.columns) == ["System", "True class", *LABELS] and len(counts) == 2 * len(LABELS)
     assert counts[list(LABELS)].sum().sum() == 2 * len(SPEAKERS) * len(LABELS) * EACH
-    shown = findings.recalls_side_by_side("happy", {"mine, speaker": matrices}).set_index("System")
-    # 27.5 of 72 at half the recall for one speaker in six; as many of the class before are called happy as happy ones are not
-    assert shown["mine, speaker"].tolist() == ["46 (25)", "69 (25)"]
+    table = tables.criterion("happy", "ams-s10-m0.4", folder).set_index("group")
+    happy = table.loc["mine, speaker"]
+    # as many of the class before are called happy as happy ones are not: recall and precision are one
+    assert happy[["recall", "precision", "f1", "given"]].tolist() == pytest.approx([100 * 33 / 72] * 3 + [25])
+    assert happy[["recall_effect", "f1_effect", "given_effect"]].tolist() == pytest.approx([100 * 17 / 72] * 2 + [0])
+    assert np.isnan(happy["f1_low"]) and tables.criterion("bored", "ams-s10-m0.4", folder).empty
+    shown = findings.criterion_table(table.reset_index(), "happy").iloc[0]
+    assert shown["Recall"] == "+23.6" and shown["Called happy (%)"] == "25 \u2192 25"
+    assert "no clear change for happy anywhere." in findings.criterion_sentence(table.reset_index(), "happy")
+    shift = table.reset_index().assign(precision_effect=-5.0, f1_effect=-0.2)
+    assert "precision falls and F1 stays: more utterances" in findings.criterion_sentence(shift, "happy")
     assert findings.most_frequent_mistake(matrices).endswith("in 54 % of cases.")
     assert findings.most_frequent_mistake({}) == findings.seeds_move_recall("happy", folder) == ""
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -45,17 +46,15 @@ def test_a_family_is_titled_by_its_intervals(low, high, title, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("second", "title"),
+    ("low", "high", "title"),
     [
-        ([[5, 5], [9, 1]], "Happy is taken for angry most often in new voices"),
-        ([[1, 9], [5, 5]], "The most frequent mistake differs from corpus to corpus"),
+        ([1, -2], [5, 4], "The focal loss hears happy better on EmoDB, speaker, so far"),
+        ([-3, -2], [5, -1], "The focal loss hears happy worse on nEMO, speaker, so far"),
+        ([-3, np.nan], [5, np.nan], "The focal loss does not clearly hear happy better, so far"),
+        ([], [], "What is taken for what"),
     ],
 )
-def test_a_mistake_is_named_where_most_corpora_have_it(second, title, monkeypatch):
-    counts = {"emodb": [[9, 1], [5, 5]], "nemo": second}
-    classes = ["angry", "happy"]
-    monkeypatch.setattr(tables, "cells", lambda: [(corpus, "speaker") for corpus in counts])
-    monkeypatch.setattr(tables, "measured_systems", lambda corpus, protocol: ["baseline"])
-    matrix = {corpus: {"baseline": pd.DataFrame(values, classes, classes)} for corpus, values in counts.items()}
-    monkeypatch.setattr(tables, "confusions", lambda corpus, *_: matrix[corpus])
+def test_happy_is_heard_better_where_f1_says_so(low, high, title, monkeypatch):
+    groups = ["EmoDB, speaker", "nEMO, speaker"][: len(low)]
+    monkeypatch.setattr(tables, "criterion", lambda *_: pd.DataFrame({"group": groups, "f1_low": low, "f1_high": high}))
     assert titles.of("confusion") == title

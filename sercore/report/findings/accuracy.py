@@ -13,7 +13,7 @@ from ...errors import SercoreError
 from ...evidence import results, statistics
 from ...lab import systems
 from .. import tables
-from ..tables import corpus_title, interval_text, place_title, seeds_text, title
+from ..tables import corpus_title, interval_text, place_title, seeds_text, title, with_interval
 from .words import inside, lie, listed, signed
 
 
@@ -108,20 +108,6 @@ def most_frequent_mistake(matrices: dict[str, pd.DataFrame]) -> str:
     return f"The baseline takes {true} for {said_} in {share:.0f} % of cases."
 
 
-def recalls_side_by_side(label: str, matrices: dict[str, dict[str, pd.DataFrame]]) -> pd.DataFrame:
-    """Recall of one class, and in brackets the share of all utterances that are given its label: one row a system, one column
-    a place."""
-    columns: dict[str, dict[str, str]] = {}
-    for place, systems_ in matrices.items():
-        for name, counts in systems_.items():
-            recall, given = (
-                100 * counts.at[label, label] / counts.loc[label].sum(),
-                100 * counts[label].sum() / counts.to_numpy().sum(),
-            )
-            columns.setdefault(place, {})[name] = f"{recall:.0f} ({given:.0f})"
-    return pd.DataFrame(columns).rename_axis("System").reset_index()
-
-
 def seeds_move_recall(label: str, folder: str | Path | None = None) -> str:
     """How far seeds alone move the baseline's recall of one class, where it was run with two or more; else ""."""
     parts = []
@@ -133,6 +119,40 @@ def seeds_move_recall(label: str, folder: str | Path | None = None) -> str:
             values = listed([f"{value:.0f}" for value in recall])
             parts.append(f"on {place_title(corpus, protocol)} it recalls {values} percent of {label}, seed by seed")
     return f"The baseline alone, for comparison: {'; '.join(parts)}." if parts else ""
+
+
+def criterion_table(found: pd.DataFrame, label: str) -> pd.DataFrame:
+    """`tables.criterion` as a page shows it: what changes against the baseline, and how often the label is given."""
+    shown = {"Where": found["group"], "Seeds": found["seeds"], "Recall before": found["recall"]}
+    for name, heading in (("recall", "Recall"), ("precision", "Precision"), ("f1", "F1")):
+        shown[heading] = [with_interval(row, f"{name}_effect", sign=True) for row in _renamed(found, name)]
+    after = found["given"] + found["given_effect"]
+    shown[f"Called {label} (%)"] = [f"{old:.0f} \u2192 {new:.0f}" for old, new in zip(found["given"], after, strict=True)]
+    return pd.DataFrame(shown)
+
+
+def _renamed(found: pd.DataFrame, name: str) -> list[dict[str, object]]:
+    ends = {f"{name}_{end}": f"{name}_effect_{end}" for end in ("low", "high")}
+    return found.rename(columns=ends).to_dict("records")
+
+
+def criterion_sentence(found: pd.DataFrame, label: str) -> str:
+    """Whether one class is heard better or called more often (`tables.criterion`); "" where nothing was measured."""
+    if found.empty:
+        return ""
+    told = found.dropna(subset=["f1_low"])
+    places = (("higher", told["f1_low"] > 0), ("lower", told["f1_high"] < 0))
+    parts = [f"F1 of {label} is clearly {word} on {listed(list(told['group'][where]))}" for word, where in places if where.any()]
+    none = f"F1, which weighs what is found against false calls, shows no clear change for {label} anywhere"
+    text = f"{'; '.join(parts) or none}."
+    most = found.loc[found["recall_effect"].idxmax()]
+    if most["recall_effect"] > 1 and most["precision_effect"] < 0 and not most["f1_low"] > 0:
+        f1 = "stays" if abs(most["f1_effect"]) < 1 else f"changes by {signed(most['f1_effect'])} points"
+        text += (
+            f" Where recall rises most, on {most['group']}, precision falls and F1 {f1}: more utterances are called {label}, "
+            "not more of them rightly."
+        )
+    return text
 
 
 def confusion_counts(matrices: dict[str, pd.DataFrame]) -> pd.DataFrame:

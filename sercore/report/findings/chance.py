@@ -97,11 +97,11 @@ def seed_against_seed_sentence(found: pd.DataFrame) -> str:
     if found.empty:
         return ""
     before, *_, now = (found[name].mean() for name in RULES)
-    kept = "keeps that promise" if now <= 0.05 else "comes nearer to it" if now < before else "does no better"
+    kept = "keeps the promise" if now <= 0.05 else "comes nearer to it" if now < before else "does no better"
     return (
-        "Two seeds of one system differ by nothing but chance, and a rule that promises 95 % may see a difference in one pair of "
-        f"twenty. Over speakers alone, as the verdicts were decided at first, our intervals see one in **{before:.0%}** of the "
-        f"pairs; over speakers and seeds, by which they are decided now, in **{now:.0%}**, which {kept}."
+        "Two seeds of one system differ by nothing but chance, and a rule that keeps its promise sees a difference in one pair "
+        f"of twenty. Over speakers alone, as verdicts were decided at first, intervals see one in **{100 * before:.0f} %** of our "
+        f"pairs. Over speakers and seeds, as they are decided now, it is **{100 * now:.0f} %**, which {kept}."
     )
 
 

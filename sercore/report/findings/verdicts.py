@@ -156,21 +156,16 @@ def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:
     return f"**So far**, from {measured}: of {settled_} on accuracy {said_}.{excluded}{few if found['provisional'].any() else ''}"
 
 
-def before_sentence(settled: pd.DataFrame, brief: bool = False) -> str:
-    """How many verdicts the rule of before, speakers alone, would decide otherwise, and unless `brief` which."""
+def before_sentence(settled: pd.DataFrame) -> str:
+    """How many verdicts the rule of before, speakers alone, would decide otherwise."""
     found = judged(settled)
     found = found[(found["number"] != 5) & found["speakers_verdict"].isin(claims.JUDGED)]
     if found.empty:
         return ""
     other = found[found["verdict"] != found["speakers_verdict"]]
-    kinds = []
-    for (now, before), rows in other.groupby(["verdict", "speakers_verdict"], sort=False):
-        names = [f"{BRIEF[row.claim]} on {place_title(row.corpus, row.protocol)}" for row in rows.itertuples()]
-        kinds.append(f"{len(rows)} *{before}* instead of *{now}*" + ("" if brief else f" ({'; '.join(names)})"))
-    which = f": {listed(kinds)}" if kinds else ""
     return (
-        "Verdicts rested on speakers alone at first, in intervals that are narrower. By that rule "
-        f"**{len(other)} of {len(found)}** would read otherwise{which}."
+        "Verdicts rested on speakers alone at first, in intervals that are narrower: by that rule "
+        f"**{len(other)} of {len(found)}** would read otherwise."
     )
 
 

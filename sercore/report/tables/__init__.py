@@ -6,6 +6,7 @@ A cell without a record is NaN, which the pages show as a dash.
 from .accuracy import (
     across_corpora,
     confusions,
+    criterion,
     over_yardstick,
     recall_table,
     references,

@@ -12,7 +12,7 @@ from ...corpora.protocol import CLEAN
 from ...evidence import paper, results, statistics
 from ...lab import metrics, systems
 from ...lab.yardstick import YARDSTICKS
-from .measured import RESAMPLES, cells, coded, label_order, measured_systems, predictions_of_shared_seeds, tallied
+from .measured import RESAMPLES, cells, coded, label_order, measured_systems, predictions_of_shared_seeds, tallied, trained_alike
 from .words import TITLES, corpus_title, place_title, title, with_interval
 
 
@@ -202,6 +202,41 @@ def recall_table(
             row = {"slug": slug, "label": label, "recall": 100 * found.estimate}
             rows.append(row | {"low": 100 * found.low, "high": 100 * found.high})
     return pd.DataFrame(rows)
+
+
+CRITERION = {
+    "recall": statistics.recall_of,
+    "precision": statistics.precision_of,
+    "f1": statistics.f1_of,
+    "given": statistics.share_given,
+}
+"""What tells hearing a class better from giving its label more often."""
+
+
+def criterion(label: str, slug: str, folder: str | Path | None = None) -> pd.DataFrame:
+    """How `slug` and the baseline do on one class: a row a place where both were measured and the class occurs.
+
+    Columns: `group`, `seeds` (that both have), and for each of `CRITERION`, in percent, the baseline's value, and `_effect`,
+    `_low` and `_high` of the difference over speakers and seeds (NaN without a second seed).
+    """
+    rows = []
+    for corpus, protocol in cells(folder):
+        names = label_order(results.predictions(corpus, protocol, folder)["label"].unique())
+        alike = trained_alike(corpus, protocol, folder)
+        if label not in names or not {slug, "baseline"} <= set(alike):
+            continue
+        ours, theirs = alike[slug], alike["baseline"]
+        if not (seeds := statistics.common_seeds(ours, theirs)):
+            continue
+        row: dict[str, object] = {"group": place_title(corpus, protocol), "seeds": len(seeds)}
+        for name, measure in CRITERION.items():
+            function = measure(names.index(label))
+            gap = statistics.paired_over_seeds(ours, theirs, function, alike.values()).percent()
+            row[name] = 100 * float(function(theirs.select(seeds).counts.sum(axis=1)).mean())
+            row |= {f"{name}_effect": gap.estimate, f"{name}_low": gap.low, f"{name}_high": gap.high}
+        rows.append(row)
+    ends = [f"{name}{end}" for name in CRITERION for end in ("", "_effect", "_low", "_high")]
+    return pd.DataFrame(rows, columns=["group", "seeds", *ends])
 
 
 def confusions(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> dict[str, pd.DataFrame]:
