@@ -1,10 +1,11 @@
 """Yardsticks for the networks: linear models on what an utterance is like on average.
 
 `bands` is logistic regression on eighty numbers, mean and deviation over the frames of each of the 40 log-Mel bands. They hold
-neither order nor rhythm. `egemaps` is the field's established baseline, a linear support vector machine on the 88 functionals
-of eGeMAPS (Eyben et al. 2016), as openSMILE computes them from the audio; its package is an extra, because its licence is for
-research alone. Both are trained and tested on the same parts as the networks, and their one setting is chosen on the part that
-chooses the networks' epoch.
+neither order nor rhythm. `speakers` is the same on these numbers standardised within each speaker: it uses the unlabelled audio
+of the speakers that it is tested on, which the networks do not. `egemaps` is the field's established baseline, a linear support
+vector machine on the 88 functionals of eGeMAPS (Eyben et al. 2016), as openSMILE computes them from the audio; its package is
+an extra, because its licence is for research alone. All are trained and tested on the same parts as the networks, and their one
+setting is chosen on the part that chooses the networks' epoch.
 """
 
 from __future__ import annotations
@@ -41,16 +42,27 @@ class Yardstick:
     strengths: tuple[float, ...]
     package: str = ""  # that it needs beside those of sercore
     hears: bool = False  # whether it needs the audio, which a bundle does not have
+    knows: bool = False  # whether it needs the speakers' names
 
     def available(self, prepared: Prepared) -> bool:
         """Whether it can be measured here, on this corpus."""
         there = not self.package or importlib.util.find_spec(self.package) is not None
-        return there and (not self.hears or bool(prepared.utterances["path"].ne("").all()))
+        heard = not self.hears or bool(prepared.utterances["path"].ne("").all())
+        return there and heard and (not self.knows or prepared.utterances["speaker"].nunique() > 1)
 
 
 def statistics_of(mels: LogMels) -> NDArray[np.float64]:
     """(utterances, 2 mels): mean and standard deviation over the frames of each band."""
     return np.stack([np.concatenate([array.mean(0, dtype=float), array.std(0, dtype=float)]) for array in mels.arrays])
+
+
+def within_speakers(prepared: Prepared) -> NDArray[np.float64]:
+    """(utterances, 2 mels): `statistics_of`, each number with mean 0 and deviation 1 over the utterances of its speaker."""
+    x = pd.DataFrame(statistics_of(prepared.data.mels))
+    speaker = prepared.utterances.set_index("id").loc[list(prepared.data.mels.ids), "speaker"].to_numpy()
+    centred = x - x.groupby(speaker).transform("mean")
+    deviation = np.sqrt((centred**2).groupby(speaker).transform("mean"))
+    return (centred / deviation.where(deviation > 0, 1.0)).to_numpy()
 
 
 def functionals(prepared: Prepared) -> NDArray[np.float64]:
@@ -121,7 +133,10 @@ def _vector_machine(strength: float) -> Any:
     return SVC(C=strength, kernel="linear", class_weight="balanced")
 
 
+_LOGISTIC = (0.001, 0.01, 0.1, 1.0, 10.0)
+
 YARDSTICKS = {
-    "bands": Yardstick(lambda prepared: statistics_of(prepared.data.mels), _logistic, (0.001, 0.01, 0.1, 1.0, 10.0)),
+    "bands": Yardstick(lambda prepared: statistics_of(prepared.data.mels), _logistic, _LOGISTIC),
+    "speakers": Yardstick(within_speakers, _logistic, _LOGISTIC, knows=True),
     "egemaps": Yardstick(functionals, _vector_machine, (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0), "opensmile", hears=True),
 }

@@ -42,6 +42,16 @@ def test_features_are_mean_and_deviation_of_each_band(tones):
     np.testing.assert_allclose(found[3, 40:], mels.arrays[3].std(0), rtol=1e-4)
 
 
+def test_standardised_within_each_speaker(tones):
+    prepared = experiment.prepare(str(tones))
+    found = yardstick.within_speakers(prepared)
+    own = prepared.utterances.set_index("id").loc[list(prepared.data.mels.ids), "speaker"].to_numpy() == "s2"
+    np.testing.assert_allclose(found[own].mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(found[own].std(0), 1, rtol=1e-6)
+    alone = prepared.utterances.assign(speaker="s0")
+    assert not yardstick.YARDSTICKS["speakers"].available(experiment.dataclasses.replace(prepared, utterances=alone))
+
+
 class Smile:
     """openSMILE's interface; what it computes is the pitch of a tone, with noise."""
 
@@ -94,7 +104,7 @@ def test_the_test_part_is_not_looked_at():
 
 def test_publishing_brings_it_under_both_clean_protocols_and_keeps_it(published):
     paths = sorted((published / "results" / "yardsticks").iterdir())
-    kinds = ["bands", "egemaps"] if importlib.util.find_spec("opensmile") else ["bands"]
+    kinds = ["bands", *(["egemaps"] if importlib.util.find_spec("opensmile") else []), "speakers"]
     assert [path.name for path in paths] == [f"tones-{name}-{kind}.parquet" for name in ("paper", "speaker") for kind in kinds]
     before = [path.stat().st_mtime_ns for path in paths]
     results.publish(published / "runs", published / "results")
@@ -108,12 +118,11 @@ def test_tables_and_sentences_set_it_beside_the_baseline(published):
     assert "[" in table.at[tables.title("bands"), ("tones, ours", "UA")]
     rows = tables.table_1(folder).set_index("Method")
     assert (rows.loc[[tables.title("bands")], "Reported by"] == "this code").all()
-    over = tables.over_yardstick(folder=folder)
+    over = tables.over_yardsticks(folder)
     found = tables.systems_table("tones", "speaker", ["baseline"], folder=folder).set_index("slug")["ua"]
     assert over.loc[0, "effect"] == pytest.approx(found["baseline"] - found["bands"])
-    assert "on tones, speaker. " in findings.yardstick_sentence(over) and "not been published" in findings.yardstick_sentence(
-        over[:0]
-    )
+    assert "on none of 1" in findings.yardstick_sentence(over) and "has been published" in findings.yardstick_sentence(over[:0])
+    assert list(findings.yardstick_table(over)["Where"]) == ["tones, speaker"]
     gaps = tables.yardstick_gaps(folder)
     assert "on tones." in findings.yardstick_gap_sentence(gaps) and findings.yardstick_gap_sentence(gaps[:0]) == ""
 

@@ -27,6 +27,7 @@ from .accuracy import (
     speaker_summary,
     yardstick_gap_sentence,
     yardstick_sentence,
+    yardstick_table,
 )
 from .chance import (
     SETTINGS,

@@ -312,20 +312,34 @@ def speaker_sentence(table: pd.DataFrame, by_chance: float) -> str:
     )
 
 
-def yardstick_sentence(found: pd.DataFrame, kind: str = "bands") -> str:
-    """How far the baseline lies above a yardstick (`tables.over_yardstick`)."""
-    name = {"bands": "logistic regression on the bands' means and deviations", "egemaps": "a support vector machine on eGeMAPS"}
-    if found.empty:
-        return f"The yardstick, {name[kind]}, has not been published yet."
-    parts = [
-        f"{interval_text(row.effect, row.low, row.high, sign=True)} on {place_title(row.corpus, row.protocol)}"
-        for row in found.itertuples()
-    ]
-    above = (found["low"] > 0).sum()
-    return (
-        f"Over {name[kind]} the baseline gains, in points of UA: {'; '.join(parts)}. Of the {len(found)} intervals "
-        f"{lie(above)} above 0."
-    )
+YARDSTICK_NAMES = {
+    "bands": "logistic regression on the bands' means and deviations",
+    "speakers": "the same regression with each speaker's own level and spread taken out",
+    "egemaps": "a support vector machine on eGeMAPS",
+}
+
+
+def yardstick_sentence(found: pd.DataFrame) -> str:
+    """Over which yardsticks the baseline lies clearly, with speakers kept apart (`tables.over_yardsticks`)."""
+    own = found[found["protocol"] == "speaker"]
+    if own.empty:
+        return "No yardstick has been published yet beside a baseline with speakers kept apart."
+    counts = own.assign(above=own["low"] > 0, below=own["high"] < 0).groupby("kind", sort=False)[["above", "below"]].sum()
+    corpora = own["corpus"].nunique()
+    parts = []
+    for kind, row in counts.iterrows():
+        lower = f", and clearly below it on {row['below']}" if row["below"] else ""
+        parts.append(f"{YARDSTICK_NAMES[str(kind)]} on {row['above'] or 'none'} of {corpora}{lower}")
+    return f"With speakers kept apart the baseline lies clearly above {'; above '.join(parts)}."
+
+
+def yardstick_table(found: pd.DataFrame) -> pd.DataFrame:
+    """`tables.over_yardsticks` as a page shows it: one row a place, one column a yardstick."""
+    shown: dict[str, dict[str, str | None]] = {}
+    for row in found.itertuples():
+        text = interval_text(row.effect, row.low, row.high, sign=True)
+        shown.setdefault(place_title(row.corpus, row.protocol), {})[f"Over {inside(title(row.kind))}"] = text
+    return pd.DataFrame.from_dict(shown, orient="index").rename_axis("Where").reset_index()
 
 
 def yardstick_gap_sentence(gaps: pd.DataFrame) -> str:

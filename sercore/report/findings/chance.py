@@ -100,8 +100,8 @@ def seed_against_seed_sentence(found: pd.DataFrame) -> str:
     kept = "keeps the promise" if now <= 0.05 else "comes nearer to it" if now < before else "does no better"
     return (
         "Two seeds of one system differ by nothing but chance, and a rule that keeps its promise sees a difference in one pair "
-        f"of twenty. Over speakers alone, as verdicts were decided at first, intervals see one in **{100 * before:.0f} %** of our "
-        f"pairs. Over speakers and seeds, as they are decided now, it is **{100 * now:.0f} %**, which {kept}."
+        f"of twenty. Over speakers alone, as verdicts were decided at first, intervals see one in **{100 * before:.0f} %** of "
+        f"our pairs. Over speakers and seeds, as they are decided now, it is **{100 * now:.0f} %**, which {kept}."
     )
 
 

@@ -7,7 +7,7 @@ from .accuracy import (
     across_corpora,
     confusions,
     criterion,
-    over_yardstick,
+    over_yardsticks,
     recall_table,
     references,
     shown_systems,

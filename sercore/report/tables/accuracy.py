@@ -40,16 +40,19 @@ def yardstick_tally(
     return None if frame is None else statistics.tally(coded(pd.concat([frame.assign(seed=seed) for seed in seeds])))
 
 
-def over_yardstick(kind: str = "bands", folder: str | Path | None = None) -> pd.DataFrame:
-    """By how much the baseline's UA lies above that of a yardstick on the same test utterances, in points: one row a corpus and
-    protocol, columns `corpus, protocol, effect, low, high`."""
+def over_yardsticks(folder: str | Path | None = None) -> pd.DataFrame:
+    """By how much the baseline's UA lies above that of each yardstick on the same test utterances, in points: one row a
+    yardstick, corpus and protocol, columns `kind, corpus, protocol, effect, low, high`."""
     rows = []
     for corpus, protocol in cells(folder):
         own = tallied(coded(results.predictions(corpus, protocol, folder)), ["baseline"]).get("baseline")
-        if own is not None and (other := yardstick_tally(corpus, protocol, folder, own.seeds, kind)) is not None:
-            found = statistics.paired_difference(own, other, "ua", RESAMPLES).percent()
-            rows.append((corpus, protocol, found.estimate, found.low, found.high))
-    return pd.DataFrame(rows, columns=["corpus", "protocol", "effect", "low", "high"])
+        if own is None:
+            continue
+        for kind in YARDSTICKS:
+            if (other := yardstick_tally(corpus, protocol, folder, own.seeds, kind)) is not None:
+                found = statistics.paired_jackknife(own, other, "ua").percent()
+                rows.append((kind, corpus, protocol, found.estimate, found.low, found.high))
+    return pd.DataFrame(rows, columns=["kind", "corpus", "protocol", "effect", "low", "high"])
 
 
 def systems_table(

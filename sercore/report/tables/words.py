@@ -15,6 +15,7 @@ TITLES = {
     "chance": "Chance",
     "majority": "Always the most frequent class",
     "bands": "Logistic regression on the bands' means and deviations",
+    "speakers": "Logistic regression, standardised within each speaker",
     "egemaps": "Support vector machine on eGeMAPS",
 }
 
