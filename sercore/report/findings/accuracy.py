@@ -329,8 +329,9 @@ def yardstick_sentence(found: pd.DataFrame) -> str:
     parts = []
     for kind, row in counts.iterrows():
         lower = f", and clearly below it on {row['below']}" if row["below"] else ""
-        parts.append(f"{YARDSTICK_NAMES[str(kind)]} on {row['above'] or 'none'} of {corpora}{lower}")
-    return f"With speakers kept apart the baseline lies clearly above {'; above '.join(parts)}."
+        count = f"{row['above'] or 'none'}{'' if parts else f' of {corpora} corpora' if corpora > 1 else f' of {corpora} corpus'}"
+        parts.append(f"{'' if parts else 'clearly '}above {YARDSTICK_NAMES[str(kind)]} on {count}{lower}")
+    return f"With speakers kept apart the baseline lies {listed(parts)}."
 
 
 def yardstick_table(found: pd.DataFrame) -> pd.DataFrame:
