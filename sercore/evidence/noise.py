@@ -10,6 +10,7 @@ References: Connor (1987) for the sample size of paired proportions; David & Nag
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -150,9 +151,11 @@ def disagreement(predictions: pd.DataFrame, first: str, second: str) -> float:
 class Change:
     """How a system's UA differs from another's on the same folds and seeds, and how far seeds alone would move it."""
 
-    difference: float  # points of UA, mean over the folds and seeds
+    difference: float  # points of UA, mean over the folds and seeds that are compared
     chance: float  # points: 19 times out of 20, seeds alone move such a mean by less
     seeds: int
+    compared: int  # folds and seeds of which both trainings ran to the end, or both stopped early
+    shared: int  # folds and seeds that both have
 
     @property
     def beyond_chance(self) -> bool:
@@ -162,23 +165,36 @@ class Change:
 def change(runs: pd.DataFrame, system: str, reference: str) -> Change:
     """`system` against `reference` in the runs of one corpus and protocol, over the folds and seeds that both have.
 
-    Chance is measured by the seeds of all systems in `runs`: the SD of the mean over the folds between seeds of one system,
-    pooled, with Student's t for its degrees of freedom. Raises `SercoreError` where the two share no run, or no system has
-    two seeds.
+    Where one training ran to its last epoch and the other stopped early, when it stopped is what would be compared: such pairs
+    are left out, as far as there are others. Chance is measured by the seeds of all systems in `runs`: the SD of the mean over
+    the folds between seeds of one system, pooled, with Student's t for its degrees of freedom. Raises `SercoreError` where the
+    two share no run, or no system has two seeds.
     """
-    points = runs.assign(ua=100 * runs["ua"]).pivot_table(index=["fold", "seed"], columns="system", values="ua")
-    both = points.reindex(columns=[system, reference]).dropna()
+    table = runs.assign(ua=100 * runs["ua"], early=stopped_early(runs))
+    both, early = (
+        table.pivot_table(index=["fold", "seed"], columns="system", values=value).reindex(columns=[system, reference]).dropna()
+        for value in ("ua", "early")
+    )
     if both.empty:
         raise SercoreError(f"{system} and {reference} have no fold and seed in common")
+    alike = early[system] == early[reference]
+    kept = both[alike] if alike.any() else both
     from scipy.stats import t
 
     found = seed_spread(runs)
     if found is None:
         raise SercoreError("no system has two seeds, so nothing tells how far seeds alone move it")
     seeds = both.index.get_level_values("seed").nunique()
-    error = found.sd * np.sqrt(2 / seeds)
-    difference = float((both[system] - both[reference]).mean())
-    return Change(difference, float(error * t.ppf((1 + LEVEL) / 2, found.freedom)), seeds)
+    error = found.sd * np.sqrt(2 / seeds * len(both) / len(kept))
+    difference = float((kept[system] - kept[reference]).mean())
+    return Change(difference, float(error * t.ppf((1 + LEVEL) / 2, found.freedom)), seeds, len(kept), len(both))
+
+
+def stopped_early(runs: pd.DataFrame) -> pd.Series:
+    """Which trainings found nothing better for as long as their patience, and ended before their last epoch."""
+    if "epochs" not in runs:
+        return pd.Series(False, index=runs.index)
+    return runs["epochs"] < [json.loads(config)["max_epochs"] for config in runs["config"]]
 
 
 def validation_change(history: pd.DataFrame, system: str, reference: str) -> Interval:
@@ -208,7 +224,7 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
     systems of the corpus and protocol that were trained as long and as fast.
 
     One row a corpus, protocol and system: `corpus`, `protocol`, `system`, `against`, `ua`, `difference`, `chance`, `seeds`,
-    `beyond`, `of_paper`, in points; `of_paper` is False where only the way of computing differs.
+    `compared`, `shared`, `beyond`, `of_paper`, in points; `of_paper` is False where only the way of computing differs.
     """
     rows = []
     for (corpus, protocol), own in runs.groupby(["corpus", "protocol"]):
@@ -227,10 +243,12 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
                 found = change(own[own["system"].isin(alike)], system, nearest)
                 ua = 100 * own.loc[own["system"] == system, "ua"].mean()
                 of_paper = not {name for name, _ in values - settings[nearest]} <= COMPUTING
-                measured = (ua, found.difference, found.chance, found.seeds, found.beyond_chance, of_paper)
+                counts = (found.seeds, found.compared, found.shared)
+                measured = (ua, found.difference, found.chance, *counts, found.beyond_chance, of_paper)
                 rows.append((corpus, protocol, system, nearest, *measured))
-    columns = ("corpus", "protocol", "system", "against", "ua", "difference", "chance", "seeds", "beyond", "of_paper")
-    return pd.DataFrame(rows, columns=list(columns))
+    counted = ["seeds", "compared", "shared"]
+    columns = ["corpus", "protocol", "system", "against", "ua", "difference", "chance", *counted, "beyond", "of_paper"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _pace(system: str) -> dict[str, Any]:

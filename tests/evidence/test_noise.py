@@ -250,6 +250,16 @@ def test_change_of_a_reading_is_beyond_chance_once_in_twenty_where_there_is_none
     assert found[0].seeds == 3
 
 
+def test_a_training_that_stopped_early_is_not_compared_with_one_that_did_not():
+    runs = paired_runs(0, 2, 1, np.random.default_rng(2)).assign(epochs=200, config='{"max_epochs": 200}')
+    lost = runs["system"].str.contains("@") & (runs["fold"] < 2)
+    runs.loc[lost, ["ua", "epochs"]] = [0.25, 110]
+    found = noise.change(runs, "baseline@masked=true", "baseline")
+    assert (found.compared, found.shared) == (6, 10) and abs(found.difference) < 1.5
+    both = runs.assign(epochs=runs["epochs"].where(runs["fold"] > 1, 110))  # both lost patience: alike again
+    assert noise.change(both, "baseline@masked=true", "baseline").compared == 10
+
+
 def test_readings_are_the_systems_with_changed_settings_and_two_seeds():
     random = np.random.default_rng(6)
     runs = paired_runs(8, 2, 1, random)

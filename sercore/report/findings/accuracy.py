@@ -326,7 +326,7 @@ def yardstick_sentence(found: pd.DataFrame) -> str:
         return "No yardstick has been published yet beside a baseline with speakers kept apart."
     counts = own.assign(above=own["low"] > 0, below=own["high"] < 0).groupby("kind", sort=False)[["above", "below"]].sum()
     corpora = own["corpus"].nunique()
-    parts = []
+    parts: list[str] = []
     for kind, row in counts.iterrows():
         lower = f", and clearly below it on {row['below']}" if row["below"] else ""
         count = f"{row['above'] or 'none'}{'' if parts else f' of {corpora} corpora' if corpora > 1 else f' of {corpora} corpus'}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -267,6 +266,7 @@ def readings_table(readings: pd.DataFrame) -> pd.DataFrame:
         "Change": readings["difference"].map(signed),
     }
     shown |= {"Seeds alone": readings["chance"].map("± {:.1f}".format), "Seeds": readings["seeds"]}
+    shown["Compared"] = [f"{row.compared} of {row.shared}" for row in readings.itertuples()]
     return pd.DataFrame(shown | {"Beyond seeds?": np.where(readings["beyond"], "yes", "no")})
 
 
@@ -360,7 +360,7 @@ def devices_sentence(runs: pd.DataFrame) -> str:
 def ended_early_sentence(readings: pd.DataFrame, runs: pd.DataFrame) -> str:
     """Which readings made trainings end before their last epoch over twice as often as what they are compared with does; "" for
     none. A training ends early where the validation accuracy found nothing better for as long as its patience."""
-    early = runs["epochs"] < [json.loads(config)["max_epochs"] for config in runs["config"]]
+    early = noise.stopped_early(runs)
     said = []
     for row in readings.itertuples(index=False):
         there = (runs["corpus"] == row.corpus) & (runs["protocol"] == row.protocol)
