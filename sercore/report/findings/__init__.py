@@ -49,6 +49,8 @@ from .chance import (
     paper_noise_summary,
     readings_sentence,
     readings_table,
+    same_weights_sentence,
+    same_weights_table,
     seed_against_seed_sentence,
     selection_sentence,
     selection_table,

@@ -307,6 +307,30 @@ def agreement_sentence(checks: pd.DataFrame, history: pd.DataFrame) -> str:
     return "\n\n".join(parts)
 
 
+def same_weights_table(same: pd.DataFrame) -> pd.DataFrame:
+    """`lab.agreement.same_weights` as a page shows it."""
+    return pd.DataFrame(
+        {
+            "Road": same["road"].str[0].str.upper() + same["road"].str[1:],
+            "Typical difference": same["typical"],
+            "Largest": same["largest"],
+            "Spread of the logits": same["spread"],
+            "Other labels": [f"{row.changed} of {row.utterances}" for row in same.itertuples()],
+        }
+    )
+
+
+def same_weights_sentence(same: pd.DataFrame) -> str:
+    """Whether other roads give the reference's answers with the same weights (`lab.agreement.same_weights`)."""
+    exact, rounded = (same[same["road"].str.contains(name)].iloc[0] for name in ("float32", "bfloat16"))
+    digits = int(-np.log10(max(exact["largest"], 1e-9) / exact["spread"]))
+    labels = "no label" if rounded["changed"] == 0 else f"{rounded['changed']} of {rounded['utterances']} labels"
+    return (
+        f"In float32 the fast path gives the reference's logits to **{digits} digits**. Rounded to bfloat16 they move by "
+        f"{100 * rounded['largest'] / rounded['spread']:.1f} % of their spread at most, and **{labels}** with them."
+    )
+
+
 def machines_sentence(runs: pd.DataFrame) -> str:
     """Whether the runs that a gain compares were computed on machines of one kind (`results.counted`); "" without a pair."""
     processor = runs["processor"] + np.where(runs["amx"].eq(True), ", AMX", "")

@@ -1,0 +1,21 @@
+"""The roads that compute a network: near one another with the same weights."""
+
+import numpy as np
+
+import sercore
+from sercore.lab import agreement, experiment
+from sercore.report import findings
+
+
+def test_the_same_weights_give_the_same_answers_by_every_road(tones):
+    prepared = experiment.prepare(str(tones))
+    model = sercore.build("combined", seed=2, clip_seconds=0.5)
+    found = agreement.same_weights(model, prepared.data, np.arange(12)).set_index("road")
+    assert list(found.index) == list(agreement.ROADS)[1:] and (found["utterances"] == 12).all()
+    exact, rounded = (found.loc[f"fast path, {precision}"] for precision in ("float32", "bfloat16"))
+    assert exact["largest"] < 1e-4 and exact["changed"] == 0
+    assert exact["largest"] < rounded["largest"] < 0.2 * rounded["spread"] + 0.05
+    assert model.config.precision == "float32"
+    said = findings.same_weights_sentence(found.reset_index())
+    assert "**6 digits**" in said or "**5 digits**" in said or "**7 digits**" in said
+    assert findings.same_weights_table(found.reset_index())["Other labels"].iloc[0] == "0 of 12"
