@@ -206,8 +206,8 @@
       ].filter(([, value]) => value.trim());
       const list = make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
       const sound = cell.sound[cell.ids[i]];
-      this.player = sound ? make("audio", { controls: "", preload: "none", src: sound.audio, "aria-label": `Recording ${cell.ids[i]}` }) : null;
-      const heard = this.player ?? make("p", { class: "explorer-hint" }, "No sound here: the audio was not at hand when the book was built, or may not be passed on.");
+      this.player = sound?.audio ? make("audio", { controls: "", preload: "none", src: sound.audio, "aria-label": `Recording ${cell.ids[i]}` }) : null;
+      const heard = this.player ?? make("p", { class: "explorer-hint" }, sound ? "No sound here: this corpus is spectra alone." : "No sound here: the audio was not at hand when the book was built, or may not be passed on.");
       this.details.replaceChildren(make("div", {}, list, heard), ...this.panels.map(panel => panel.tell(i, sound)));
     }
 

@@ -49,7 +49,7 @@ class Corpus:
     marker: str = ""  # glob pattern that only a folder of this corpus matches
     folders: tuple[str, ...] = ()  # names of its folder other than `name`; upper and lower case are alike
     counts: tuple[int, ...] = ()  # published number of utterances of each label
-    shareable: bool = False  # whether its audio may stand on a public page
+    shareable: bool = False  # whether its audio, or the pictures of its spectra, may stand on a public page
     labels: tuple[str, ...] = LABELS
     clip_seconds: float | None = None  # None: `clip_rule` of its durations
     max_epochs: int | None = None  # this and `patience` None: `length_rule` of its size

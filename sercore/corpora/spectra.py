@@ -33,6 +33,7 @@ register(
         citation="cao2014cremad",
         url="https://github.com/CheyneyComputerScience/CREMA-D",
         counts=(1027, 1175, 1035, 985),
+        shareable=True,
         **ALIKE,
     )
 )
@@ -46,6 +47,7 @@ register(
         citation="burkhardt2005emodb",
         url="http://emodb.bilderbar.info",
         counts=(127, 71, 62, 79),
+        shareable=True,
         **ALIKE,
     )
 )

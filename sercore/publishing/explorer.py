@@ -147,11 +147,14 @@ def _system(
 
 
 def _bring_sound(folder: Path, corpus: str, ids: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Sound and log-Mel picture of each utterance as files, where the audio is at hand and may be handed on."""
+    """Sound and log-Mel picture of each utterance as files, where the audio is at hand and may be handed on; of spectra alone
+    the picture."""
     allowed = corpus in corpora.names() and corpora.get(corpus).shareable
     if not allowed and corpus not in os.environ.get(SOUND, "").split(","):
         return {}
     try:
+        if corpora.get(corpus).spectra:
+            return _bring_pictures(folder, corpus, ids)
         paths = corpora.load(corpus).set_index("id")["path"]
     except SercoreError:
         return {}
@@ -167,23 +170,43 @@ def _bring_sound(folder: Path, corpus: str, ids: Iterable[str]) -> dict[str, dic
     return found
 
 
+def _bring_pictures(folder: Path, corpus: str, ids: Iterable[str]) -> dict[str, dict[str, str]]:
+    from ..lab import experiment
+
+    mels = experiment.prepare(corpus).data.mels
+    row = {name: number for number, name in enumerate(mels.ids)}
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for name in ids:
+        png = folder / f"{name}.png"
+        if not png.exists():
+            png.write_bytes(_picture(mels.arrays[row[name]]))
+        found[name] = {"image": f"{FOLDER}/{corpus}/{name}.png"}
+    return found
+
+
 def _sound(path: str) -> tuple[bytes, bytes]:
-    """(MP3, PNG of the log-Mel energies, high bands on top) of an audio file."""
-    import matplotlib
+    """(MP3, PNG of the log-Mel energies) of an audio file."""
     import soundfile
-    from PIL import Image
 
     from ..frontend.log_mel import log_mel
 
-    waveform = audio.read(path)
-    sound, picture = io.BytesIO(), io.BytesIO()
+    waveform, sound = audio.read(path), io.BytesIO()
     soundfile.write(sound, waveform, audio.SAMPLE_RATE, format="MP3", compression_level=0.9)
-    mels = log_mel(waveform).T[::-1]
-    low, high = np.percentile(mels, (5, 99.5))
-    image = Image.fromarray((np.clip((mels - low) / max(high - low, 1e-6), 0, 1) * 63).astype(np.uint8), "P")
+    return sound.getvalue(), _picture(log_mel(waveform))
+
+
+def _picture(mels: np.ndarray) -> bytes:
+    """PNG of log-Mel energies (frames, mels), high bands on top."""
+    import matplotlib
+    from PIL import Image
+
+    upright, picture = np.asarray(mels).T[::-1], io.BytesIO()
+    low, high = np.percentile(upright, (5, 99.5))
+    image = Image.fromarray((np.clip((upright - low) / max(high - low, 1e-6), 0, 1) * 63).astype(np.uint8), "P")
     image.putpalette((matplotlib.colormaps["magma"](np.linspace(0, 1, 64))[:, :3] * 255).astype(np.uint8).tobytes())
     image.save(picture, "PNG", optimize=True)
-    return sound.getvalue(), picture.getvalue()
+    return picture.getvalue()
 
 
 def _script(path: Path, name: str, data: Any) -> Path:

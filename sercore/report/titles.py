@@ -138,7 +138,8 @@ def _readings() -> str:
     found = found[found["of_paper"].astype(bool)]
     if found.empty:
         return "Does the reading matter?"
-    return f"Other readings: {found['beyond'].sum()} of {len(found)} move UA by more than seeds do"
+    beyond = found["beyond"].sum()
+    return f"{beyond or 'None'} of {len(found)} other readings {'moves' if beyond < 2 else 'move'} UA by more than seeds do"
 
 
 def _verdicts() -> str:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from sercore import SercoreError, corpora, places
@@ -13,6 +14,7 @@ from sercore.corpora import bundled
 from sercore.corpora.check import check
 from sercore.evidence import results
 from sercore.lab import bundle, experiment, sweep
+from sercore.publishing import explorer
 
 QUICK = {"max_epochs": "1", "clip_seconds": "0.35", "toolkit": "pytorch", "precision": "bfloat16"}
 
@@ -49,6 +51,17 @@ def test_it_is_run_and_published_like_any_other(root, tones, tmp_path):
     assert len(results.utterances("tones", tmp_path / "results")) == 40
     assert results.yardstick("tones", "speaker", tmp_path / "results") is not None
     assert results.yardstick("tones", "speaker", tmp_path / "results", "egemaps") is None  # which needs the sound
+
+
+def test_the_explorer_shows_pictures_of_it_and_no_sound(root, tmp_path, monkeypatch):
+    names = corpora.load("tones")["id"].tolist()[:2]
+    monkeypatch.delenv(explorer.SOUND, raising=False)
+    assert explorer._bring_sound(tmp_path / "explorer", "tones", names) == {}  # nobody said that they may be shown
+    monkeypatch.setenv(explorer.SOUND, "tones")
+    found = explorer._bring_sound(tmp_path / "explorer", "tones", names)
+    assert [set(one) for one in found.values()] == [{"image"}, {"image"}]
+    with Image.open(tmp_path / "explorer" / f"{names[1]}.png") as picture:
+        assert picture.size == (51, 40)
 
 
 def test_another_data_root_is_looked_into_where_it_is_named(root, tmp_path, monkeypatch):

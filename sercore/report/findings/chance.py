@@ -324,10 +324,10 @@ def same_weights_sentence(same: pd.DataFrame) -> str:
     """Whether other roads give the reference's answers with the same weights (`lab.agreement.same_weights`)."""
     exact, rounded = (same[same["road"].str.contains(name)].iloc[0] for name in ("float32", "bfloat16"))
     digits = int(-np.log10(max(exact["largest"], 1e-9) / exact["spread"]))
-    labels = "no label" if rounded["changed"] == 0 else f"{rounded['changed']} of {rounded['utterances']} labels"
+    labels = "no label" if rounded["changed"] == 0 else f"{rounded['changed']} label of {rounded['utterances']}"
     return (
         f"In float32 the fast path gives the reference's logits to **{digits} digits**. Rounded to bfloat16 they move by "
-        f"{100 * rounded['largest'] / rounded['spread']:.1f} % of their spread at most, and **{labels}** with them."
+        f"{100 * rounded['largest'] / rounded['spread']:.1f} % of their spread at most; **{labels}** changes."
     )
 
 
@@ -409,6 +409,7 @@ def readings_sentence(readings: pd.DataFrame) -> str:
     beyond, largest = readings[readings["beyond"]], readings.loc[readings["difference"].abs().idxmax()]
     name = setting_name(largest["system"], largest["against"])
     return (
-        f"{len(beyond)} of {len(readings)} readings measured so far move UA by more than seeds do. The largest change is "
+        f"{len(beyond) or 'None'} of {len(readings)} readings measured so far {'moves' if len(beyond) < 2 else 'move'} UA by more "
+        "than seeds do. The largest change is "
         f"{signed(largest['difference'])} points, on {corpus_title(largest['corpus'])}, protocol {largest['protocol']}: {name}."
     )

@@ -58,6 +58,7 @@ def with_interval(row: pd.Series | dict, measure: str, sign: bool = False) -> st
 def interval_text(value: float, low: float, high: float, sign: bool = False) -> str:
     """`71.2 [66.0, 75.8]`, without brackets where there is no interval."""
     plus = "+" if sign else ""
+    value, low, high = (round(number, 1) + 0.0 for number in (value, low, high))  # no minus before 0.0
     text = f"{value:{plus}.1f}" if np.isnan(low) else f"{value:{plus}.1f} [{low:{plus}.1f}, {high:{plus}.1f}]"
     return text.replace("-", "\u2212")
 
