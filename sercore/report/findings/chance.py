@@ -408,8 +408,9 @@ def readings_sentence(readings: pd.DataFrame) -> str:
         return "No other reading has been measured with two seeds yet."
     beyond, largest = readings[readings["beyond"]], readings.loc[readings["difference"].abs().idxmax()]
     name = setting_name(largest["system"], largest["against"])
+    moves = "moves" if len(beyond) < 2 else "move"
     return (
-        f"{len(beyond) or 'None'} of {len(readings)} readings measured so far {'moves' if len(beyond) < 2 else 'move'} UA by more "
-        "than seeds do. The largest change is "
+        f"{len(beyond) or 'None'} of {len(readings)} readings measured so far {moves} UA by more than seeds do. The largest "
+        "change is "
         f"{signed(largest['difference'])} points, on {corpus_title(largest['corpus'])}, protocol {largest['protocol']}: {name}."
     )
