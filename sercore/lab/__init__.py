@@ -1,4 +1,5 @@
 """The laboratory: `systems` by their names, `experiment` for one run and `training` inside it, `sweep` for many, `records` that
-they leave, `bundle` to train without audio, `pilot` that chose the rule, `metrics`, and `yardstick` for what linear models do."""
+they leave, `study` for those that the plan asks for, `bundle` to train without audio, `pilot` that is to choose the rule,
+`metrics`, `yardstick` for what linear models do, and `agreement` of the roads that compute a network."""
 
 from .records import RunName
