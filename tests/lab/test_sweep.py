@@ -1,8 +1,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import fresh_process
@@ -136,14 +134,14 @@ def test_a_killed_sweep_started_again_ends_with_the_same_records(tones, tmp_path
 
 def test_processes_of_a_killed_sweep_end_with_it(tones, tmp_path):
     options = ["--corpus", str(tones), "--systems", "baseline", "--runs", str(tmp_path), "--jobs", "2", "--set", "max_epochs=500"]
-    process = subprocess.Popen([sys.executable, "-m", "sercore", "sweep", *options], stderr=subprocess.DEVNULL)
+    process = fresh_process.start("-m", "sercore", "sweep", *options, folder=tmp_path)
     deadline = time.time() + 90
-    while not list(tmp_path.glob("*.partial/checkpoint.pt")) and time.time() < deadline and process.poll() is None:
+    while not list(tmp_path.glob("*.partial/checkpoint.pt")) and time.time() < deadline and process.is_alive():
         time.sleep(0.05)
     workers = psutil.Process(process.pid).children(recursive=True)
     assert len(workers) >= 2
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.join()
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
 

@@ -308,7 +308,7 @@ def agreement_sentence(checks: pd.DataFrame, history: pd.DataFrame) -> str:
 
 
 def same_weights_table(same: pd.DataFrame) -> pd.DataFrame:
-    """`lab.agreement.same_weights` as a page shows it."""
+    """`lab.equal_weights.compare` as a page shows it."""
     return pd.DataFrame(
         {
             "Road": same["road"].str[0].str.upper() + same["road"].str[1:],
@@ -321,7 +321,7 @@ def same_weights_table(same: pd.DataFrame) -> pd.DataFrame:
 
 
 def same_weights_sentence(same: pd.DataFrame) -> str:
-    """Whether other roads give the reference's answers with the same weights (`lab.agreement.same_weights`)."""
+    """Whether other roads give the reference's answers with the same weights (`lab.equal_weights.compare`)."""
     exact, rounded = (same[same["road"].str.contains(name)].iloc[0] for name in ("float32", "bfloat16"))
     digits = int(-np.log10(max(exact["largest"], 1e-9) / exact["spread"]))
     labels = "no label" if rounded["changed"] == 0 else f"{rounded['changed']} label of {rounded['utterances']}"

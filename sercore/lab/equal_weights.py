@@ -20,7 +20,7 @@ ROADS = {
 """Engine and precision; the first is the reference."""
 
 
-def same_weights(model: SERModel, data: training.Labelled, indices: np.ndarray) -> pd.DataFrame:
+def compare(model: SERModel, data: training.Labelled, indices: np.ndarray) -> pd.DataFrame:
     """One row a road but the reference: how far its logits lie from the reference's on the utterances `indices`.
 
     Columns: `road`, `typical` and `largest` (of the absolute differences, the median and the maximum), `spread` (the standard

@@ -3,15 +3,15 @@
 import numpy as np
 
 import sercore
-from sercore.lab import agreement, experiment
+from sercore.lab import equal_weights, experiment
 from sercore.report import findings
 
 
 def test_the_same_weights_give_the_same_answers_by_every_road(tones):
     prepared = experiment.prepare(str(tones))
     model = sercore.build("combined", seed=2, clip_seconds=0.5)
-    found = agreement.same_weights(model, prepared.data, np.arange(12)).set_index("road")
-    assert list(found.index) == list(agreement.ROADS)[1:] and (found["utterances"] == 12).all()
+    found = equal_weights.compare(model, prepared.data, np.arange(12)).set_index("road")
+    assert list(found.index) == list(equal_weights.ROADS)[1:] and (found["utterances"] == 12).all()
     exact, rounded = (found.loc[f"fast path, {precision}"] for precision in ("float32", "bfloat16"))
     assert exact["largest"] < 1e-4 and exact["changed"] == 0
     assert exact["largest"] < rounded["largest"] < 0.2 * rounded["spread"] + 0.05
