@@ -81,18 +81,14 @@ def main(arguments: list[str] | None = None) -> int:
     def told(name: sweep.RunName, done: int, total: int) -> None:
         print(f"{done} of {total}: {name}", flush=True)
 
-    try:
+    def work() -> dict[sweep.RunName, str]:
         if not is_bundle(chosen.bundle):
             raise SercoreError(f"{chosen.bundle}: the name of a bundle ends in {SUFFIX}")
         plan = sweep.plan(chosen.bundle, chosen.systems, chosen.protocols, chosen.seeds, chosen.folds)
         changes = {"precision": chosen.precision} | assignments(chosen.set)
-        outcome = sweep.sweep(plan, chosen.runs, None, changes, chosen.device, chosen.jobs, on_run=told)
-    except SercoreError as error:
-        print(f"sercore: {error}", file=sys.stderr)
-        return 2
-    for name, problem in outcome.failed.items():
-        print(f"{name}: {problem}", file=sys.stderr)
-    return 1 if outcome.failed else 0
+        return sweep.sweep(plan, chosen.runs, None, changes, chosen.device, chosen.jobs, on_run=told).failed
+
+    return sweep.exit_status(work)
 
 
 if __name__ == "__main__":

@@ -170,17 +170,14 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--gather", action="store_true", help="train nothing")
     chosen = options.parse_args(arguments)
     folder = chosen.runs or places.runs_folder() / "pilot"
-    try:
+
+    def work() -> dict[str, str]:
         if chosen.gather:
             print(gather(folder))
-            return 0
-        failed = run(chosen.corpora, folder, chosen.jobs, chosen.device)
-    except SercoreError as error:
-        print(f"sercore: {error}", file=sys.stderr)
-        return 2
-    for name, problem in failed.items():
-        print(f"{name}: {problem}", file=sys.stderr)
-    return 1 if failed else 0
+            return {}
+        return run(chosen.corpora, folder, chosen.jobs, chosen.device)
+
+    return sweep.exit_status(work)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ import pandas as pd
 
 from .. import places
 from ..corpora import protocol
-from ..errors import SercoreError
 from . import sweep
 from .records import RunName
 from .systems import CLAIMS, TABLE_2
@@ -120,16 +119,13 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--device", default="auto", help="auto, cpu or cuda")
     options.add_argument("--precision", default="bfloat16", help="float32, or bfloat16 in the convolutions [bfloat16]")
     chosen = options.parse_args(arguments)
-    try:
+
+    def work() -> dict[RunName, str]:
         numbers = set(sweep.integers(chosen.lines, "lines"))
         lines = [line for line in LINES if line.number in numbers]
-        failed = run(lines, chosen.runs or places.runs_folder(), chosen.bundles, chosen.jobs, chosen.device, chosen.precision)
-    except SercoreError as error:
-        print(f"sercore: {error}", file=sys.stderr)
-        return 2
-    for name, problem in failed.items():
-        print(f"{name}: {problem}", file=sys.stderr)
-    return 1 if failed else 0
+        return run(lines, chosen.runs or places.runs_folder(), chosen.bundles, chosen.jobs, chosen.device, chosen.precision)
+
+    return sweep.exit_status(work)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ import functools
 import json
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -203,6 +204,18 @@ def sweep(
         for future in as_completed(futures):
             settle(futures[future], future.result)
     return outcome
+
+
+def exit_status(work: Callable[[], Mapping[Any, str]]) -> int:
+    """Do `work` for a command: tell bad input, or the error of each run that it returns as failed; 0, 1 for those, 2 for that."""
+    try:
+        failed = work()
+    except SercoreError as error:
+        print(f"sercore: {error}", file=sys.stderr)
+        return 2
+    for name, problem in failed.items():
+        print(f"{name}: {problem}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def trainings(names: Iterable[RunName]) -> list[list[RunName]]:
