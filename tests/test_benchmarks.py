@@ -42,7 +42,7 @@ def test_parts_of_the_train_step():
     assert all(row["ms"] > 0 for row in parts if row["part"] != "the rest")
 
 
-@pytest.mark.parametrize("name", ["build", "losses", "predict", "scaling"])
+@pytest.mark.parametrize("name", ["build", "losses", "predict", "recalibration", "scaling"])
 def test_the_others(name):
     assert smoke(name)
 
