@@ -13,6 +13,8 @@ in p; Holm (1979); Satterthwaite (1946), An approximate distribution of estimate
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -377,11 +379,14 @@ def fold_mean_sd(predictions: pd.DataFrame | Tally, measure: str | Measure = "ua
 
 @dataclass(frozen=True)
 class Correlation:
-    """Spearman's rank correlation of two quantities within groups, and how often chance alone gives one as far from 0."""
+    """Spearman's rank correlation of two quantities within groups, and how often chance alone gives one as far from 0.
+
+    `least` is the smallest p that so few units permit: one of all their orders."""
 
     rho: float
     p: float
     pairs: int
+    least: float
 
 
 def correlation_within(
@@ -390,8 +395,9 @@ def correlation_within(
     """Do `x` and `y` go together within groups? The ranks are taken in each group (a fold is hard or easy for all alike).
 
     p is from shuffling `y` among the units (systems, say), each in all groups at once, because what recurs from group to
-    group is not independent (Davison & Hinkley 1997, equation 4.11). Each unit has one value in every group, or none
-    there. Groups of one count for nothing; raises `SercoreError` where there are no others.
+    group is not independent (Davison & Hinkley 1997, equation 4.11): every order once where there are no more than
+    `resamples`, so many drawn ones otherwise. Each unit has one value in every group, or none there. Groups of one count for
+    nothing; raises `SercoreError` where there are no others.
     """
     frame = pd.DataFrame(
         {"x": np.asarray(x, float), "y": np.asarray(y, float), "group": np.asarray(groups), "unit": np.asarray(units)}
@@ -408,10 +414,15 @@ def correlation_within(
         raise SercoreError("a correlation needs values that differ within a group")
     # (units, groups), with 0, which is the mean, where a unit has no value
     both = [centred[name].groupby([frame["unit"], frame["group"]]).sum().unstack(fill_value=0.0).to_numpy() for name in "xy"]
-    random = np.random.default_rng(seed)
-    draws = np.array([(both[0] * both[1][random.permutation(len(both[1]))]).sum() / scale for _ in range(resamples)])
+    units_there, random = len(both[0]), np.random.default_rng(seed)
+    possible = math.factorial(units_there)
+    whole = possible <= resamples
+    orders = itertools.permutations(range(units_there)) if whole else (random.permutation(units_there) for _ in range(resamples))
+    draws = np.array([(both[0] * both[1][list(order)]).sum() / scale for order in orders])
     rho = float((both[0] * both[1]).sum() / scale)
-    return Correlation(rho, float((1 + (np.abs(draws) >= abs(rho) - 1e-12).sum()) / (resamples + 1)), len(frame))
+    as_far = int((np.abs(draws) >= abs(rho) - 1e-12).sum())
+    p = as_far / possible if whole else (1 + as_far) / (resamples + 1)
+    return Correlation(rho, p, len(frame), 1 / possible)
 
 
 def common_seeds(a: Tally, b: Tally) -> tuple[int, ...]:

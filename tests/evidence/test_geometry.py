@@ -123,3 +123,18 @@ def test_compactness_differs_between_systems_by_more_than_seeds_explain():
     assert "in 1 of 3 cases" in said and "within / between on EmoDB, speaker" in said
     alone = findings.compactness_spread(table[table["seed"] == 0])
     assert alone.empty and "not been published" in findings.compactness_spread_sentence(alone)
+
+
+def test_compactness_beside_ua_is_told_as_finely_as_the_systems_permit():
+    def systems(names):
+        rows = [(name, seed, fold, rank + 0.1 * seed) for rank, name in enumerate(names) for seed in (0, 1) for fold in range(5)]
+        table = pd.DataFrame(rows, columns=["slug", "seed", "fold", "ua"])
+        return table.assign(ratio=-table["ua"], silhouette=table["ua"], purity=table["ua"], group=f"{len(names)} systems")
+
+    found = findings.compactness_correlations(pd.concat([systems("abcd"), systems("abcdef")]))
+    few, more = (found[found["Where"] == where] for where in ("4 systems", "6 systems"))
+    assert few["p"].tolist() == pytest.approx([2 / 24] * 3)  # seeds of a system are no further systems
+    assert few[findings.LEAST].iat[0] == pytest.approx(1 / 24) and more["p"].tolist() == pytest.approx([2 / 720] * 3)
+    said = findings.compactness_sentence(found)
+    assert "silhouette in 1 of 1 places" in said and "On 4 systems too few systems were measured" in said
+    assert findings.compactness_sentence(few).startswith("On 4 systems too few")

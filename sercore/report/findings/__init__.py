@@ -2,6 +2,7 @@
 
 from .accuracy import (
     COMPACTNESS,
+    LEAST,
     RHO,
     combination_sentence,
     compactness_correlations,

@@ -186,21 +186,25 @@ def combination_sentence(found: pd.DataFrame) -> str:
 
 
 RHO = "Spearman's ρ"
+LEAST = "Least p possible"
 COMPACTNESS = {"ratio": "within / between", "silhouette": "silhouette", "purity": "neighbour purity"}
 
 
 def compactness_correlations(table: pd.DataFrame) -> pd.DataFrame:
-    """Whether compactness and UA go together: one row a group and measure of `tables.geometry_of_runs` (with `group`)."""
+    """Whether compactness and UA go together: one row a group and measure of `tables.geometry_of_runs` (with `group`).
+
+    A system is one unit, the mean of its seeds: p is no finer than their number permits (`Least p possible`).
+    """
     rows = []
     for group, own in table.groupby("group", sort=False):
         for measure, name in COMPACTNESS.items():
-            known = own.dropna(subset=[measure])
+            known = own.dropna(subset=[measure]).groupby(["slug", "fold"], sort=False)[[measure, "ua"]].mean().reset_index()
             try:
-                trained = known["slug"] + known["seed"].astype(str)
-                found = statistics.correlation_within(known[measure], known["ua"], known["fold"], trained)
+                found = statistics.correlation_within(known[measure], known["ua"], known["fold"], known["slug"])
             except SercoreError:
                 continue
-            rows.append({"Where": group, "Measure": name, RHO: found.rho, "p": found.p, "Runs": found.pairs})
+            count = known["slug"].nunique()
+            rows.append({"Where": group, "Measure": name, RHO: found.rho, "p": found.p, LEAST: found.least, "Systems": count})
     return pd.DataFrame(rows)
 
 
@@ -253,21 +257,32 @@ def compactness_spread_sentence(spread: pd.DataFrame) -> str:
 
 
 def compactness_sentence(correlations: pd.DataFrame) -> str:
-    """Whether a more compact feature comes with a better UA: by how many measures, and by which beyond the number of tests."""
+    """Whether a more compact feature comes with a better UA: by how many measures, and by which beyond the number of tests.
+
+    Places whose systems are too few to say it at all are named as such and not counted.
+    """
     if correlations.empty:
         return "It takes two systems on the same folds to say whether compactness and accuracy go together."
-    found = correlations.assign(holm=statistics.holm(correlations["p"].to_numpy(float)))
+    able = correlations[LEAST] < 0.05 / len(COMPACTNESS)
+    few = list(dict.fromkeys(correlations.loc[~able, "Where"]))
+    unable = f" On {listed(few)} too few systems were measured for any correlation to pass for more than chance." if few else ""
+    found = correlations[able]
+    if found.empty:
+        return unable.strip()
+    found = found.assign(holm=statistics.holm(found["p"].to_numpy(float)))
     better = found[RHO].where(found["Measure"] != COMPACTNESS["ratio"], -found[RHO]) > 0
     clear = better & (found["p"] < 0.05)
     counts = clear.groupby(found["Measure"], sort=False).agg(["sum", "size"])
     by_measure = ", ".join(f"by {measure} in {row['sum']} of {row['size']} places" for measure, row in counts.iterrows())
     text = (
-        f"Within a fold, over the runs, the more compact feature comes with the better UA {by_measure} (rank correlation, p "
+        f"Within a fold, over the systems, the more compact feature comes with the better UA {by_measure} (rank correlation, p "
         f"below 0.05, {len(found)} tests). "
     )
     kept = found[clear & (found["holm"] < 0.05)]
     parts = [f"{row['Measure']} on {row['Where']} (ρ = {signed(row[RHO], 2)})" for _, row in kept.iterrows()]
-    return text + f"After Holm's correction over the tests {'it remains for ' + listed(parts) if parts else 'none remains'}."
+    return (
+        f"{text}After Holm's correction over the tests {'it remains for ' + listed(parts) if parts else 'none remains'}.{unable}"
+    )
 
 
 def model_sentence(origin: dict, runs: pd.DataFrame, classes: Sequence[str]) -> str:
