@@ -18,7 +18,7 @@ from rich.table import Table
 
 from . import __version__, places
 from .config import assignments
-from .errors import SercoreError
+from .errors import SercoreError, Unreadable
 
 # Before PyTorch comes: its idle threads otherwise keep the cores busy that ours need (a fifth of a training step on two cores).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -378,19 +378,20 @@ def predict(
 
     Files that cannot be read are named on the standard error, the others labelled; the exit code is 2 then.
     """
+    from .frontend import audio
     from .inference import prediction
 
-    unread: list[str] = []
+    unread: list[Unreadable] = []
     doubtful: list[str] = []
     with errors_told():
-        labelled = prediction.predict(files, model, unread, doubtful)
+        labelled = prediction.predict(files, model, unread, doubtful, progress=True)
         _, _, origin = prediction.load(model)
     err.print(f"model: {origin.get('run', '?')}; it knows how that corpus sounds, and little else", markup=False)
     show(labelled.to_dict("records"), as_json)
     for doubt in doubtful:
         err.print(f"sercore: {doubt}", style="yellow", markup=False)
-    for problem in unread:
-        err.print(f"sercore: {problem}", style="red", markup=False)
+    if unread:
+        err.print(f"sercore: {audio.told(unread)}", style="red", markup=False)
     raise typer.Exit(2 if unread else 0)
 
 

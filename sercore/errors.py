@@ -14,6 +14,17 @@ class SercoreError(ValueError):
         self.offenders = tuple(offenders)
 
 
+class Unreadable(SercoreError):
+    """A file that cannot be used: `path`, `reason` (the same for files with the same fault) and a `detail` of its own."""
+
+    def __init__(self, path: object, reason: str, detail: str = "") -> None:
+        super().__init__(f"{path}: {reason}" + f" ({detail})" * bool(detail))
+        self.path, self.reason, self.detail = str(path), reason, detail
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.path, self.reason, self.detail)  # between processes
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`did you mean X or Y? ` for a message about an unknown name; "" where none is close."""
     close = difflib.get_close_matches(name.lower(), list(known), n=3)

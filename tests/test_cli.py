@@ -172,10 +172,10 @@ def test_a_corpus_without_speakers_is_refused_before_the_first_training_and_told
 def test_silence_and_what_a_folder_holds_beside_audio_are_named(tones, tmp_path):
     soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
     soundfile.write(tmp_path / "click.wav", np.ones(160), 16_000)
-    (tmp_path / "speech.m4a").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("loud")
     done = call("predict", tmp_path)
     assert done.exit_code == 0 and "silent.wav: silent" in done.output and "click.wav: only 0.01 s" in done.output
-    assert "passed over: not audio: *.m4a 1" in done.output
+    assert "passed over: not audio: *.txt 1" in done.output
 
 
 def test_ctrl_c_ends_a_sweep_of_several_processes(tones, tmp_path):
@@ -198,7 +198,8 @@ def test_a_bad_file_does_not_keep_the_others_from_their_labels(tones, tmp_path):
     (tmp_path / "empty").mkdir()
     done = call("predict", tmp_path / "bad.wav", good, tmp_path / "empty")
     assert done.exit_code == 2 and good in done.output
-    assert "bad.wav: not audio" in done.output and f"{tmp_path / 'empty'}: no audio file in this folder" in done.output
+    assert f"not audio: {tmp_path / 'bad.wav'} (" in done.output
+    assert f"no audio file in this folder: {tmp_path / 'empty'}" in done.output
 
 
 def test_a_sweep_says_once_why_its_runs_failed_and_leaves_no_locks(tones, tmp_path):

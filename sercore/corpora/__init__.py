@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import extensions, places
-from ..errors import SercoreError, nearest
+from ..errors import SercoreError, Unreadable, nearest
 from ..frontend import audio
 from . import bundled
 from .base import COLUMNS, LABELS, NAME, Corpus, clip_rule, complain, length_rule, updates_an_epoch
@@ -163,15 +163,12 @@ def load(name: Corpus | str | os.PathLike[str], data_root: str | os.PathLike[str
     )
     with ThreadPoolExecutor(4) as pool:
         headers = list(pool.map(_duration, frame.path))
-    complain(
-        f"{root}: files that cannot be read",
-        (header for header in headers if isinstance(header, SercoreError)),
-    )
+    audio.refuse([header for header in headers if isinstance(header, Unreadable)])
     return frame.assign(duration=headers).astype({"duration": float})[list(COLUMNS)]
 
 
-def _duration(path: str) -> float | SercoreError:
+def _duration(path: str) -> float | Unreadable:
     try:
         return audio.duration(path)
-    except SercoreError as error:
+    except Unreadable as error:
         return error

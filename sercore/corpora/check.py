@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import SercoreError
+from ..errors import SercoreError, Unreadable
 from ..frontend import audio
 from . import Corpus, adapted, bundled, clip_rule, find_root, get, protocol
 
@@ -124,24 +124,40 @@ def _look_at_energies(mels: np.ndarray) -> tuple[float, str, str, str]:
 
 def _look(path: str) -> tuple[float, str, str, str]:
     """Seconds, problem, its detail, and a digest of the sound."""
+    seen = _Seen()
     try:
-        samples, rate = audio.read_channels(path)
-    except SercoreError as error:
-        return float("nan"), "unreadable", str(error).removeprefix(f"{path}: "), ""
-    seconds = len(samples) / rate
-    loudness = np.abs(samples)
-    peak = loudness.max()
-    if peak < audio.SILENT:
-        return seconds, "silent", f"peak {peak:.5f} of full scale", ""
-    content = hashlib.sha256(samples.tobytes() + str((rate, samples.shape)).encode()).hexdigest()
-    if peak >= FULL_SCALE:
-        top = loudness.max(axis=1) >= peak - 2**-15
-        edges = np.flatnonzero(np.diff(top, prepend=False, append=False))
-        runs = edges[1::2] - edges[::2]
-        share = runs[runs >= CLIPPED_RUN].sum() / len(top)
-        if share >= CLIPPED_SHARE:
-            return seconds, "clipped", f"{100 * share:.1f} % of the samples at full scale", content
-    return seconds, "", "", content
+        for _ in audio.blocks(path, seen.add):
+            pass
+    except Unreadable as error:
+        return float("nan"), "unreadable", error.reason + f" ({error.detail})" * bool(error.detail), ""
+    if seen.peak < audio.SILENT:
+        return seen.seconds, "silent", f"peak {seen.peak:.5f} of full scale", ""
+    content, share = seen.content.hexdigest(), seen.clipped / seen.samples
+    if share >= CLIPPED_SHARE:
+        return seen.seconds, "clipped", f"{100 * share:.1f} % of the samples at full scale", content
+    return seen.seconds, "", "", content
+
+
+class _Seen:
+    """What of a recording is looked at, block by block."""
+
+    def __init__(self) -> None:
+        self.seconds, self.peak, self.samples, self.clipped, self.content = 0.0, 0.0, 0, 0, hashlib.sha256()
+
+    def add(self, samples: np.ndarray, rate: int) -> None:
+        loudness = np.abs(samples)
+        peak = float(loudness.max())
+        if peak >= FULL_SCALE:
+            top = loudness.max(axis=1) >= peak - 2**-15
+            edges = np.flatnonzero(np.diff(top, prepend=False, append=False))
+            runs = edges[1::2] - edges[::2]
+            self.clipped += int(runs[runs >= CLIPPED_RUN].sum())
+        self.content.update(samples.tobytes() + str((rate, samples.shape)).encode())
+        self.seconds, self.peak, self.samples = (
+            self.seconds + len(samples) / rate,
+            max(self.peak, peak),
+            self.samples + len(samples),
+        )
 
 
 def _lengths(corpus: Corpus, seconds: pd.Series) -> tuple[dict[str, float], dict[str, float]]:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import places
 from ..errors import SercoreError
-from ..frontend import audio
+from ..frontend import audio, containers
 from . import find_root, get
 from .base import Corpus, Source, complain
 
@@ -247,7 +247,7 @@ def _fetch_lfs(address: str, folder: Path, objects: Path, progress: bool) -> Non
 
     pointers: dict[str, list[Path]] = {}
     for path in (path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < 1024):
-        if path.read_bytes().startswith(audio.LFS_POINTER):
+        if path.read_bytes().startswith(containers.LFS_POINTER):
             pointers.setdefault(path.read_text("utf-8").partition("oid sha256:")[2].split()[0], []).append(path)
     objects.mkdir(exist_ok=True)
 

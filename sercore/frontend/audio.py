@@ -1,9 +1,10 @@
 """Audio files in, one channel of 16 kHz samples out.
 
 Every format that libsndfile reads will do (WAV of any width, FLAC, Ogg, MP3, AIFF, ...). Stereo is averaged, other
-sampling rates are resampled by soxr at its very high quality. What cannot be trusted (cut
-short, empty, not audio) is refused by name: a half-read utterance would train a model without anybody's notice. (Ogg alone
-does not tell how long it should be: an Ogg file that was cut short is read as far as it goes.)
+sampling rates are resampled by soxr at its very high quality. A file is read block after block to its end, whatever its header
+says of its length, and if several recordings lie in it, all of them. What cannot be trusted (cut short, empty, not audio) is
+refused by name: a half-read utterance would train a model without anybody's notice. (Of an Ogg file that ends between two of its
+pages nobody can tell: it is read as far as it goes.)
 """
 
 from __future__ import annotations
@@ -11,111 +12,285 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+import shlex
+import shutil
+import struct
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import SercoreError
+from ..errors import SercoreError, Unreadable
+from . import containers
 
 if TYPE_CHECKING:
     import soundfile
 
 SAMPLE_RATE = 16_000
-SUFFIXES = frozenset(
-    (
-        ".aif",
-        ".aifc",
-        ".aiff",
-        ".au",
-        ".caf",
-        ".flac",
-        ".mp3",
-        ".oga",
-        ".ogg",
-        ".opus",
-        ".rf64",
-        ".sph",
-        ".w64",
-        ".wav",
-    )
-)
+SUFFIXES = containers.FOREIGN_SUFFIXES | {
+    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".sph", ".w64", ".wav")
+}
+"""What recordings are known by in a folder, those too that have to be converted first."""
+
+RATES = range(1_000, 1_000_001)
+"""Hz that a recording may have; a header with others lies."""
+
 SILENT = 1e-3
 """Peak, of full scale, below which a file counts as silent: -60 dB."""
 
+CANCELLED = 1e-2
+"""Of the channels' own level: where their average is weaker, they are one sound with opposite signs."""
+
+BLOCK = 2**22
+"""Samples that are in memory at once, of all channels."""
+
 SHORT_DATA = re.compile(r"^\s*(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
-LFS_POINTER = b"version https://git-lfs"
 UNKNOWN_FORMAT = 1  # libsndfile's SF_ERR_UNRECOGNISED_FORMAT
-STREAMED = {
-    0,
-    0x7FFFFFFF,
-    0xFFFFFFFF,
-}  # lengths that a program writes into a WAV header when it cannot know the true one
+UNKNOWN_LENGTH = 2**60
+"""More samples than any file has: libsndfile says so where it does not know."""
 
 
 def read(path: str | os.PathLike[str]) -> np.ndarray:
     """The samples of one file: float32 (samples,) at 16 kHz, in [-1, 1]; silence is read like any sound.
 
-    Raises `SercoreError`, naming the file, where it is missing, empty, not audio, truncated, or not finite.
+    Raises `Unreadable`, which names the file, where it is missing, empty, not audio, truncated, or not finite.
     """
-    samples, rate = read_channels(path)
-    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
-    if rate != SAMPLE_RATE:
-        import soxr
-
-        mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="VHQ")
-    return np.clip(mono, -1.0, 1.0, out=mono)
+    return np.concatenate(list(blocks(path)))
 
 
-def read_channels(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
-    """The samples as stored, float32 (samples, channels), and their sampling rate; raises as `read` does."""
-    with _opened(path) as file:
-        samples = file.read(dtype="float32", always_2d=True)
-        if len(samples) < file.frames:
-            raise SercoreError(f"{path}: truncated, {len(samples)} of {file.frames} samples can be read")
-        rate = file.samplerate
+def blocks(path: str | os.PathLike[str], look: Callable[[np.ndarray, int], None] | None = None) -> Iterator[np.ndarray]:
+    """What `read` gives, block after block: a recording of any length in little memory. Raises as `read` does, at the end too.
+
+    `look` is shown what is stored: samples (samples, channels) and their rate.
+    """
+    import soxr
+
+    resampler, at_rate = None, SAMPLE_RATE
+    heard, there, given = 0.0, 0.0, 0
+
+    def ready(mono: np.ndarray) -> Iterator[np.ndarray]:
+        nonlocal given
+        if len(mono):
+            given += len(mono)
+            yield np.clip(mono, -1.0, 1.0, out=mono)
+
+    for samples, rate in _stored(path):
+        if look is not None:
+            look(samples, rate)
+        if rate != at_rate:
+            if resampler is not None:
+                yield from ready(resampler.resample_chunk(np.empty(0, np.float32), last=True))
+            resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, "float32", "VHQ") if rate != SAMPLE_RATE else None
+            at_rate = rate
+        mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
+        if samples.shape[1] > 1:
+            heard += float(np.square(mono, dtype=np.float64).sum())
+            there += float(np.square(samples, dtype=np.float64).sum()) / samples.shape[1]
+        yield from ready(mono if resampler is None else resampler.resample_chunk(mono))
+    if resampler is not None:
+        yield from ready(resampler.resample_chunk(np.empty(0, np.float32), last=True))
+    if not given:
+        raise Unreadable(path, f"too short: at {SAMPLE_RATE} Hz it has no sample")
+    if heard < CANCELLED**2 * there:
+        raise Unreadable(path, "its channels cancel each other, their average is silence", "keep one of them in the file")
+
+
+def _stored(path: str | os.PathLike[str]) -> Iterator[tuple[np.ndarray, int]]:
+    """The samples as stored, float32 (samples, channels), and their sampling rate, block after block."""
+    held = 0
+    with _naming(path):
+        for file in _opened(path):
+            got, stated = 0, file.frames
+            if stated >= UNKNOWN_LENGTH:
+                file.seekable = lambda: False  # type: ignore[method-assign]  # it would look for its place in an unknown length
+            while len(samples := file.read(max(BLOCK // file.channels, 1), dtype="float32", always_2d=True)):
+                _refuse_strange(path, samples)
+                got += len(samples)
+                yield samples, file.samplerate
+            if got < stated < UNKNOWN_LENGTH:
+                raise Unreadable(path, "truncated", f"{got} of {stated} samples can be read")
+            held += got
+    if not held:
+        raise Unreadable(path, "holds no samples")
+
+
+def _refuse_strange(path: str | os.PathLike[str], samples: np.ndarray) -> None:
     peak = max(samples.max(), -samples.min())  # not finite where a sample is not
     if not np.isfinite(peak):
-        raise SercoreError(f"{path}: holds samples that are not finite numbers")
+        raise Unreadable(path, "holds samples that are not finite numbers")
     # a float file may overshoot full scale by a few decibels; far beyond it are integers that nobody scaled
     if peak > 10:
-        raise SercoreError(f"{path}: float samples reach {peak:.0f}; scale them to [-1, 1]")
-    return samples, rate
+        raise Unreadable(path, "float samples far beyond [-1, 1]: scale them", f"they reach {peak:.0f}")
 
 
 def duration(path: str | os.PathLike[str]) -> float:
-    """Seconds, by the file's header; raises `SercoreError` as `read` does, as far as the header tells."""
-    with _opened(path) as file:
-        return file.frames / file.samplerate
+    """Seconds, by the file's header where that can be believed. Raises `Unreadable` as `read` does, as far as a header tells."""
+    seconds = 0.0
+    with _naming(path):
+        for file in _opened(path):
+            if file.frames >= UNKNOWN_LENGTH:
+                return sum(len(samples) / rate for samples, rate in _stored(path))
+            seconds += file.frames / file.samplerate
+    if not seconds:
+        raise Unreadable(path, "holds no samples")
+    return seconds
 
 
 def digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of the file's bytes, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of the file's bytes, in hexadecimal; raises `Unreadable` where it cannot be opened."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise Unreadable(path, *_refused(error)) from None
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
+def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Whatever goes wrong with the file inside is an `Unreadable` that names it."""
     import soundfile
 
-    if not Path(path).is_file():
-        raise SercoreError(f"{path}: {'a folder; name the files in it' if os.path.isdir(path) else 'no such file'}")
-    if not Path(path).stat().st_size:
-        raise SercoreError(f"{path}: empty file (0 bytes)")
-    with open(path, "rb") as start:
-        if start.read(len(LFS_POINTER)) == LFS_POINTER:
-            raise SercoreError(f"{path}: only Git LFS's pointer to the sound; `git lfs pull` brings the sound itself")
     try:
-        with soundfile.SoundFile(os.fspath(path)) as file:
-            for promised, held in SHORT_DATA.findall(file.extra_info):
-                if int(promised) > int(held) and int(promised) not in STREAMED:
-                    raise SercoreError(f"{path}: truncated, {held} of {promised} bytes of sound are there")
-            if not file.frames:
-                raise SercoreError(f"{path}: holds no samples")
-            yield file
+        yield
+    except Unreadable:
+        raise
     except soundfile.LibsndfileError as error:
+        if error.code == UNKNOWN_FORMAT and Path(path).suffix.lower() == ".raw":
+            raise Unreadable(
+                path, "samples without a header, whose rate and width nobody knows: make a WAV file of them"
+            ) from None
         problem = "not audio" if error.code == UNKNOWN_FORMAT else "truncated or damaged"
-        raise SercoreError(f"{path}: {problem} ({error.error_string})") from error
+        raise Unreadable(path, problem, error.error_string.strip()) from error
+    except OSError as error:
+        raise Unreadable(path, *_refused(error)) from None
+    except (MemoryError, ValueError, RuntimeError, TypeError, ArithmeticError) as error:
+        raise Unreadable(path, "cannot be read", f"{type(error).__name__}: {error}") from error
+
+
+def _opened(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
+    """Each recording in the file, opened, one after the other."""
+    import soundfile
+
+    where = Path(path)
+    head = _head(where)
+    ranges = containers.parts(where, head)
+    for start, end in ranges:
+        whole = len(ranges) == 1
+        with _source(where, start, end, whole) as source, soundfile.SoundFile(source) as file:
+            if file.format == "MP3" and whole and (instead := containers.mp3_without_count(where)) is not None:
+                with (
+                    _piped(containers.Part(where, start, end, instead)) as pipe,
+                    soundfile.SoundFile(pipe, closefd=False) as streamed,
+                ):
+                    yield _checked(where, streamed)
+                return
+            if file.format == "OGG" and end == where.stat().st_size and containers.ogg_cut_short(where):
+                raise Unreadable(path, "truncated", "its last page is not whole")
+            if head[:4] == b"RIFF" and whole:
+                place, length, surplus = containers.wav_surplus(where)
+                if surplus and not length:  # whoever wrote it was killed before the length was known
+                    instead = place, struct.pack("<I", surplus)
+                    with containers.Part(where, start, end, instead) as part, soundfile.SoundFile(part) as mended:
+                        yield _checked(where, mended)
+                    return
+                if surplus > max(length // 100, 1024):
+                    what = "its header states less sound than the file holds; repair it, as by ffmpeg -i IN OUT"
+                    raise Unreadable(path, what, f"{length} bytes of sound, then {surplus} that are nothing known")
+            yield _checked(where, file)
+
+
+def _refused(error: OSError) -> tuple[str, str]:
+    return "cannot be opened", error.strerror or str(error)
+
+
+def _head(path: Path) -> bytes:
+    """The file's first bytes. Raises `Unreadable` where they, or the lack of them, tell that it is no sound."""
+    if not path.is_file():
+        what = "a folder; name the files in it" if path.is_dir() else "not a file" if path.exists() else "no such file"
+        raise Unreadable(path, what)
+    with path.open("rb") as file:
+        head = file.read(64)
+    if not head:
+        raise Unreadable(path, "empty file (0 bytes)")
+    if head.startswith(containers.LFS_POINTER):
+        raise Unreadable(path, "only Git LFS's pointer to the sound; `git lfs pull` brings the sound itself")
+    if kind := containers.foreign(head):
+        example = shlex.join(["ffmpeg", "-i", path.name, f"{path.stem}.wav"])
+        raise Unreadable(path, f"{kind}, which has to be converted first, as by ffmpeg", example)
+    return head
+
+
+@contextmanager
+def _source(path: Path, start: int, end: int, whole: bool) -> Iterator[str | containers.Part]:
+    """What libsndfile opens: the file by its name; or a part of it, and what has a name that would mislead, without one."""
+    if whole and path.suffix.lower() != ".raw":
+        yield os.fspath(path)
+        return
+    with containers.Part(path, start, end) as part:
+        yield part
+
+
+def _checked(path: Path, file: soundfile.SoundFile) -> soundfile.SoundFile:
+    """The same, where what its header says can be true."""
+    if file.samplerate not in RATES:
+        raise Unreadable(path, "its header states a sampling rate that no recording has", f"{file.samplerate} Hz")
+    said = file.extra_info
+    for promised, held in SHORT_DATA.findall(said):
+        if int(promised) > int(held) and not _streamed(int(promised)):
+            raise Unreadable(path, "truncated", f"{held} of {promised} bytes of sound are there")
+    return file
+
+
+def _streamed(length: int) -> bool:
+    """Whether a header's length in bytes is what a program writes that cannot know the true one: nearly 2 or 4 GiB, or none."""
+    return length == 0 or 0x7FFF0000 <= length <= 0x80000000 or length >= 0xFFFF0000
+
+
+@contextmanager
+def _piped(part: containers.Part) -> Iterator[int]:
+    """A pipe that the file runs through: what libsndfile cannot seek in, it reads to the end."""
+    there, here = os.pipe()
+
+    def feed() -> None:
+        try:
+            with part, os.fdopen(here, "wb") as pipe:
+                shutil.copyfileobj(part, pipe)
+        except BrokenPipeError:
+            pass  # whoever read has had enough
+
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    try:
+        yield there
+    finally:
+        os.close(there)
+        feeder.join()
+
+
+def told(problems: Iterable[Unreadable], show: int = 5) -> str:
+    """Files that cannot be read, by reason: the reason first, then some of them, then how many more."""
+    by_reason: dict[str, list[Unreadable]] = {}
+    for problem in problems:
+        by_reason.setdefault(problem.reason, []).append(problem)
+    lines = []
+    for reason, own in by_reason.items():
+        named = [f"{problem.path}" + f" ({problem.detail})" * bool(problem.detail) for problem in own]
+        if len(named) == 1:
+            lines.append(f"{reason}: {named[0]}")
+        else:
+            lines += [f"{reason} ({len(named)}):", *(f"  {name}" for name in named[:show])]
+            lines += [f"  ... and {len(named) - show} more"] * (len(named) > show)
+    return "\n".join(lines)
+
+
+def refuse(problems: Sequence[Unreadable], how: str = "") -> None:
+    """Raise one `SercoreError` about all of `problems`, if there are any; `how` they can be mended ends it."""
+    if problems:
+        reasons = told(problems).replace("\n", "\n  ")
+        many = "1 recording" if len(problems) == 1 else f"{len(problems)} recordings"
+        raise SercoreError(
+            f"{many} cannot be used:\n  {reasons}" + f"\n{how}" * bool(how), [str(problem) for problem in problems]
+        )

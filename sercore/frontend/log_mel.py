@@ -13,7 +13,7 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from .. import places
-from ..errors import SercoreError
+from ..errors import SercoreError, Unreadable
 from .audio import SAMPLE_RATE
 
 MELS = 40
@@ -42,6 +42,7 @@ PADDING = float(np.float32(math.log(FLOOR)))
 
 FRAMES_PER_SECOND = SAMPLE_RATE // HOP
 PART = 128
+HOW = "mend, convert or remove them (`sercore check` lists them all)"
 SETTINGS = {
     "rate": SAMPLE_RATE,
     "mels": MELS,
@@ -81,12 +82,21 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
     """
     if waveform.ndim != 1 or waveform.size == 0:
         raise SercoreError(f"a waveform must be (samples,) with at least one sample, not {waveform.shape}")
-    window, filters = _window_and_filters()
-    samples = torch.from_numpy(framed(waveform))
-    spectrum = torch.stft(samples, FFT, HOP, WINDOW, window, center=False, return_complex=True)  # (bins, frames)
-    squares = torch.view_as_real(spectrum).square()
-    energies = filters @ (squares[..., 0] + squares[..., 1])  # (mels, frames)
-    return energies.add_(FLOOR).log_().T.contiguous().numpy()
+    return _energies(framed(waveform))
+
+
+def log_mel_blocks(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """`log_mel` of a waveform that comes in blocks (samples,): blocks (frames, mels), in memory one at a time."""
+    waiting, total, given = np.zeros(EDGE, dtype=np.float32), 0, 0
+    for block in blocks:
+        if (whole := (waiting.size - FFT) // HOP + 1) > 0 and total:
+            yield _energies(waiting[: (whole - 1) * HOP + FFT])
+            waiting, given = waiting[whole * HOP :], given + whole
+        waiting, total = np.concatenate([waiting, block]), total + block.size
+    if total:
+        last = np.zeros((num_frames(total) - given - 1) * HOP + FFT, dtype=np.float32)
+        last[: waiting.size] = waiting[: last.size]
+        yield _energies(last)
 
 
 def framed(waveform: np.ndarray) -> np.ndarray:
@@ -95,6 +105,17 @@ def framed(waveform: np.ndarray) -> np.ndarray:
     body = waveform[: padded.size - EDGE]
     padded[EDGE : EDGE + body.size] = body
     return padded
+
+
+def _energies(samples: np.ndarray) -> np.ndarray:
+    """(samples,), a frame every `HOP` of them as long as there are `FFT`, to (frames, mels)."""
+    window, filters = _window_and_filters()
+    spectrum = torch.stft(
+        torch.from_numpy(samples), FFT, HOP, WINDOW, window, center=False, return_complex=True
+    )  # (bins, frames)
+    squares = torch.view_as_real(spectrum).square()
+    energies = filters @ (squares[..., 0] + squares[..., 1])  # (mels, frames)
+    return energies.add_(FLOOR).log_().T.contiguous().numpy()
 
 
 @dataclass(frozen=True)
@@ -143,18 +164,15 @@ def extract(utterances: pd.DataFrame, cache: Path | None = None, workers: int | 
     folder.mkdir(parents=True, exist_ok=True)
     paths = [str(path) for path in utterances["path"]]
     with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(_digest_or_problem(audio.digest), paths))
-    problems = [digest for digest in digests if digest.startswith("problem: ")]
-    if problems:
-        raise _unreadable(problems)
+        found = list(pool.map(_digest_or_problem, paths))
+    audio.refuse([each for each in found if isinstance(each, Unreadable)], HOW)
+    digests = [str(each) for each in found]
     chunks = [list(range(start, min(start + PART, len(paths)))) for start in range(0, len(paths), PART)]
     names = [folder / _part_name([digests[i] for i in chunk]) for chunk in chunks]
     missing = [k for k, name in enumerate(names) if not name.exists()]
     if missing:
         tasks = {k: ([paths[i] for i in chunks[k]], names[k]) for k in missing}
-        problems = _run(tasks, workers, progress)
-        if problems:
-            raise _unreadable(problems)
+        audio.refuse(_run(tasks, workers, progress), HOW)
     arrays: list[np.ndarray] = []
     for name in names:
         packed = np.load(name, mmap_mode="r")  # (frames, mels) of all its utterances in a row
@@ -171,12 +189,12 @@ def extract(utterances: pd.DataFrame, cache: Path | None = None, workers: int | 
     )
 
 
-def _run(tasks: dict[int, tuple[list[str], Path]], workers: int | None, progress: bool) -> list[str]:
+def _run(tasks: dict[int, tuple[list[str], Path]], workers: int | None, progress: bool) -> list[Unreadable]:
     from joblib.externals.loky import ProcessPoolExecutor
     from tqdm.auto import tqdm
 
     workers = min(workers or os.cpu_count() or 1, len(tasks))
-    problems: list[str] = []
+    problems: list[Unreadable] = []
     total = sum(len(paths) for paths, _ in tasks.values())
     with tqdm(total=total, desc="log-Mel", unit="file", disable=not progress) as bar:
         if workers == 1:
@@ -193,7 +211,7 @@ def _run(tasks: dict[int, tuple[list[str], Path]], workers: int | None, progress
     return problems
 
 
-def _write_part(paths: list[str], name: Path) -> list[str]:
+def _write_part(paths: list[str], name: Path) -> list[Unreadable]:
     """Write one part and its index of lengths; the problems of its files instead where there are any."""
     from . import audio
 
@@ -201,8 +219,8 @@ def _write_part(paths: list[str], name: Path) -> list[str]:
     for path in paths:
         try:
             arrays.append(log_mel(audio.read(path)))
-        except SercoreError as error:
-            problems.append(str(error))
+        except Unreadable as error:
+            problems.append(error)
     if problems:
         return problems
     _write(name.with_suffix(".index.npy"), np.array([len(array) for array in arrays]))
@@ -222,18 +240,10 @@ def _part_name(digests: list[str]) -> str:
     return f"{key[:32]}.npy"
 
 
-def _digest_or_problem(digest: Callable[[str], str]) -> Callable[[str], str]:
-    def safe(path: str) -> str:
-        try:
-            return digest(path)
-        except (SercoreError, OSError) as error:
-            return f"problem: {error}"
+def _digest_or_problem(path: str) -> str | Unreadable:
+    from . import audio
 
-    return safe
-
-
-def _unreadable(problems: list[str]) -> SercoreError:
-    lines = "\n  ".join(problem.removeprefix("problem: ") for problem in problems)
-    return SercoreError(
-        f"{len(problems)} audio files cannot be used:\n  {lines}\nmend or remove them (`sercore check` lists them all)"
-    )
+    try:
+        return audio.digest(path)
+    except Unreadable as error:
+        return error

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..corpora.base import audio_files
-from ..errors import SercoreError
-from ..frontend.log_mel import MELS, PADDING, clip_frames, log_mel
+from ..errors import SercoreError, Unreadable
+from ..frontend import audio
+from ..frontend.log_mel import MELS, PADDING, clip_frames, log_mel_blocks
 from ..lab import records
 from ..network.model import Block, SERModel
 
@@ -31,12 +33,16 @@ the folds, the fold with the best. Neither choice looked at a test part.
 SHORT_SECONDS = 0.3
 """Shorter than the shortest word: what is left is silence that the model was padded with."""
 
+WINDOWS = 8
+"""That the network hears at once: more would take more memory and hardly less time."""
+
 
 def predict(
     files: str | Path | Iterable[str | Path],
     model: str | Path | None = None,
-    unread: list[str] | None = None,
+    unread: list[Unreadable] | None = None,
     doubtful: list[str] | None = None,
+    progress: bool = False,
 ) -> pd.DataFrame:
     """Label files: columns file, label, one probability a class (named by it), seconds, windows.
 
@@ -45,48 +51,78 @@ def predict(
     A folder stands for the audio files in it and below.
 
     `model` is a `model.pt` or the folder of a run (default: the one that comes with the package). Files longer than the
-    model's clip are heard in windows of that length, half overlapping, whose probabilities are averaged. All files that
-    cannot be read are named in one `SercoreError`; with `unread`, a list, their messages go there and the others are labelled.
-    Files that are labelled but hold next to no speech (silent, or very short), and files of a folder that are passed over,
-    are named in the list `doubtful`.
+    model's clip are heard in windows of that length, half overlapping, whose probabilities are averaged; a file is labelled as
+    it is read, in memory that does not grow with its length. All files that cannot be read are named in one `SercoreError`;
+    with `unread`, a list, their errors go there and the others are labelled. Files that are labelled but hold next to no speech
+    (silent, or very short), and files of a folder that are passed over, are named in the list `doubtful`.
     """
-    from ..frontend import audio
+    from tqdm import tqdm
 
     given = [files] if isinstance(files, (str, os.PathLike)) else list(files)
     if strange := sorted({type(name).__name__ for name in given if not isinstance(name, (str, os.PathLike))}):
         raise SercoreError(f"files are given by their paths, not as {', '.join(strange)}: write samples to a file first")
-    doubts = [] if doubtful is None else doubtful
+    doubts, problems = [] if doubtful is None else doubtful, [] if unread is None else unread
     network, classes, _ = load(model)
     fold_batch_norm(network)
-    rows, problems = [], [] if unread is None else unread
+    paths, rows = _recordings(given, problems, doubts), []
+    with tqdm(paths, unit="file", disable=not progress, delay=1) as bar:
+        for path in bar:
+            try:
+                heard = _hear(network, path, lambda seconds: bar.set_postfix_str(f"{seconds / 60:.0f} min", refresh=True))
+            except Unreadable as error:
+                problems.append(error)
+                continue
+            if heard.seconds < SHORT_SECONDS or heard.peak < audio.SILENT:
+                why = "silent" if heard.seconds >= SHORT_SECONDS else f"only {heard.seconds} s"
+                doubts.append(f"{path}: {why}: its label means nothing")
+            scores = dict(zip(classes, heard.mean.tolist(), strict=True))
+            label = classes[int(heard.mean.argmax())]
+            rows.append({"file": str(path), "label": label, **scores, "seconds": heard.seconds, "windows": heard.windows})
+    if unread is None:
+        audio.refuse(problems)
+    return pd.DataFrame(rows, columns=["file", "label", *classes, "seconds", "windows"])
+
+
+def _recordings(given: Iterable[str | Path], problems: list[Unreadable], doubts: list[str]) -> list[str | Path]:
+    """The files that are meant: those of a folder in its place."""
     paths: list[str | Path] = []
     for name in given:
         dropped: Counter[str] = Counter()
         inside = list(audio_files(Path(name), dropped)) if Path(name).is_dir() else [name]
         over = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
         if not inside:
-            problems.append(f"{name}: no audio file in this folder" + (f" ({over})" if over else ""))
+            problems.append(Unreadable(name, "no audio file in this folder", over))
         elif over:
             doubts.append(f"{name}: passed over: {over}")
         paths += inside
-    for path in paths:
-        try:
-            waveform = audio.read(path)
-        except SercoreError as error:
-            problems.append(str(error))
-            continue
-        probabilities = window_probabilities(network, log_mel(waveform))
-        mean = probabilities.mean(0)
-        scores = dict(zip(classes, mean.tolist(), strict=True))
-        seconds = round(len(waveform) / audio.SAMPLE_RATE, 3)
-        if seconds < SHORT_SECONDS or np.abs(waveform).max(initial=0) < audio.SILENT:
-            doubts.append(f"{path}: {'silent' if seconds >= SHORT_SECONDS else f'only {seconds} s'}: its label means nothing")
-        rows.append(
-            {"file": str(path), "label": classes[int(mean.argmax())], **scores, "seconds": seconds, "windows": len(probabilities)}
-        )
-    if problems and unread is None:
-        raise SercoreError("\n".join(problems))
-    return pd.DataFrame(rows, columns=["file", "label", *classes, "seconds", "windows"])
+    return paths
+
+
+class Heard(NamedTuple):
+    """What the network says of a file."""
+
+    mean: np.ndarray  # (classes,), over the windows
+    windows: int
+    seconds: float
+    peak: float
+
+
+def _hear(model: SERModel, path: str | Path, report: Callable[[float], None]) -> Heard:
+    """One file, as it is read; `report` is called with the seconds that have been read."""
+    samples, peak = 0, 0.0
+
+    def watched() -> Iterator[np.ndarray]:
+        nonlocal samples, peak
+        for block in audio.blocks(path):
+            samples, peak = samples + len(block), max(peak, float(np.abs(block).max()))
+            if samples > len(block):
+                report(samples / audio.SAMPLE_RATE)
+            yield block
+
+    total, count = 0.0, 0
+    for probabilities in _by_windows(model, log_mel_blocks(watched())):
+        total, count = total + probabilities.sum(0, dtype=np.float64), count + len(probabilities)
+    return Heard(np.asarray(total / count), count, round(samples / audio.SAMPLE_RATE, 3), peak)
 
 
 def load(model: str | Path | None = None) -> tuple[SERModel, tuple[str, ...], dict]:
@@ -119,15 +155,34 @@ class _Normalised(nn.Identity):
         return x
 
 
-@torch.inference_mode()
 def window_probabilities(model: SERModel, mels: np.ndarray) -> np.ndarray:
     """Class probabilities (windows, classes) of log-Mel energies (frames, mels), cut and padded as in training."""
-    frames = clip_frames(model.config.clip_seconds)
-    # an utterance of the clip's own length has one frame more, centred on its end
-    starts = [0] if len(mels) <= frames + 1 else [*range(0, len(mels) - frames, frames // 2), len(mels) - frames]
-    batch = np.full((len(starts), frames, MELS), PADDING, dtype=np.float32)
-    lengths = np.empty(len(starts), dtype=np.int64)
-    for row, start in enumerate(starts):
-        window = mels[start : start + frames]
-        batch[row, : len(window)], lengths[row] = window, len(window)
-    return model(torch.from_numpy(batch), torch.from_numpy(lengths)).float().softmax(-1).numpy()
+    return np.concatenate(list(_by_windows(model, [mels])))
+
+
+@torch.inference_mode()
+def _by_windows(model: SERModel, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """`window_probabilities` of energies that come in blocks (frames, mels), `WINDOWS` at a time."""
+    frames, windows = clip_frames(model.config.clip_seconds), _windows(blocks, clip_frames(model.config.clip_seconds))
+    while some := list(itertools.islice(windows, WINDOWS)):
+        batch = np.full((len(some), frames, MELS), PADDING, dtype=np.float32)
+        for row, window in enumerate(some):
+            batch[row, : len(window)] = window
+        lengths = torch.tensor([len(window) for window in some])
+        yield model(torch.from_numpy(batch), lengths).float().softmax(-1).numpy()
+
+
+def _windows(blocks: Iterable[np.ndarray], frames: int) -> Iterator[np.ndarray]:
+    """Windows of `frames`, each beginning in the middle of the one before, the last one at the end; a shorter whole is one.
+
+    (An utterance of the clip's own length has one frame more, centred on its end: it is one window too.)
+    """
+    held, start = np.empty((0, MELS), np.float32), 0  # `start` is where in it the next window begins
+    for block in blocks:
+        done = min(start, max(len(held) - frames, 0))  # the last window may reach back so far
+        held, start = np.concatenate([held[done:], block]), start - done
+        first = not done and start == 0
+        while len(held) > start + frames + first:
+            yield held[start : start + frames]
+            start, first = start + frames // 2, False
+    yield held[:frames] if start == 0 and len(held) <= frames + 1 else held[-frames:]

@@ -103,11 +103,20 @@ def test_several_processes_give_the_same(tmp_path, monkeypatch):
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.parametrize("length", [1, 39, 40, 41, 159, 500, 4_001])
+def test_a_waveform_in_blocks_has_the_energies_of_the_whole(length):
+    waveform = np.random.default_rng(length).standard_normal(length).astype(np.float32)
+    for size in (1, 100, 333, 5_000):
+        if length / size < 600:
+            blocks = list(module.log_mel_blocks(waveform[at : at + size] for at in range(0, length, size)))
+            np.testing.assert_allclose(np.concatenate(blocks), log_mel(waveform), atol=1e-4)
+
+
 def test_all_unreadable_files_are_named_at_once(tmp_path):
     utterances = table(tmp_path, [3_000] * 4)
     for index in (1, 3):
         (tmp_path / f"{index:03d}.wav").write_bytes(b"not audio")
-    with pytest.raises(SercoreError, match=r"(?s)2 audio files.*001\.wav.*003\.wav"):
+    with pytest.raises(SercoreError, match=r"(?s)2 recordings cannot be used.*001\.wav.*003\.wav"):
         extract(utterances, cache=tmp_path / "cache", workers=1, progress=False)
 
 

@@ -7,8 +7,9 @@ import torch
 
 import sercore
 from sercore.evidence import results
+from sercore.frontend import audio
 from sercore.frontend.log_mel import log_mel
-from sercore.inference.prediction import fold_batch_norm, load, window_probabilities
+from sercore.inference.prediction import _windows, fold_batch_norm, load, window_probabilities
 from sercore.lab import records
 
 CLASSES = ("angry", "happy", "sad", "neutral")
@@ -46,6 +47,26 @@ def test_long_files_are_heard_in_windows_to_their_end(model_file):
             for s in (0, 50, 100, 150, 160)
         ]
     np.testing.assert_allclose(found, np.stack(alone), atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [1, 99, 100, 101, 102, 149, 150, 151, 260, 1000])
+def test_windows_of_energies_that_come_in_blocks_are_those_of_the_whole(length):
+    mels = np.random.default_rng(length).standard_normal((length, 40)).astype(np.float32)
+    starts = [0] if length <= 101 else [*range(0, length - 100, 50), length - 100]
+    for size in (1, 7, 100, 101, 1000):
+        found = list(_windows([mels[at : at + size] for at in range(0, length, size)], 100))
+        assert len(found) == len(starts)
+        for start, window in zip(starts, found, strict=True):
+            np.testing.assert_array_equal(window, mels[start : start + 100])
+
+
+def test_a_long_file_is_labelled_as_it_is_read(model_file, tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", wave(9.3, 22_050), 22_050)
+    whole = sercore.predict(tmp_path / "a.wav", model_file)
+    monkeypatch.setattr(audio, "BLOCK", 5_000)
+    pieces = sercore.predict(tmp_path / "a.wav", model_file)
+    assert pieces["windows"].tolist() == whole["windows"].tolist() == [18]
+    np.testing.assert_allclose(pieces[list(CLASSES)], whole[list(CLASSES)], atol=1e-5)
 
 
 def test_a_file_of_the_clips_own_length_is_one_window(model_file, tmp_path):
