@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 import math
 import os
 import sys
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from . import __version__, places
+from . import __version__, machine, places
 from .config import assignments
 from .errors import SercoreError, Unreadable
 
@@ -34,7 +34,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
 )
-out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+# names of files and labels are neither markup nor pictures
+AS_IT_IS: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+out, err = Console(soft_wrap=True, **AS_IT_IS), Console(stderr=True, soft_wrap=True, **AS_IT_IS)
 
 DataRoot = Annotated[Path | None, typer.Option(help="Folder that holds the corpora [default: SERCORE_DATA, else the cache]")]
 Runs = Annotated[Path | None, typer.Option(help="Folder of the runs [default: SERCORE_RUNS, else ./runs]")]
@@ -64,12 +66,12 @@ def errors_told() -> Iterator[None]:
     try:
         yield
     except SercoreError as error:
-        err.print(f"sercore: {error}", style="red", markup=False)
+        err.print(f"sercore: {error}", style="red")
         raise typer.Exit(2) from None
     except OSError as error:
         if error.strerror is None:
             raise
-        err.print(f"sercore: {f'{error.filename}: ' if error.filename else ''}{error.strerror}", style="red", markup=False)
+        err.print(f"sercore: {f'{error.filename}: ' if error.filename else ''}{error.strerror}", style="red")
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         err.print("sercore: interrupted; what is done is kept, and the same command goes on from there", style="red")
@@ -79,7 +81,7 @@ def errors_told() -> Iterator[None]:
 def show(rows: list[dict[str, Any]], as_json: bool) -> None:
     """Rows as a table, or as JSON."""
     if as_json:
-        print(json.dumps(rows, indent=1, default=str))
+        print(machine.json_text(rows, indent=1, default=str))
         return
     table = Table(box=None, pad_edge=False)
     for name in rows[0] if rows else ():
@@ -88,7 +90,7 @@ def show(rows: list[dict[str, Any]], as_json: bool) -> None:
         table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
     # as wide as it needs: a terminal wraps a line that is too long, a file keeps it
     wide = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
-    Console(width=wide, highlight=False).print(table)
+    Console(width=wide, **AS_IT_IS).print(table)
 
 
 def root_text(data_root: Path | None) -> str | None:
@@ -97,6 +99,9 @@ def root_text(data_root: Path | None) -> str | None:
 
 @app.callback(invoke_without_command=True)
 def main(version: Annotated[bool, typer.Option("--version", help="Print the version and stop")] = False) -> None:
+    for stream in (sys.stdout, sys.stderr):  # a terminal without the letters of a name shows their numbers
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     if version:
         print(__version__)
         raise typer.Exit
@@ -115,7 +120,7 @@ def corpora(as_json: AsJson = False, data_root: DataRoot = None) -> None:
         try:
             corpus = module.get(name, data_root)
         except SercoreError as error:  # a bundle that is none: the others are listed all the same
-            err.print(f"sercore: {error}", style="yellow", markup=False)
+            err.print(f"sercore: {error}", style="yellow")
             continue
         try:
             where = str(module.find_root(corpus, data_root)) if corpus.kind != "synthetic" else "made when first used"
@@ -141,7 +146,7 @@ def fetch(name: CorpusName, data_root: DataRoot = None) -> None:
     from .corpora.fetch import fetch as bring
 
     with errors_told():
-        out.print(str(bring(name, root_text(data_root))), markup=False)
+        out.print(str(bring(name, root_text(data_root))))
 
 
 @app.command()
@@ -154,7 +159,7 @@ def check(name: CorpusName, data_root: DataRoot = None, as_json: AsJson = False)
 
     with errors_told():
         report = examine(name, root_text(data_root))
-    print(json.dumps(report.to_dict(), indent=1, default=str) if as_json else str(report))
+    print(machine.json_text(report.to_dict(), indent=1, default=str) if as_json else str(report))
     raise typer.Exit(1 if len(report.offenders) else 0)
 
 
@@ -201,17 +206,15 @@ def run(
     if there:
         err.print(
             f"it was there already, computed in {facts['precision']} at {facts['finished']}: remove its folder to train it again",
-            markup=False,
         )
     if absent := [label for label, recall in zip(facts["classes"], facts["recall"], strict=True) if math.isnan(recall)]:
-        err.print(f"the test part has no {' and no '.join(absent)}: UA is the mean over the other classes", markup=False)
+        err.print(f"the test part has no {' and no '.join(absent)}: UA is the mean over the other classes")
     if as_json:
-        print(json.dumps(facts, indent=1))
+        print(machine.json_text(facts, indent=1))
         return
     out.print(
         f"UA {facts['ua']:.1%}, WA {facts['wa']:.1%} on the test fold; epoch {facts['chosen_epoch']} of {facts['epochs']}, "
         f"chosen on {facts['chosen_by']}\n{folder}",
-        markup=False,
     )
 
 
@@ -253,7 +256,7 @@ def sweep(
         if not wanted.names:
             return
         missing = wanted.missing(places.runs_folder(runs))
-        err.print(f"{len(wanted.names) - len(missing)} of {len(wanted.names)} runs are there, {len(missing)} to do", markup=False)
+        err.print(f"{len(wanted.names) - len(missing)} of {len(wanted.names)} runs are there, {len(missing)} to do")
         alone = jobs == 1 and dask is None
         with tqdm(total=len(missing), unit="run", disable=not missing, delay=1) as bar, epoch_bar(1, shown=alone) as report:
 
@@ -265,7 +268,7 @@ def sweep(
             outcome = module.sweep(wanted, runs, root, changes, device, jobs, dask, told, report if alone else None)
     for problem in dict.fromkeys(outcome.failed.values()):
         runs_of_it = ", ".join(str(name) for name in outcome.failed if outcome.failed[name] == problem)
-        err.print(f"{runs_of_it}: {problem}", style="red", markup=False)
+        err.print(f"{runs_of_it}: {problem}", style="red")
     raise typer.Exit(1 if outcome.failed else 0)
 
 
@@ -315,7 +318,7 @@ def bundle(
     from .lab import bundle as module
 
     with errors_told():
-        out.print(str(module.write(corpus, out_file, root_text(data_root), progress=True)), markup=False)
+        out.print(str(module.write(corpus, out_file, root_text(data_root), progress=True)))
 
 
 @app.command()
@@ -330,9 +333,9 @@ def publish(
 
     with errors_told():
         done = module.publish(runs, results, root_text(data_root), replace)
-        out.print(f"{done.runs} runs in {places.results_folder(results)}, {done.new} of them new", markup=False)
+        out.print(f"{done.runs} runs in {places.results_folder(results)}, {done.new} of them new")
     if done.waiting:
-        err.print(f"left out until the other folds of their seed are there: {', '.join(done.waiting)}", markup=False)
+        err.print(f"left out until the other folds of their seed are there: {', '.join(done.waiting)}")
 
 
 @app.command()
@@ -361,7 +364,7 @@ def chapters(
             root = root_text(data_root)
             module.train_and_publish(corpus, systems, protocols, seeds, runs, results, root, changes, device, jobs)
         done = module.execute(book, results, force)
-    out.print(f"{len(done)} chapters executed in {book}; `jupyter-book build {book}` makes the site", markup=False)
+    out.print(f"{len(done)} chapters executed in {book}; `jupyter-book build {book}` makes the site")
 
 
 @app.command()
@@ -383,15 +386,16 @@ def predict(
 
     unread: list[Unreadable] = []
     doubtful: list[str] = []
+    machine.keep_pages()
     with errors_told():
         labelled = prediction.predict(files, model, unread, doubtful, progress=True)
         _, _, origin = prediction.load(model)
-    err.print(f"model: {origin.get('run', '?')}; it knows how that corpus sounds, and little else", markup=False)
+    err.print(f"model: {origin.get('run', '?')}; it knows how that corpus sounds, and little else")
     show(labelled.to_dict("records"), as_json)
     for doubt in doubtful:
-        err.print(f"sercore: {doubt}", style="yellow", markup=False)
+        err.print(f"sercore: {doubt}", style="yellow")
     if unread:
-        err.print(f"sercore: {audio.told(unread)}", style="red", markup=False)
+        err.print(f"sercore: {audio.told(unread)}", style="red")
     raise typer.Exit(2 if unread else 0)
 
 
@@ -407,7 +411,7 @@ def export(
     from .inference import export as module
 
     with errors_told():
-        out.print(str(module.export(out_file, model)), markup=False)
+        out.print(str(module.export(out_file, model)))
 
 
 @contextmanager

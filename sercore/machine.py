@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import io
+import json
+import math
 import os
 import platform
 import subprocess
@@ -121,6 +123,19 @@ def _cpu_facts() -> dict[str, list[str]]:
 def _cpuinfo() -> list[str]:
     path = Path("/proc/cpuinfo")
     return path.read_text().splitlines() if path.exists() else []
+
+
+def json_text(value: Any, **options: Any) -> str:
+    """`json.dumps` of plain values, where a number that is none (NaN, infinite) is null: JSON has no other word for it."""
+
+    def plain(part: Any) -> Any:
+        if isinstance(part, float):
+            return part if math.isfinite(part) else None
+        if isinstance(part, dict):
+            return {key: plain(each) for key, each in part.items()}
+        return [plain(each) for each in part] if isinstance(part, (list, tuple)) else part
+
+    return json.dumps(plain(value), allow_nan=False, **options)
 
 
 def save(state: dict[str, Any], path: Path) -> None:

@@ -19,11 +19,12 @@ from .. import extensions, places
 from ..errors import SercoreError, Unreadable, nearest
 from ..frontend import audio
 from . import bundled
-from .base import COLUMNS, LABELS, NAME, Corpus, clip_rule, complain, length_rule, updates_an_epoch
+from .base import COLUMNS, LABELS, NAME, OWN, Corpus, clip_rule, complain, length_rule, updates_an_epoch
 
 __all__ = [
     "COLUMNS",
     "LABELS",
+    "OWN",
     "Corpus",
     "adapted",
     "clip_rule",

@@ -18,6 +18,8 @@ from ..frontend import audio
 
 TRAINING_SHARE, BATCH, PATIENCE_UPDATES = 0.55, 32, 950
 LABELS = ("angry", "happy", "sad", "neutral")
+OWN = "your own files"
+"""The kind of a corpus that is a folder or a table of its user's."""
 NAME = "[a-z0-9][a-z0-9-]*"
 """What a corpus may be called: runs, files and pages bear its name."""
 COLUMNS = ("id", "path", "label", "speaker", "session", "gender", "sentence", "duration")

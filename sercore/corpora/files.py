@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..errors import SercoreError
 from . import Corpus, get, names
-from .base import COLUMNS, LABELS, audio_files, complain, table
+from .base import COLUMNS, LABELS, OWN, audio_files, complain, table
 
 GENDERS = {"": "", "f": "f", "female": "f", "w": "f", "woman": "f", "m": "m", "male": "m", "man": "m"}
 
@@ -37,7 +37,7 @@ def corpus_at(path: Path) -> Corpus:
         name=_name(path.stem),
         title=path.name,
         language="",
-        kind="your own files",
+        kind=OWN,
         licence="",
         citation="",
         url="",

@@ -65,7 +65,8 @@ def _stamp(name: str) -> tuple[tuple[str, int, int], ...]:
 @functools.lru_cache(maxsize=4)
 def _prepare(name: str, data_root: str | None, progress: bool, stamp: tuple[tuple[str, int, int], ...]) -> Prepared:
     corpus = corpora.get(name, data_root)
-    source, utterances = name, corpora.load(corpus, data_root)
+    source = str(Path(name).absolute()) if corpus.kind == corpora.OWN else name  # it may be asked for from another folder
+    utterances = corpora.load(corpus, data_root)
     if corpus.spectra:
         bundle = corpora.find_root(corpus, data_root)
         source, mels = bundled.source(bundle) if bundled.is_bundle(name) else name, bundled.log_mels(bundle)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import glob
 import json
+import math
 import os
 import zipfile
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def write(
     """Write the run's folder beside its final name, then rename it; its checkpoint is gone with that."""
     partial = partial_folder(runs, name)
     partial.mkdir(parents=True, exist_ok=True)
-    (partial / "run.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    (partial / "run.json").write_text(machine.json_text(facts, indent=1, sort_keys=True) + "\n")
     pd.DataFrame(history).to_csv(partial / "history.csv", index=False)
     np.savez_compressed(partial / "test.npz", **test)  # type: ignore[arg-type]
     save_model(partial / "model.pt", model, classes, facts)
@@ -110,6 +111,8 @@ def read_facts(folder: Path) -> dict[str, Any]:
         facts = json.loads((folder / "run.json").read_text())
         if lacking := [key for key in ("corpus", "source", "protocol", "system", "config", "data") if key not in facts]:
             raise ValueError(f"run.json lacks {', '.join(lacking)}")
+        if "recall" in facts:
+            facts["recall"] = [math.nan if value is None else value for value in facts["recall"]]
         return facts
     except (OSError, ValueError) as error:
         raise _damaged(folder, error) from error

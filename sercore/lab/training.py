@@ -135,11 +135,7 @@ def fit(
         started, epoch = time.perf_counter(), epoch + 1
         loss = _train_epoch(model, data, train, optimiser, frames, seed, epoch, steps, after_step)
         if not math.isfinite(loss):
-            raise SercoreError(
-                f"the training has diverged: in epoch {epoch} its loss is {loss}. A smaller learning_rate than "
-                f"{config.learning_rate} may help; a loss of your own (this one is {config.loss!r}) may divide by 0 or take the "
-                "logarithm of it"
-            )
+            raise _diverged(config, f"in epoch {epoch} its loss is {loss}")
         trained = time.perf_counter() - started
         for batch_norm, weights in dict.fromkeys(choosers[part][1:] for part in open_):
             started = time.perf_counter()
@@ -203,7 +199,7 @@ def _train_epoch(
     if steps is not None:
         return steps(torch.from_numpy(order).to(device), size, after_step)
     model.train()
-    total = torch.zeros((), device=device)
+    losses, sizes = [], []
     for start in range(0, len(order), size):
         x, lengths, labels = _batch(data, order[start : start + size], frames, device)
         loss = model.loss(x, labels, lengths)
@@ -211,8 +207,19 @@ def _train_epoch(
         loss.backward()
         optimiser.step()
         after_step()
-        total += loss.detach() * len(x)  # without waiting for a GPU
-    return total.item() / len(order)
+        sizes.append(len(x))
+        losses.append(loss.detach())  # without waiting for a GPU
+    values = torch.stack(losses).tolist()
+    if (batch := next((number for number, value in enumerate(values, 1) if not math.isfinite(value)), 0)) != 0:
+        raise _diverged(model.config, f"in epoch {epoch} the loss of batch {batch} is {values[batch - 1]}")
+    return float(np.average(values, weights=sizes))
+
+
+def _diverged(config: Config, how: str) -> SercoreError:
+    return SercoreError(
+        f"the training has diverged: {how}. A smaller learning_rate than {config.learning_rate} may help; a loss of your own "
+        f"(this one is {config.loss!r}) may divide by 0 or take the logarithm of it"
+    )
 
 
 def _calibration_batches(
@@ -244,6 +251,8 @@ def _on_device(data: Labelled, frames: int, device: torch.device) -> tuple[Tenso
 def evaluate(model: SERModel, data: Labelled, indices: np.ndarray) -> dict[str, float]:
     """Loss (cross-entropy of the scores, without margin or focus), WA and UA of the part that chooses."""
     probabilities = predict(model, data, indices).probabilities
+    if not np.isfinite(probabilities).all():
+        raise _diverged(model.config, "its weights have grown beyond all numbers, and the model's probabilities are none")
     labels = data.labels[indices]
     true = probabilities[np.arange(len(labels)), labels]
     predictions = probabilities.argmax(1)

@@ -32,23 +32,24 @@ BATCH_NORM: dict[str, dict[str, Any]] = {"keras": {"eps": 1e-3, "momentum": 0.01
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation whose statistics can leave padding out.
+    """Batch normalisation whose statistics can leave padding out, and may be of a single place.
 
-    x (batch, channels, frames, mels), mask (batch, frames) true where a frame counts, or None for all.
+    x (batch, channels, frames, mels), mask (batch, frames) true where a frame counts, or None for all. A single place, as the
+    last batch of short clips may have, varies by nothing: what comes out is the bias, as in Keras (PyTorch refuses).
     """
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
-        if mask is None or not self.training:
+        if not self.training or (mask is None and x.numel() > x.shape[1]):
             return super().forward(x)
         assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
-        weight = mask[:, None, :, None].to(torch.float32)
+        weight = x.new_ones(1, 1, 1, 1) if mask is None else mask[:, None, :, None].to(torch.float32)
         count = weight.sum() * x.shape[3]
         mean = (x.float() * weight).sum((0, 2, 3)) / count
         centred = x.float() - mean[:, None, None]
         variance = (centred**2 * weight).sum((0, 2, 3)) / count
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1).clamp_min(1), self.momentum)
         scale = self.weight * (variance + self.eps).rsqrt()
         return centred * scale[:, None, None] + self.bias[:, None, None]
 

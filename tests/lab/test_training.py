@@ -103,6 +103,11 @@ def test_a_training_that_diverges_ends_with_its_epoch(prepared, monkeypatch):
         fitted(prepared)
 
 
+def test_a_training_that_diverges_ends_with_its_batch(prepared):
+    with pytest.raises(SercoreError, match=r"diverged: (in epoch 1 the loss of batch \d+ is (nan|inf)|its weights have grown)"):
+        fitted(prepared, learning_rate=1e30, batch_size=4)
+
+
 def test_early_stopping_counts_epochs_without_a_better_one():
     config = Config(max_epochs=100, patience=2)
     accuracies, history = [0.2, 0.5, 0.5, 0.4], training.History()

@@ -192,7 +192,7 @@ def _track(block: Block, mean: np.ndarray, variance: np.ndarray, count: int) -> 
     norm = block.norm
     assert norm.running_mean is not None and norm.running_var is not None and norm.momentum is not None
     norm.running_mean.lerp_(_tensor(mean), norm.momentum)
-    norm.running_var.lerp_(_tensor(variance * (count / (count - 1))), norm.momentum)
+    norm.running_var.lerp_(_tensor(variance * (count / max(count - 1, 1))), norm.momentum)
 
 
 def _tracked(block: Block) -> tuple[np.ndarray, np.ndarray]:

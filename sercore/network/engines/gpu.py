@@ -142,7 +142,7 @@ class _First(torch.autograd.Function):
             mean = first @ taps + start
             variance = (taps * ((second - torch.outer(first, first)) @ taps)).sum(0).clamp_min(0)
             norm.running_mean.lerp_(mean.float(), norm.momentum)
-            norm.running_var.lerp_((variance * count / (count - 1)).float(), norm.momentum)
+            norm.running_var.lerp_((variance * count / (count - 1).clamp_min(1)).float(), norm.momentum)
         else:
             mean, variance = norm.running_mean.double(), norm.running_var.double()
         deviation = (variance + norm.eps).sqrt()
@@ -287,7 +287,7 @@ def _scaling(
         variance = square / count - mean * mean
         variance = tl.where(variance < 0, 0.0, variance)
         tracked_mean += momentum * (mean + start - tracked_mean)
-        tracked_variance += momentum * (variance * count / (count - 1) - tracked_variance)
+        tracked_variance += momentum * (variance * count / tl.maximum(count - 1, 1) - tracked_variance)
         tl.store(running_mean + channel, tracked_mean.to(tl.float32))
         tl.store(running_variance + channel, tracked_variance.to(tl.float32))
     else:

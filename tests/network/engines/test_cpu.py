@@ -77,6 +77,24 @@ def test_float32_training_pass_agrees(masked, frames, dropout):
     assert_passes_agree(*pair(masked=masked, dropout=dropout), batch(frames))
 
 
+def assert_a_single_place_gives_the_bias(plain, fused, x, labels, lengths):
+    """Half a second of one utterance leaves one place after the CNN, which varies by nothing, as in Keras."""
+    results = [trained(model, x[:1], labels[:1], lengths[:1]) for model in (plain, fused)]
+    (loss, gradients), (other, found) = results
+    torch.testing.assert_close(other, loss, atol=1e-4, rtol=1e-4)
+    for name, gradient in gradients.items():
+        if not is_conv_bias(name):
+            torch.testing.assert_close(found[name], gradient, atol=1e-3, rtol=1e-2)
+    for model in (plain, fused):
+        tracked = model.blocks[-1].norm.running_var
+        torch.testing.assert_close(tracked, torch.full_like(tracked, 1 - model.blocks[-1].norm.momentum))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_single_place_gives_the_bias(masked):
+    assert_a_single_place_gives_the_bias(*pair(masked=masked, dropout=0.0), *batch(50))
+
+
 @pytest.mark.parametrize("precision, tolerance", [("float32", 1e-5), ("bfloat16", 0.02)])
 @pytest.mark.parametrize("masked", [False, True])
 def test_evaluation_agrees(precision, tolerance, masked):

@@ -15,7 +15,7 @@ if not GPU:
     os.environ.setdefault("TRITON_INTERPRET", "1")
 pytest.importorskip("triton", reason="no Triton: pip install triton")
 
-from test_cpu import assert_passes_agree, batch, pair, relative, trained  # noqa: E402
+from test_cpu import assert_a_single_place_gives_the_bias, assert_passes_agree, batch, pair, relative, trained  # noqa: E402
 
 from sercore import build  # noqa: E402
 from sercore.config import Config  # noqa: E402
@@ -56,6 +56,10 @@ def inputs(frames=137, size=3):
 @pytest.mark.parametrize("frames", [96, 137])
 def test_float32_training_pass_agrees(masked, frames):
     assert_passes_agree(*on_device(masked=masked, dropout=0.0), inputs(frames))
+
+
+def test_a_single_place_gives_the_bias():
+    assert_a_single_place_gives_the_bias(*on_device(dropout=0.0), *inputs(50))
 
 
 @pytest.mark.parametrize("precision, tolerance", [("float32", 1e-5), ("bfloat16", 0.02)])
