@@ -6,7 +6,7 @@ import io
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,7 +57,13 @@ Protocols = Annotated[
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting of the training, as in --set max_epochs=5; may be repeated")
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask")]
 CorpusName = Annotated[str, typer.Argument(help="A corpus (`sercore corpora` lists them), or a folder, .csv or .tsv of your own")]
+
+
+def agreed(yes: bool) -> Callable[[str], bool]:
+    """Asks a question at the terminal; where there is none the answer is `yes`."""
+    return lambda question: yes or (sys.stdin.isatty() and typer.confirm(question))
 
 
 @contextmanager
@@ -327,15 +333,31 @@ def publish(
     results: Results = None,
     data_root: DataRoot = None,
     replace: Annotated[bool, typer.Option("--replace", help="Also put runs in the place of those with other settings")] = False,
+    yes: Yes = False,
 ) -> None:
     """Gather finished runs into the Parquet files that the book is made from: seeds of which all folds are there."""
-    from .evidence import results as module
+    from .evidence import publication as module
 
     with errors_told():
-        done = module.publish(runs, results, root_text(data_root), replace)
+        done = module.publish(runs, results, root_text(data_root), replace, agreed(yes))
         out.print(f"{done.runs} runs in {places.results_folder(results)}, {done.new} of them new")
     if done.waiting:
         err.print(f"left out until the other folds of their seed are there: {', '.join(done.waiting)}")
+
+
+@app.command()
+def unpublish(
+    corpus: Annotated[str, typer.Argument(help="A corpus that the results hold")], results: Results = None, yes: Yes = False
+) -> None:
+    """Take a corpus out of the published records: its runs, predictions, splits and all. Runs stay where they were made."""
+    from .evidence import publication as module
+
+    with errors_told():
+        folder = places.results_folder(results)
+        if not agreed(yes)(f"Everything about {corpus} in {folder} is removed. Shall it?"):
+            raise SercoreError("nothing was removed: agree by --yes")
+        done = module.unpublish(corpus, results)
+    out.print(f"{done.runs} runs and {done.files} files of {corpus} removed from {folder}; the next build leaves its pages out")
 
 
 @app.command()
@@ -353,6 +375,7 @@ def chapters(
     precision: Precision = "float32",
     settings: Settings = None,
     force: Annotated[bool, typer.Option(help="Execute every chapter, also those that are up to date")] = False,
+    yes: Yes = False,
 ) -> None:
     """Execute the book's chapters that are out of date; with --corpus on your own data too."""
     from .publishing import chapters as module
@@ -362,7 +385,7 @@ def chapters(
         if corpus is not None:
             changes = {"precision": precision} | assignments(settings or [])
             root = root_text(data_root)
-            module.train_and_publish(corpus, systems, protocols, seeds, runs, results, root, changes, device, jobs)
+            module.train_and_publish(corpus, systems, protocols, seeds, runs, results, root, changes, device, jobs, agreed(yes))
         done = module.execute(book, results, force)
     out.print(f"{len(done)} chapters executed in {book}; `jupyter-book build {book}` makes the site")
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+PROJECT = Path(__file__).resolve().parents[1]
+"""The project's own folder, where this package is used from a checkout of it."""
+
 
 def cache_folder() -> Path:
     """What sercore downloads and computes: `SERCORE_CACHE`, else the user's cache folder."""

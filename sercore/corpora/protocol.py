@@ -75,6 +75,17 @@ def parts(frame: pd.DataFrame, fold: int) -> dict[str, NDArray]:
     return {part: np.sort(rows.loc[rows["part"] == part, "id"].to_numpy(dtype=object)) for part in PARTS}
 
 
+def whole(utterances: pd.DataFrame, protocol: str) -> bool:
+    """Whether there is such a split of these utterances, and each fold's training part has every class."""
+    try:
+        frame = splits(utterances, protocol)
+    except SercoreError:  # too few speakers, or none named
+        return False
+    labels = utterances["label"].astype(str).set_axis(utterances["id"].astype(str))
+    train = frame[frame["part"] == "train"]
+    return bool((train["id"].map(labels).groupby(train["fold"]).nunique() == labels.nunique()).all())
+
+
 def to_csv(frame: pd.DataFrame) -> str:
     """The canonical text of a split: a header, then `id,fold,part` sorted by id and fold, newlines as on
     Unix."""

@@ -106,7 +106,12 @@ def measure(prepared: Prepared, protocol_name: str, name: str = "bands") -> pd.D
 def classify(
     own: Yardstick, x: NDArray[np.float64], labels: NDArray, train: NDArray, chooser: NDArray, test: NDArray
 ) -> tuple[NDArray[np.int64], float]:
-    """Predictions (test,) of a yardstick with the strength that is most often right on `chooser`, and that strength."""
+    """Predictions (test,) of a yardstick with the strength that is most often right on `chooser`, and that strength.
+
+    Where the part that trains knows one class alone, that is what is predicted.
+    """
+    if len(set(labels[train])) == 1:
+        return np.full(len(test), labels[train][0], np.int64), own.strengths[0]
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import places
 from ..corpora import protocol
 from ..errors import SercoreError
-from ..evidence.results import publish
+from ..evidence.publication import ask_about_own, publish
 from ..evidence.results import runs as published_runs
 from ..lab.systems import expand
 
@@ -71,8 +71,11 @@ def train_and_publish(
     overrides: dict[str, Any] | None = None,
     device: str = "auto",
     jobs: int = 1,
+    agree: Callable[[str], bool] = lambda question: True,
 ) -> None:
     """Train what the published records lack of a grid, with a progress bar, and publish it; `device` and `jobs` as in a sweep.
+
+    `agree` is asked as by `publish`, before any training.
 
     `SercoreError` names all runs that failed.
     """
@@ -83,6 +86,7 @@ def train_and_publish(
     plan = sweep.plan(corpus, systems, protocols, seeds, data_root=data_root).without(published_runs(results), overrides)
     if not plan.names:
         return
+    ask_about_own({name.corpus for name in plan.names}, results, agree)
     missing = plan.missing(places.runs_folder(runs))
     with tqdm(total=len(missing), unit="run", disable=not missing, file=sys.stderr) as bar:
 

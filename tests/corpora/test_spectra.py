@@ -12,7 +12,7 @@ from sercore import SercoreError, corpora, places
 from sercore.__main__ import app
 from sercore.corpora import bundled
 from sercore.corpora.check import check
-from sercore.evidence import results
+from sercore.evidence import publication, results
 from sercore.lab import bundle, experiment, sweep
 from sercore.publishing import explorer
 
@@ -47,7 +47,7 @@ def test_it_is_run_and_published_like_any_other(root, tones, tmp_path):
     plan = sweep.plan("tones", "baseline", "speaker")
     sweep.sweep(plan, tmp_path / "runs", overrides=QUICK)
     assert not plan.missing(places.runs_folder(tmp_path / "runs"))
-    assert results.publish(tmp_path / "runs", tmp_path / "results").runs == 5
+    assert publication.publish(tmp_path / "runs", tmp_path / "results").runs == 5
     assert len(results.utterances("tones", tmp_path / "results")) == 40
     assert results.yardstick("tones", "speaker", tmp_path / "results") is not None
     assert results.yardstick("tones", "speaker", tmp_path / "results", "egemaps") is None  # which needs the sound

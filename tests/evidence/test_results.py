@@ -3,6 +3,7 @@ import json
 import shutil
 from pathlib import Path
 
+import fresh_process
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,9 +11,9 @@ from published import publish
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from typer.testing import CliRunner
 
-from sercore import SercoreError, corpora
+from sercore import SercoreError, corpora, places
 from sercore.__main__ import app
-from sercore.evidence import claims, results
+from sercore.evidence import claims, publication, results
 from sercore.lab import sweep, systems
 from sercore.lab.systems import config
 from sercore.report import findings, tables
@@ -26,7 +27,7 @@ def published(tones, made_once):
 
     def make(folder):
         sweep.sweep(sweep.plan(str(tones), "baseline,combined", "speaker,paper"), folder / "runs", overrides=QUICK)
-        assert results.publish(folder / "runs", folder / "results") == results.Published(20, 20, ())
+        assert publication.publish(folder / "runs", folder / "results") == publication.Published(20, 20, ())
 
     folder = made_once("published", make)
     return folder / "runs", folder / "results"
@@ -71,14 +72,14 @@ def test_split_files_carry_the_checksum_of_their_runs(published):
 def test_publishing_again_changes_nothing_and_keeps_what_came_from_elsewhere(published, tones, tmp_path):
     runs, target = published[0], shutil.copytree(published[1], tmp_path / "results")
     before = {path: path.read_bytes() for path in sorted(target.rglob("*.*"))}
-    results.publish(runs, target)
+    publication.publish(runs, target)
     assert {path: path.read_bytes() for path in sorted(target.rglob("*.*"))} == before
     sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "3"), tmp_path, overrides=QUICK)
-    assert results.publish(tmp_path, target).runs == 25
+    assert publication.publish(tmp_path, target).runs == 25
     assert set(results.predictions("tones", "speaker", target)["seed"]) == {0, 3}
     assert set(results.features("tones", "speaker", target)["seed"]) == {0, 3}
     assert set(results.maps("tones", "speaker", target)["seed"]) <= {0}
-    results.publish(tmp_path, tmp_path / "alone")
+    publication.publish(tmp_path, tmp_path / "alone")
     assert set(results.features("tones", "speaker", tmp_path / "alone")["seed"]) == {3}
 
 
@@ -97,9 +98,9 @@ def test_runs_with_other_settings_replace_published_ones_only_where_that_is_aske
     sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "0"), tmp_path / "runs", overrides=other)
     before = results.runs(target)
     with pytest.raises(SercoreError, match=r"(?s)5 of these runs with other settings.*fold0: patience=\d+ there, 7 here.*fold4"):
-        results.publish(tmp_path / "runs", target)
+        publication.publish(tmp_path / "runs", target)
     assert results.runs(target).equals(before)
-    assert results.publish(tmp_path / "runs", target, replace=True) == results.Published(len(before), 0, ())
+    assert publication.publish(tmp_path / "runs", target, replace=True) == publication.Published(len(before), 0, ())
     replaced = results.runs(target).query("system == 'baseline' and protocol == 'speaker' and seed == 0")
     assert replaced["changed"].str.contains("patience=7").all()
 
@@ -113,8 +114,65 @@ def test_where_publishing_fails_the_results_stay_as_they_were(published, tones, 
     sweep.sweep(sweep.plan(str(moved), "baseline", "speaker", "0"), tmp_path / "runs", overrides=QUICK)
     moved.unlink()
     with pytest.raises(SercoreError, match=r"(?s)nothing was published.*moved, that its runs call .*moved.csv.*no such file"):
-        results.publish(tmp_path / "runs", target)
+        publication.publish(tmp_path / "runs", target)
     assert {path: path.read_bytes() for path in sorted(target.rglob("*.*"))} == before
+
+
+def test_who_publishes_at_once_adds_to_what_the_others_wrote(published, tmp_path):
+    parts = {}
+    for run in sorted(path for path in published[0].iterdir() if path.is_dir()):
+        part = "-".join(run.name.split("-")[1:3])  # protocol and system
+        parts.setdefault(part, tmp_path / part)
+        shutil.copytree(run, tmp_path / part / run.name)
+    assert len(parts) == 4
+    target = tmp_path / "results"
+    started = [
+        fresh_process.start("-m", "sercore", "publish", "--runs", folder, "--results", target, folder=folder)
+        for folder in parts.values()
+    ]
+    for process in started:
+        process.join()
+    assert [process.exitcode for process in started] == [0] * 4
+    assert set(results.runs(target)["run"]) == set(results.runs(published[1])["run"])
+    for corpus, name in results.published(published[1]):
+        one, other = (results.predictions(corpus, name, folder) for folder in (target, published[1]))
+        pd.testing.assert_frame_equal(one, other)
+    assert not list(target.rglob("*.partial"))
+
+
+def test_a_corpus_is_taken_out_whole(published, tmp_path):
+    target = tmp_path / "results"
+    shutil.copytree(published[1], target)
+    kept = {path.with_name(path.name.replace("tones", "tones-paper", 1)): path for path in target.rglob("tones*")}
+    for other, path in kept.items():  # another corpus, whose name begins alike
+        shutil.copy(path, other)
+    for name in ("runs", "history"):
+        table = pd.read_parquet(target / f"{name}.parquet")
+        again = table.assign(run=table["run"].str.replace("tones", "tones-paper"))
+        again = again.assign(corpus="tones-paper") if name == "runs" else again
+        pd.concat([table, again], ignore_index=True).to_parquet(target / f"{name}.parquet")
+    with pytest.raises(SercoreError, match="nothing of 'tone': did you mean tones"):
+        publication.unpublish("tone", target)
+    assert publication.unpublish("tones", target).runs == 20
+    assert set(results.runs(target)["corpus"]) == {"tones-paper"} == set(results.history(target)["corpus"])
+    assert set(target.rglob("tones*")) == set(kept)
+    publication.unpublish("tones-paper", target)
+    assert results.runs(target).empty and not list(target.rglob("tones*"))
+
+
+def test_an_unknown_corpus_is_added_to_the_projects_own_results_only_where_somebody_agrees(published, tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "PROJECT", tmp_path)
+    target, asked = tmp_path / "results", []
+    with pytest.raises(SercoreError, match=r"nothing was published: tones would be added to .*--results, or agree by --yes"):
+        publication.publish(published[0], target, agree=lambda question: asked.append(question))
+    assert asked and not results.runs(target)["run"].size
+    said = CliRunner().invoke(app, ["publish", "--runs", str(published[0]), "--results", str(target)])
+    assert said.exit_code == 2 and "project's own results" in said.output
+    done = CliRunner().invoke(app, ["publish", "--runs", str(published[0]), "--results", str(target), "--yes"])
+    assert done.exit_code == 0
+    publication.publish(published[0], target, agree=lambda question: False)  # it knows the corpus now
+    assert CliRunner().invoke(app, ["unpublish", "tones", "--results", str(target)]).exit_code == 2
+    assert CliRunner().invoke(app, ["unpublish", "tones", "--results", str(target), "--yes"]).exit_code == 0
 
 
 def test_corpora_that_changed_or_are_gone_are_not_published_and_named_together(published, tones, tmp_path):
@@ -129,7 +187,7 @@ def test_corpora_that_changed_or_are_gone_are_not_published_and_named_together(p
         shutil.copytree(facts.parent, tmp_path / "runs" / gone["run"])
         (tmp_path / "runs" / gone["run"] / "run.json").write_text(json.dumps(gone))
     with pytest.raises(SercoreError, match=r"(?s)have changed since their runs were made.*tones.*cannot be loaded.*gone\.csv"):
-        results.publish(tmp_path / "runs", tmp_path / "results")
+        publication.publish(tmp_path / "runs", tmp_path / "results")
     assert not list((tmp_path / "results").glob("**/*.parquet"))
 
 
@@ -140,7 +198,7 @@ def test_folds_of_one_seed_with_different_settings_are_not_published_together(pu
     record["config"]["patience"] += 1
     facts.write_text(json.dumps(record))
     with pytest.raises(SercoreError, match=r"cannot stand together.*\n.*runs on 2 different settings"):
-        results.publish(tmp_path / "runs", tmp_path / "results")
+        publication.publish(tmp_path / "runs", tmp_path / "results")
 
 
 def test_a_damaged_record_is_named(published, tmp_path):
@@ -148,29 +206,29 @@ def test_a_damaged_record_is_named(published, tmp_path):
     folder = next(path.parent for path in sorted(runs.glob("*/test.npz")))
     (folder / "test.npz").write_bytes(b"junk")
     with pytest.raises(SercoreError, match=f"{folder.name}: the record cannot be read"):
-        results.publish(runs, tmp_path / "results")
+        publication.publish(runs, tmp_path / "results")
 
 
 def test_nothing_finished_is_an_error(tmp_path):
     with pytest.raises(SercoreError, match="no finished run"):
-        results.publish(tmp_path, tmp_path / "results")
+        publication.publish(tmp_path, tmp_path / "results")
 
 
 def test_a_seed_is_published_when_all_its_folds_are_there(published, tones, tmp_path):
     runs, target = tmp_path / "runs", tmp_path / "results"
-    results.publish(published[0], target)
+    publication.publish(published[0], target)
     sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "1", "0-3"), runs, overrides=QUICK)
     with pytest.raises(SercoreError, match="of no seed") as caught:
-        results.publish(runs, target)
+        publication.publish(runs, target)
     assert [name[-6:] for name in caught.value.offenders] == ["-fold0", "-fold1", "-fold2", "-fold3"]
     sweep.sweep(sweep.plan(str(tones), "combined", "speaker", "1"), runs, overrides=QUICK)
-    done = results.publish(runs, target)
-    assert done == results.Published(25, 5, tuple(caught.value.offenders))
+    done = publication.publish(runs, target)
+    assert done == publication.Published(25, 5, tuple(caught.value.offenders))
     assert results.predictions("tones", "speaker", target).query("seed == 1")["system"].unique().tolist() == ["combined"]
     command = CliRunner().invoke(app, ["publish", "--runs", str(runs), "--results", str(target)])
     assert "25 runs" in command.stdout and "left out" in command.stderr and command.exit_code == 0
     sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "1", "4"), runs, overrides=QUICK)
-    assert results.publish(runs, target) == results.Published(30, 5, ())
+    assert publication.publish(runs, target) == publication.Published(30, 5, ())
     assert set(results.history(target).query("seed == 1")["system"]) == {"baseline", "combined"}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sercore import SercoreError, corpora
 from sercore.corpora.bundled import log_mels
-from sercore.evidence import results
+from sercore.evidence import publication
 from sercore.lab import bundle, experiment, records
 
 QUICK = {"max_epochs": 2, "toolkit": "pytorch"}
@@ -74,7 +74,7 @@ def test_a_machine_with_few_packages_trains_from_it_and_its_records_are_publishe
     call = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
     assert call.returncode == 0, call.stderr
     assert call.stdout.splitlines()[-1] == "5 of 5: tones-speaker-baseline-seed0-fold4"
-    assert results.publish(tmp_path / "runs", tmp_path / "results").runs == 5
+    assert publication.publish(tmp_path / "runs", tmp_path / "results").runs == 5
     facts = json.loads((tmp_path / "runs" / "tones-speaker-baseline-seed0-fold0" / "run.json").read_text())
     assert (facts["engine"], facts["rounded_to"], facts["source"]) == ("plain", 1 / 64, str(tones))
     direct = experiment.run(str(tones), "speaker", "baseline", runs=tmp_path / "direct", overrides=QUICK)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from sercore import SercoreError
-from sercore.evidence import results
+from sercore.evidence import publication, results
 from sercore.lab import records, sweep
 
 QUICK = {"max_epochs": "2", "clip_seconds": "0.35", "toolkit": "pytorch", "precision": "bfloat16"}
@@ -123,8 +123,8 @@ def test_a_killed_sweep_started_again_ends_with_the_same_records(tones, tmp_path
     process.join()
     assert fresh_process.run(*command(tmp_path / "killed")).returncode == 0
     sweep.sweep(planned(tones, folds="0-4"), tmp_path / "whole", overrides=QUICK)
-    results.publish(tmp_path / "killed", tmp_path / "a", None)
-    results.publish(tmp_path / "whole", tmp_path / "b", None)
+    publication.publish(tmp_path / "killed", tmp_path / "a", None)
+    publication.publish(tmp_path / "whole", tmp_path / "b", None)
     for corpus, name in results.published(tmp_path / "a"):
         one, two = (results.predictions(corpus, name, tmp_path / folder) for folder in "ab")
         assert one.equals(two)

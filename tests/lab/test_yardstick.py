@@ -9,7 +9,7 @@ from sklearn.metrics import recall_score
 
 from sercore import SercoreError
 from sercore.corpora import protocol
-from sercore.evidence import results
+from sercore.evidence import publication, results
 from sercore.lab import experiment, sweep, yardstick
 from sercore.report import findings, tables
 
@@ -20,7 +20,7 @@ QUICK = {"max_epochs": "1", "clip_seconds": "0.35", "toolkit": "pytorch", "preci
 def published(tones, tmp_path_factory):
     folder = tmp_path_factory.mktemp("yardstick")
     sweep.sweep(sweep.plan(str(tones), "baseline", "speaker", "0-1"), folder / "runs", overrides=QUICK)
-    results.publish(folder / "runs", folder / "results")
+    publication.publish(folder / "runs", folder / "results")
     return folder
 
 
@@ -107,7 +107,7 @@ def test_publishing_brings_it_under_both_clean_protocols_and_keeps_it(published)
     kinds = ["bands", *(["egemaps"] if importlib.util.find_spec("opensmile") else []), "speakers"]
     assert [path.name for path in paths] == [f"tones-{name}-{kind}.parquet" for name in ("paper", "speaker") for kind in kinds]
     before = [path.stat().st_mtime_ns for path in paths]
-    results.publish(published / "runs", published / "results")
+    publication.publish(published / "runs", published / "results")
     assert [path.stat().st_mtime_ns for path in paths] == before
     assert results.yardstick("tones", "leaky", published / "results") is None
 
