@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -387,7 +388,10 @@ def chapters(
             root = root_text(data_root)
             module.train_and_publish(corpus, systems, protocols, seeds, runs, results, root, changes, device, jobs, agreed(yes))
         done = module.execute(book, results, force)
-    out.print(f"{len(done)} chapters executed in {book}; `jupyter-book build {book}` makes the site")
+    build = shlex.join(["jupyter-book", "build", str(book)])
+    if (own := places.results_of_book(book, results)) != places.results_of_book(book):  # else it would build from others
+        build = f"SERCORE_RESULTS={shlex.quote(str(own))} {build}"
+    out.print(f"{len(done)} chapters executed in {book}; `{build}` makes the site")
 
 
 @app.command()

@@ -55,6 +55,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("build-finished", thin_out_icons, priority=700)
     app.connect("build-finished", bring_explorer, priority=600)
     app.connect("build-finished", bring_voice, priority=600)
+    app.connect("build-finished", remove_what_is_gone, priority=800)
     app.connect("build-finished", refuse_warnings, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -73,6 +74,8 @@ def prepare(app: Sphinx, config: Config) -> None:
     except SercoreError as error:
         raise ExtensionError(str(error)) from None
     logger.info(f"chapters: {len(done)} executed, the others are up to date")
+    for said in chapters.complaints(app.srcdir):
+        logger.warning(said)
 
 
 def write_all_when_what_they_share_changed(app: Sphinx, env: BuildEnvironment) -> list[str]:
@@ -242,11 +245,14 @@ def draw_card(app: Sphinx, exception: Exception | None) -> None:
 
 
 def bring_explorer(app: Sphinx, exception: Exception | None) -> None:
-    """Its component and its data, which lie beside the pages and are loaded where they are looked at."""
+    """Its component and its data, which lie beside the pages and are loaded where they are looked at; nothing else stays."""
     if exception is None and app.builder.format == "html":
-        target = Path(app.outdir) / explorer.FOLDER
-        shutil.copytree(Path(app.srcdir) / explorer.FOLDER, target, dirs_exist_ok=True)
-        explorer.write(target, places.results_of_book(app.srcdir))
+        source, target = Path(app.srcdir) / explorer.FOLDER, Path(app.outdir) / explorer.FOLDER
+        shutil.copytree(source, target, dirs_exist_ok=True)
+        own = {target / path.name for path in source.iterdir()}
+        own |= set(explorer.write(target, places.results_of_book(app.srcdir)))
+        for path in [path for path in target.rglob("*") if path.is_file() and path not in own]:
+            path.unlink()
 
 
 def bring_voice(app: Sphinx, exception: Exception | None) -> None:
@@ -302,11 +308,27 @@ def explain_terms(app: Sphinx, doctree: nodes.document, page: str) -> None:
 
 
 def refuse_warnings(app: Sphinx, exception: Exception | None) -> None:
-    """Any warning fails the build, after all of them have been shown."""
+    """Any warning fails the build of the project's own book, after all of them have been shown; a book of one's own stands."""
     if exception is None and app._warncount:
         # else the pages with warnings would count as read, and the next build would be silent
         (Path(app.doctreedir) / "environment.pickle").unlink(missing_ok=True)
-        raise ExtensionError(f"{app._warncount} warnings, listed above: the book is built without any")
+        if places.results_of_book(app.srcdir) == Path(app.srcdir).parent / "results":
+            raise ExtensionError(f"{app._warncount} warnings, listed above: the book is built without any")
+        logger.info(f"{app._warncount} warnings, listed above; the book stands all the same")
+
+
+# ---- nothing is left of another book
+
+
+def remove_what_is_gone(app: Sphinx, exception: Exception | None) -> None:
+    """Remove pages, and their sources, that are not of this book: of chapters that are gone, of other results."""
+    if exception is not None or app.builder.format != "html":
+        return
+    site, kept = Path(app.outdir), {*app.env.found_docs, *app.config.html_additional_pages}
+    kept |= {"genindex", "index", "py-modindex", "search"}
+    for path in (*site.glob("*.html"), *(site / "_sources").glob("*"), *(site.parent / "jupyter_execute").glob("*.ipynb")):
+        if path.name.split(".")[0] not in kept:
+            path.unlink()
 
 
 # ---- docstrings are written in Markdown

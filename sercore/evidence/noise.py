@@ -272,6 +272,9 @@ def selection(runs: pd.DataFrame, history: pd.DataFrame, predictions: pd.DataFra
     chosen_gain, best, best_gain, optimism, seeds`; gains in points of UA (pooled over the folds, mean over the
     seeds that all have) over the baseline. Validation chooses by its accuracy (WA) at the epochs that were kept.
     """
+    columns = ["corpus", "protocol", "family", "chosen", "chosen_gain", "best", "best_gain", "optimism", "seeds"]
+    if runs.empty:
+        return pd.DataFrame(columns=columns)
     validation = history.groupby("run")["chooser_wa"].max()
     scored = runs.assign(validation=runs["run"].map(validation))
     families = {name: [slug for slug in systems.TABLE_2 if systems.family(slug) == name] for name in ("ams", "focal")}
@@ -290,7 +293,6 @@ def selection(runs: pd.DataFrame, history: pd.DataFrame, predictions: pd.DataFra
             chosen, best = kept.mean()[slugs].idxmax(), gains.idxmax()
             seeds = sorted(kept.index.get_level_values("seed").unique())
             rows.append((corpus, protocol, family, chosen, gains[chosen], best, gains[best], gains[best] - gains[chosen], seeds))
-    columns = ["corpus", "protocol", "family", "chosen", "chosen_gain", "best", "best_gain", "optimism", "seeds"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -32,10 +32,24 @@ RESAMPLES = 2000
 Measure = Callable[[NDArray], NDArray]
 """Confusion counts (..., classes, classes) to values (...)."""
 
-MEASURES: dict[str, Measure] = {
-    "ua": lambda counts: np.nanmean(metrics.recalls(counts), axis=-1),
-    "wa": lambda counts: np.trace(counts, axis1=-2, axis2=-1) / counts.sum(axis=(-2, -1)),
-}
+
+def _ua(counts: NDArray) -> NDArray:
+    recalls = metrics.recalls(counts)
+    known = ~np.isnan(recalls)
+    return _share(np.where(known, recalls, 0.0).sum(-1), known.sum(-1))
+
+
+def _wa(counts: NDArray) -> NDArray:
+    return _share(np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1)))
+
+
+def _share(part: NDArray, whole: NDArray) -> NDArray:
+    """Their quotient, NaN where there is nothing to have a part of."""
+    nothing = np.full(np.shape(whole), np.nan)
+    return np.divide(part, whole, out=nothing, where=np.asarray(whole) != 0)
+
+
+MEASURES: dict[str, Measure] = {"ua": _ua, "wa": _wa}
 
 
 def recall_of(index: int) -> Measure:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 
-__all__ = ["EXPERIMENTS", "Chapter", "check_outputs", "ensure_published", "execute", "train_and_publish", "wanted"]
+__all__ = ["EXPERIMENTS", "Chapter", "check_outputs", "complaints", "ensure_published", "execute", "train_and_publish", "wanted"]
 
 EXPERIMENTS: dict[str, tuple[str, ...]] = {
     name: tuple(slug for slug in TABLE_2 if slug == "baseline" or family(slug) == name)
@@ -132,7 +132,7 @@ def execute(
     for output in folder.glob("*.ipynb"):
         if output.stem not in known and _made_from(output):
             output.unlink()
-    surroundings = _surroundings()
+    surroundings = f"{_surroundings()} {published}"  # pages tell where their records are
     checksum = functools.cache(functools.partial(_checksum, published))
     due = []
     for chapter in chapters:
@@ -249,6 +249,19 @@ def check_outputs(notebook: NotebookNode, name: str) -> None:
         problems.append(f"chapter {name}, cell {index}: {said}\n{_indented(cell.source)}")
     if problems:
         raise SercoreError("\n".join(problems), offenders=problems)
+
+
+def complaints(book: str | Path = "book") -> list[str]:
+    """What the executed chapters said on their standard error, which no page shows: mostly warnings, with the cell's number."""
+    import nbformat
+
+    found = []
+    for path in sorted(Path(book).glob("*.ipynb")):
+        for number, cell in enumerate(nbformat.read(path, 4).cells, 1):
+            said = "".join(output.text for output in cell.get("outputs", ()) if output.get("name") == "stderr")
+            if said.strip():
+                found.append(f"chapter {path.stem}, cell {number} said: {said.strip()}\n{_indented(cell.source)}")
+    return found
 
 
 def _check_parameters(chapters: Iterable[Chapter]) -> None:

@@ -8,9 +8,11 @@ for one run as text within a page, with its sound. Numbers travel as bytes: plac
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -34,7 +36,7 @@ SOUND = "SERCORE_EXPLORER_SOUND"
 
 
 def write(folder: Path, published: str | Path | None = None) -> list[Path]:
-    """Write the data of every published corpus and protocol that has maps into `folder`; the files."""
+    """Write the data of every published corpus and protocol that has maps into `folder`; the files, those too that were there."""
     folder.mkdir(parents=True, exist_ok=True)
     cells, files = [], []
     for corpus, protocol in sorted(results.published(published), key=lambda pair: (pair[0], pair[1] != "speaker")):
@@ -50,7 +52,9 @@ def write(folder: Path, published: str | Path | None = None) -> list[Path]:
         utterances = utterances[utterances["id"].isin(maps["utterance"])].reset_index(drop=True)
         tested = maps[maps["system"] == slugs[0]].set_index("utterance")["fold"]
         cell = _cell(utterances, tested.loc[utterances["id"]].tolist(), corpus, protocol)
-        cell["sound"] = _bring_sound(folder / corpus, corpus, cell["ids"])
+        of_data = f"{corpus}-{runs['data'].iat[0][:8]}"  # sound of other recordings never stands for these
+        cell["sound"] = _bring_sound(folder / of_data, corpus, cell["ids"])
+        files += [folder.parent / path for of_one in cell["sound"].values() for path in of_one.values()]
         cell["systems"] = [{"slug": slug, "title": title(slug), "file": f"{name}-{slug}.js"} for slug in slugs]
         files.append(_script(folder / f"{name}.js", name, cell))
         for slug in slugs:
@@ -161,13 +165,19 @@ def _bring_sound(folder: Path, corpus: str, ids: Iterable[str]) -> dict[str, dic
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
     for name in ids:
-        mp3, png = folder / f"{name}.mp3", folder / f"{name}.png"
+        mp3, png = (folder / f"{_file_name(name)}.{kind}" for kind in ("mp3", "png"))
         if not (mp3.exists() and png.exists()):
             sound, picture = _sound(paths[name])
             mp3.write_bytes(sound)
             png.write_bytes(picture)
-        found[name] = {"audio": f"{FOLDER}/{corpus}/{name}.mp3", "image": f"{FOLDER}/{corpus}/{name}.png"}
+        found[name] = {kind: f"{FOLDER}/{folder.name}/{path.name}" for kind, path in (("audio", mp3), ("image", png))}
     return found
+
+
+def _file_name(utterance: str) -> str:
+    """What its files are called in a site: its id, or where that is no name for a file everywhere, a digest of it."""
+    plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", utterance)
+    return utterance if plain else hashlib.sha256(utterance.encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 
 def _bring_pictures(folder: Path, corpus: str, ids: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -178,10 +188,10 @@ def _bring_pictures(folder: Path, corpus: str, ids: Iterable[str]) -> dict[str, 
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
     for name in ids:
-        png = folder / f"{name}.png"
+        png = folder / f"{_file_name(name)}.png"
         if not png.exists():
             png.write_bytes(_picture(mels.arrays[row[name]]))
-        found[name] = {"image": f"{FOLDER}/{corpus}/{name}.png"}
+        found[name] = {"image": f"{FOLDER}/{folder.name}/{png.name}"}
     return found
 
 

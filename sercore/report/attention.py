@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..config import STEP_SECONDS
 from ..errors import SercoreError
 from ..evidence import results
-from .figures.plots import family_colour
+from .figures.plots import family_colour, panels, short
 from .findings import inside, listed
 from .tables import corpus_title, title
 
@@ -149,22 +149,20 @@ def wider_sentence(tables: dict[str, pd.DataFrame]) -> str:
 def profiles(frame: pd.DataFrame, slugs: Sequence[str]) -> Figure:
     """Mean attention along the utterance, one panel a class, one line a system; 1 is even attention without any padding."""
     labels = sorted(frame["label"].unique())
-    figure, axes = plt.subplots(
-        1, len(labels), figsize=(2.6 * len(labels), 2.6), sharey=True, squeeze=False, layout="constrained"
-    )
+    figure, axes = panels(len(labels), 4, 2.6, 2.6, sharey=True)
     middle = (np.arange(PARTS) + 0.5) * 100 / PARTS
-    for axis, label in zip(axes[0], labels, strict=True):
+    for axis, label in zip(axes, labels, strict=True):
         for slug in slugs:
             own = frame[(frame["label"] == label) & (frame["system"] == slug)]
             mean = np.mean([profile(row.attention, row.duration) for row in own.itertuples()], axis=0)
             axis.plot(middle, PARTS * mean, color=family_colour(slug), label=title(slug), linewidth=1.8)
         axis.axhline(1, color="#7d8597", linewidth=0.8, linestyle=":")
-        axis.set_title(label, fontsize="medium")
+        axis.set_title(short(label, 24, 1), fontsize="medium")
         axis.set_xlabel("% of the utterance")
         axis.set_xlim(0, 100)
-    axes[0][0].set_ylim(bottom=0)
-    axes[0][0].set_ylabel("attention, 1 = even")
-    handles, names = axes[0][0].get_legend_handles_labels()
+    axes[0].set_ylim(bottom=0)
+    axes[0].set_ylabel("attention, 1 = even")
+    handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
     return figure
 

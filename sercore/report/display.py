@@ -15,6 +15,7 @@ import itertools
 import json
 import numbers
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import SercoreError
+from . import names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,6 +108,7 @@ def table_html(
     values. A column is numeric where every value is a number or a text that begins with one ("71.2 [66.0, 75.8]"); signed
     values with an interval have it drawn under them, all of a column to one scale with zero in the middle.
     """
+    caption = names.plain(caption)
     _check_name(name)
     _check_said(caption, f"table {name}", "caption")
     columns = [
@@ -143,14 +146,17 @@ def figure_html(fig: Figure, alt: str, name: str, caption: str = "") -> str:
     import matplotlib.pyplot as plt
     import matplotlib.style
 
+    alt, caption = names.plain(alt), names.plain(caption)
     _check_name(name)
     _check_said(alt, f"figure {name}", "alternative text (alt)")
     with matplotlib.style.context(STYLE):
         ink = matplotlib.colors.to_hex(matplotlib.rcParams["text.color"])
+        if foreign(fig):  # letters that our font does not have: the browser's fonts do
+            matplotlib.rcParams["svg.fonttype"] = "none"
         svg = _saved(fig, format="svg", metadata={"Date": None}).decode()
         points = re.search(r'\bwidth="([\d.]+)pt"', svg)
         width = f"--width: {float(points[1]) * 4 / 3:.0f}px" if points else ""
-        if len(svg) < MAX_SVG:
+        if len(svg) < MAX_SVG or matplotlib.rcParams["svg.fonttype"] == "none":
             picture = _inline(svg, name, alt, ink, width)
         else:
             png = _base64(_saved(fig, format="png", dpi=2 * matplotlib.rcParams["figure.dpi"]))
@@ -176,6 +182,7 @@ def text(markdown: str) -> None:
     """Show Markdown, nothing where there is none; a heading raises `SercoreError`: the table of contents could not know it."""
     from IPython.display import Markdown, display
 
+    markdown = names.in_markdown(markdown)
     if heading := _HEADING.search(_FENCE.sub("", markdown)):
         raise SercoreError(f"a heading in shown text: {heading[0].strip()!r}; write it in the chapter's source")
     if markdown.strip():  # a page shows an empty one as the name of its class
@@ -329,9 +336,20 @@ def _number(value: Any) -> float | None:
 
 
 def _saved(fig: Figure, **how: Any) -> bytes:
-    with io.BytesIO() as file:
+    with io.BytesIO() as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         fig.savefig(file, **how)
         return file.getvalue()
+
+
+def foreign(fig: Figure) -> bool:
+    """Whether a text in the figure has letters that its own font lacks, as those of other scripts than ours."""
+    from matplotlib import font_manager
+    from matplotlib.text import Text
+
+    written = {(part.get_fontname(), letter) for part in fig.findobj(Text) for letter in part.get_text() if not letter.isspace()}
+    fonts = {name: font_manager.get_font(font_manager.findfont(name)) for name, _ in written}
+    return any(not fonts[name].get_char_index(ord(letter)) for name, letter in written)
 
 
 def _inline(svg: str, name: str, alt: str, ink: str, width: str) -> str:

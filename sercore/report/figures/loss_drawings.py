@@ -150,6 +150,7 @@ def margin(margins: Sequence[float] = (0.1, 0.2, 0.4), between: float = 90.0) ->
             1.1 * tip[0],
             1.06 * tip[1],
             f"$W_{{\\rm {label}}}$",
+            parse_math=True,
             ha="center",
             va="bottom",
             color=CLASS_COLOURS[label],

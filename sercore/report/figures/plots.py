@@ -32,7 +32,12 @@ def family_colour(slug: str) -> str:
     return FAMILY_COLOURS[systems.family(slug)]
 
 
-def _panels(count: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
+def short(name: object, width: int = 18, lines: int = 2) -> str:
+    """A name that somebody gave a class or a speaker, in lines of so many letters; what does not fit is an ellipsis."""
+    return "\n".join(textwrap.wrap(str(name), width, max_lines=lines, placeholder=" …")) or str(name)[:width]
+
+
+def panels(count: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
     """`count` panels of this size (inches), at most so many `columns` in a row."""
     columns = min(count, columns)
     rows = -(-count // columns)
@@ -51,7 +56,7 @@ SMOOTHED = 15
 def learning_curves(history: pd.DataFrame, slugs: Sequence[str]) -> Figure:
     """Accuracy on the part that chooses, epoch by epoch: a pale line each run, over it the mean of the `SMOOTHED` epochs around
     each, the chosen epoch a dot; one panel a system."""
-    figure, axes = _panels(len(slugs), 3, 3.3, 2.6, sharey=True)
+    figure, axes = panels(len(slugs), 3, 3.3, 2.6, sharey=True)
     for axis, slug in zip(axes, slugs, strict=True):
         for _, run in history[history["system"] == slug].groupby("run"):
             best = run.loc[run["chooser_wa"].idxmax()]
@@ -96,8 +101,10 @@ def fold_points(runs: pd.DataFrame, slugs: Sequence[str], measure: str = "ua") -
 
 def confusion(matrices: dict[str, pd.DataFrame]) -> Figure:
     """Row-normalised confusion matrices with their counts, side by side, one for each entry (name -> counts)."""
-    size = max(len(next(iter(matrices.values()))), 4)
-    figure, axes = _panels(len(matrices), 2, 0.95 * size + 0.3, 0.95 * size + 0.15)
+    names = [short(label) for label in next(iter(matrices.values())).index]
+    size, long = max(len(names), 4), max(len(line) for name in names for line in name.split("\n"))
+    beyond = 0.07 * max(long - 8, 0)  # inches that such names need
+    figure, axes = panels(len(matrices), 2 if size < 6 else 1, 0.95 * size + 0.3 + beyond, 0.95 * size + 0.15 + beyond)
     for axis, (name, counts) in zip(axes, matrices.items(), strict=True):
         shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(1, keepdims=True), 1)
         axis.imshow(shares, cmap="PuBu", vmin=0, vmax=1, aspect="equal")
@@ -107,8 +114,9 @@ def confusion(matrices: dict[str, pd.DataFrame]) -> Figure:
             axis.text(
                 column, row + 0.25, f"{counts.iat[row, column]}", ha="center", va="center", color=colour, fontsize="x-small"
             )
-        axis.set_xticks(range(len(counts)), counts.columns)
-        axis.set_yticks(range(len(counts)), counts.index)
+        slanted: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if beyond else {}
+        axis.set_xticks(range(len(names)), names, **slanted)
+        axis.set_yticks(range(len(names)), names)
         axis.set_title(name, fontsize="medium")
         axis.set_xlabel("predicted")
         axis.set_ylabel("true")
@@ -131,7 +139,7 @@ def recalls(table: pd.DataFrame) -> Figure:
         axis.errorbar(
             own["recall"], place, xerr=errors, fmt=marker, color=family_colour(slug), label=title(slug), markersize=5.5, capsize=0
         )
-    axis.set_yticks(range(len(labels)), labels)
+    axis.set_yticks(range(len(labels)), [short(label) for label in labels])
     axis.set_xlabel("recall (%), 95 % interval over speakers")
     axis.set_xlim(0, 100)
     axis.invert_yaxis()
@@ -141,7 +149,7 @@ def recalls(table: pd.DataFrame) -> Figure:
 
 def projections(panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> Figure:
     """UMAP panels: name -> (coordinates (utterances, 2), labels (utterances,) text, trustworthiness)."""
-    figure, axes = _panels(len(panels), 2, 4.1, 4.1)
+    figure, axes = panels(len(panels), 2, 4.1, 4.1)
     labels: list[str] = []
     for axis, (name, (coordinates, classes, trust)) in zip(axes, panels.items(), strict=True):
         labels = list(
@@ -158,7 +166,8 @@ def projections(panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> Figu
         axis.spines[:].set_visible(False)
         axis.grid(False)
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, markerscale=1.3)
+    names, columns = [short(name, 24, 1) for name in names], min(len(names), 4)
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, markerscale=1.3)
     return figure
 
 
@@ -166,7 +175,7 @@ def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figu
     """Every run a mark (`tables.geometry_of_runs` with a column `group`): a measure of compactness against UA, both less the
     mean of their fold; one panel a group, one colour a family."""
     groups = list(dict.fromkeys(table["group"]))
-    figure, axes = _panels(len(groups), 2, 4.4, 2.9, sharex=True, sharey=True)
+    figure, axes = panels(len(groups), 2, 4.4, 2.9, sharex=True, sharey=True)
     centred = table[[measure, "ua"]] - table.groupby(["group", "fold"])[[measure, "ua"]].transform("mean")
     families = table["slug"].map(systems.family)
     for axis, group in zip(axes, groups, strict=True):
@@ -316,7 +325,8 @@ def speakers(table: pd.DataFrame) -> Figure:
         marker = MARKERS[index % len(MARKERS)]
         axis.plot(own["ua"], places, marker, color=family_colour(str(slug)), label=title(str(slug)), markersize=6, alpha=0.85)
     genders = table.drop_duplicates("speaker").set_index("speaker")["gender"]
-    axis.set_yticks(range(len(order)), [f"{speaker} ({genders[speaker]})" if genders[speaker] else speaker for speaker in order])
+    people = [short(speaker, 24, 1) + (f" ({genders[speaker]})" if genders[speaker] else "") for speaker in order]
+    axis.set_yticks(range(len(order)), people)
     axis.set_ylim(len(order) - 0.5, -0.5)
     axis.set_xlim(right=101)
     axis.set_xlabel("UA of the speaker (%)")

@@ -13,6 +13,7 @@ from ...errors import SercoreError
 from ...evidence import results, statistics
 from ...lab import systems
 from .. import tables
+from ..names import name as named
 from ..tables import corpus_title, interval_text, place_title, seeds_text, title, with_interval
 from .words import inside, lie, listed, signed
 
@@ -79,7 +80,8 @@ def recall_summary(table: pd.DataFrame) -> str:
     for slug, own in table.groupby("slug", sort=False):
         best, worst = own.loc[own["recall"].idxmax()], own.loc[own["recall"].idxmin()]
         parts.append(
-            f"{title(slug)}: {best['label']} at {best['recall']:.0f} percent down to {worst['label']} at {worst['recall']:.0f}"
+            f"{title(slug)}: {named(best['label'])} at {best['recall']:.0f} percent down to {named(worst['label'])} at "
+            f"{worst['recall']:.0f}"
         )
     return "; ".join(parts) + "."
 
@@ -93,19 +95,19 @@ def largest_mistake(counts: pd.DataFrame) -> tuple[str, str, float]:
 
 def confusion_summary(matrices: dict[str, pd.DataFrame]) -> str:
     """The largest mistake of each system."""
-    found = {name: largest_mistake(counts) for name, counts in matrices.items()}
-    return (
-        "; ".join(f"{name}: {true} taken for {said_} in {share:.0f} percent" for name, (true, said_, share) in found.items())
-        + "."
-    )
+    parts = []
+    for system, counts in matrices.items():
+        true, said_, share = largest_mistake(counts)
+        parts.append(f"{system}: {named(true)} taken for {named(said_)} in {share:.0f} percent")
+    return "; ".join(parts) + "."
 
 
 def most_frequent_mistake(matrices: dict[str, pd.DataFrame]) -> str:
     """`The baseline takes happy for angry in 38 %.`: its largest share of a class; "" without a baseline."""
-    if (name := title("baseline")) not in matrices:
+    if (baseline := title("baseline")) not in matrices:
         return ""
-    true, said_, share = largest_mistake(matrices[name])
-    return f"The baseline takes {true} for {said_} in {share:.0f} % of cases."
+    true, said_, share = largest_mistake(matrices[baseline])
+    return f"The baseline takes {named(true)} for {named(said_)} in {share:.0f} % of cases."
 
 
 def seeds_move_recall(label: str, folder: str | Path | None = None) -> str:
@@ -305,7 +307,8 @@ def speaker_summary(table: pd.DataFrame) -> str:
     parts = []
     for slug, own in table.groupby("slug", sort=False):
         best, worst = own.loc[own["ua"].idxmax()], own.loc[own["ua"].idxmin()]
-        low, high = f"{worst['ua']:.0f} percent (speaker {worst['speaker']})", f"{best['ua']:.0f} ({best['speaker']})"
+        low = f"{worst['ua']:.0f} percent (speaker {named(worst['speaker'])})"
+        high = f"{best['ua']:.0f} ({named(best['speaker'])})"
         parts.append(f"{title(str(slug))}: from {low} to {high}")
     return "; ".join(parts) + "."
 
@@ -320,8 +323,9 @@ def speaker_sentence(table: pd.DataFrame, by_chance: float) -> str:
     worst = base.idxmin()
     agree, count = (others.idxmin() == worst).sum(), len(others.columns)
     return (
-        f"The baseline recognises speaker {worst} worst, at {base[worst]:.0f} %, {base.max() - base[worst]:.0f} points below "
-        f"the best. Of the {count} other systems {agree or 'none'} {'does' if agree < 2 else 'do'} worst on the same speaker. "
+        f"The baseline recognises speaker {named(worst)} worst, at {base[worst]:.0f} %, {base.max() - base[worst]:.0f} points "
+        f"below the best. Of the {count} other systems {agree or 'none'} {'does' if agree < 2 else 'do'} worst on the same "
+        "speaker. "
         f"A speaker has {table.drop_duplicates('speaker')['utterances'].mean():.0f} utterances on average: were all speakers "
         f"equally easy, the best and the worst would still lie about {by_chance:.0f} points apart."
     )

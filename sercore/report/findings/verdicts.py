@@ -133,7 +133,16 @@ def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:
     """The answer so far in a few sentences."""
     found = judged(settled)
     if found.empty:
-        return "**Nothing has been measured on recorded speech yet**; the table below fills as runs are published."
+        synthetic = [name for name in corpora.names() if corpora.get(name).kind == "synthetic"]
+        heard = runs[~runs["corpus"].isin(synthetic)]
+        if heard.empty:
+            return "**Nothing has been measured on recorded speech yet**; the table below fills as runs are published."
+        known = sorted({inside(title(slug)) for slug in heard["system"]})
+        return (
+            f"**No claim can be judged yet**: there are {len(heard):,} runs of {listed(known)} on "
+            f"{listed(sorted({corpus_title(name) for name in heard['corpus']}))}. A claim compares a system with the baseline on "
+            "the same folds, with two seeds or more of both."
+        )
     counts = found["verdict"].value_counts()
     said_ = ", ".join(f"{counts[verdict]} *{verdict}*" for verdict in claims.JUDGED if verdict in counts)
     places = listed(list(dict.fromkeys(corpus_title(name) for name in found["corpus"])))
