@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..config import STEP_SECONDS
 from ..errors import SercoreError
 from ..evidence import results
-from .figures.plots import family_colour, panels, short
+from .figures.plots import family_colour, grid, short
 from .findings import inside, listed
 from .tables import corpus_title, title
 
@@ -149,7 +149,7 @@ def wider_sentence(tables: dict[str, pd.DataFrame]) -> str:
 def profiles(frame: pd.DataFrame, slugs: Sequence[str]) -> Figure:
     """Mean attention along the utterance, one panel a class, one line a system; 1 is even attention without any padding."""
     labels = sorted(frame["label"].unique())
-    figure, axes = panels(len(labels), 4, 2.6, 2.6, sharey=True)
+    figure, axes = grid(len(labels), 4, 2.6, 2.6, sharey=True)
     middle = (np.arange(PARTS) + 0.5) * 100 / PARTS
     for axis, label in zip(axes, labels, strict=True):
         for slug in slugs:

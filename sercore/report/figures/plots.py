@@ -37,7 +37,7 @@ def short(name: object, width: int = 18, lines: int = 2) -> str:
     return "\n".join(textwrap.wrap(str(name), width, max_lines=lines, placeholder=" …")) or str(name)[:width]
 
 
-def panels(count: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
+def grid(count: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
     """`count` panels of this size (inches), at most so many `columns` in a row."""
     columns = min(count, columns)
     rows = -(-count // columns)
@@ -56,7 +56,7 @@ SMOOTHED = 15
 def learning_curves(history: pd.DataFrame, slugs: Sequence[str]) -> Figure:
     """Accuracy on the part that chooses, epoch by epoch: a pale line each run, over it the mean of the `SMOOTHED` epochs around
     each, the chosen epoch a dot; one panel a system."""
-    figure, axes = panels(len(slugs), 3, 3.3, 2.6, sharey=True)
+    figure, axes = grid(len(slugs), 3, 3.3, 2.6, sharey=True)
     for axis, slug in zip(axes, slugs, strict=True):
         for _, run in history[history["system"] == slug].groupby("run"):
             best = run.loc[run["chooser_wa"].idxmax()]
@@ -104,7 +104,7 @@ def confusion(matrices: dict[str, pd.DataFrame]) -> Figure:
     names = [short(label) for label in next(iter(matrices.values())).index]
     size, long = max(len(names), 4), max(len(line) for name in names for line in name.split("\n"))
     beyond = 0.07 * max(long - 8, 0)  # inches that such names need
-    figure, axes = panels(len(matrices), 2 if size < 6 else 1, 0.95 * size + 0.3 + beyond, 0.95 * size + 0.15 + beyond)
+    figure, axes = grid(len(matrices), 2 if size < 6 else 1, 0.95 * size + 0.3 + beyond, 0.95 * size + 0.15 + beyond)
     for axis, (name, counts) in zip(axes, matrices.items(), strict=True):
         shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(1, keepdims=True), 1)
         axis.imshow(shares, cmap="PuBu", vmin=0, vmax=1, aspect="equal")
@@ -149,7 +149,7 @@ def recalls(table: pd.DataFrame) -> Figure:
 
 def projections(panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> Figure:
     """UMAP panels: name -> (coordinates (utterances, 2), labels (utterances,) text, trustworthiness)."""
-    figure, axes = panels(len(panels), 2, 4.1, 4.1)
+    figure, axes = grid(len(panels), 2, 4.1, 4.1)
     labels: list[str] = []
     for axis, (name, (coordinates, classes, trust)) in zip(axes, panels.items(), strict=True):
         labels = list(
@@ -175,7 +175,7 @@ def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figu
     """Every run a mark (`tables.geometry_of_runs` with a column `group`): a measure of compactness against UA, both less the
     mean of their fold; one panel a group, one colour a family."""
     groups = list(dict.fromkeys(table["group"]))
-    figure, axes = panels(len(groups), 2, 4.4, 2.9, sharex=True, sharey=True)
+    figure, axes = grid(len(groups), 2, 4.4, 2.9, sharex=True, sharey=True)
     centred = table[[measure, "ua"]] - table.groupby(["group", "fold"])[[measure, "ua"]].transform("mean")
     families = table["slug"].map(systems.family)
     for axis, group in zip(axes, groups, strict=True):
