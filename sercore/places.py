@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .errors import SercoreError
+
 PROJECT = Path(__file__).resolve().parents[1]
 """The project's own folder, where this package is used from a checkout of it."""
 
@@ -14,6 +16,21 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(os.environ.get("SERCORE_CACHE") or platformdirs.user_cache_dir("sercore")).expanduser().absolute()
+
+
+def made(folder: Path) -> Path:
+    """A folder of the cache, made where it is not there. Raises `SercoreError` where it cannot be, or cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(folder, error.strerror or str(error)) from None
+    if not os.access(folder, os.W_OK):
+        raise _not_writable(folder, "not yours to write")
+    return folder
+
+
+def _not_writable(folder: Path, why: str) -> SercoreError:
+    return SercoreError(f"{folder}: cannot be written ({why}): name a folder that can by the variable SERCORE_CACHE")
 
 
 def data_roots(data_root: str | os.PathLike[str] | None = None) -> list[Path]:

@@ -6,7 +6,9 @@
   const RATE = 16000, WINDOW = 400, HOP = 160, FFT = 512, EDGE = (FFT - HOP) / 2; // as in sercore.frontend.log_mel
   const COLOURS = { angry: "#d1495b", happy: "#e0a100", sad: "#3a7ca5", neutral: "#7d8597" };
   const POINTS = 24; // at most so many in the curve over time
-  const LONGEST = 60; // seconds of a recording
+  const LONGEST = 60; // seconds of a recording made here; a file is heard whole
+  // as in sercore.frontend.audio and sercore.inference.prediction
+  const SILENT = 1e-3, CANCELLED = 1e-2, SHORT_SECONDS = 0.3, UNSCALED = 10;
   const root = document.querySelector(".sercore-voice");
   if (!root) return;
   const loaded = (window.sercoreVoice = {});
@@ -73,7 +75,7 @@
 
   const piece = (padded, from, to) => padded.slice(from * HOP, (to - 1) * HOP + FFT);
 
-  async function predict(run, samples) {
+  async function predict(run, samples, report) {
     const padded = framed(samples), frames = frameCount(samples.length), clip = loaded.model.frames, half = Math.floor(clip / 2), starts = [];
     if (frames <= clip + 1) starts.push(0); // the last frame is centred on the end: it is half silence
     else {
@@ -81,26 +83,51 @@
       starts.push(frames - clip);
     }
     const windows = [];
-    for (const from of starts) windows.push(await run(piece(padded, from, Math.min(from + clip, frames))));
+    for (const from of starts) {
+      if (windows.length && windows.length % 10 === 0) await report(windows.length, starts.length);
+      windows.push(await run(piece(padded, from, Math.min(from + clip, frames))));
+    }
     const mean = loaded.model.classes.map((_, code) => windows.reduce((sum, each) => sum + each.probabilities[code], 0) / windows.length);
     return { mean, windows: windows.length, attention: windows.length === 1 ? windows[0].attention : null };
   }
 
   // ---- sound in
 
-  async function decode(data) {
-    const sound = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(data);
+  // one channel at 16 kHz in [-1, 1], as sercore reads a file; what it refuses is refused in the same words
+  async function decode(data, name) {
+    const sound = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(data).catch(() => { throw new Error(`${name} is no sound that this browser reads`); });
+    if (!sound.length) throw new Error(`${name} holds no samples`);
     const samples = new Float32Array(sound.length);
+    let there = 0, heard = 0, peak = 0;
     for (let channel = 0; channel < sound.numberOfChannels; channel++) {
       const own = sound.getChannelData(channel);
-      for (let i = 0; i < own.length; i++) samples[i] += own[i] / sound.numberOfChannels;
+      for (let i = 0; i < own.length; i++) {
+        samples[i] += own[i] / sound.numberOfChannels;
+        there += own[i] * own[i] / sound.numberOfChannels;
+        peak = Math.max(peak, Math.abs(own[i]));
+      }
     }
+    if (peak > UNSCALED) throw new Error(`${name} has float samples far beyond [-1, 1], up to ${Math.round(peak)}: scale them`);
+    for (let i = 0; i < samples.length; i++) {
+      heard += samples[i] * samples[i];
+      samples[i] = Math.min(Math.max(samples[i], -1), 1);
+    }
+    if (heard < CANCELLED ** 2 * there) throw new Error(`${name}: its channels cancel each other, their average is silence; keep one of them in the file`);
     return samples;
+  }
+
+  // why a label means nothing, or ""
+  function doubt(samples) {
+    if (samples.length / RATE < SHORT_SECONDS) return ` Only ${(samples.length / RATE).toFixed(2)} s: its label means nothing.`;
+    return samples.every(value => Math.abs(value) < SILENT) ? " Silent: its label means nothing." : "";
   }
 
   let recorder = null;
   async function record() {
     if (recorder) return recorder.stop();
+    if (!navigator.mediaDevices?.getUserMedia) {
+      throw new Error("browsers give the microphone only to pages that come over https, or from this machine. Record a file with another program and choose it here.");
+    }
     const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
     const parts = [];
     recorder = new MediaRecorder(stream);
@@ -113,9 +140,10 @@
       hear(blob, "your recording");
     };
     recorder.start();
-    setTimeout(() => recorder?.state === "recording" && recorder.stop(), LONGEST * 1000);
+    const own = recorder;
+    setTimeout(() => own.state === "recording" && own.stop(), LONGEST * 1000);
     recordButton.textContent = "Stop";
-    say("Recording. Speak for two to five seconds, then stop.");
+    say(`Recording. Speak for two to five seconds, then stop; after ${LONGEST} seconds it stops by itself.`);
   }
 
   // ---- the page
@@ -166,17 +194,19 @@
     try {
       say(`Loading the model (once) and listening to ${name} …`);
       const data = await blob.arrayBuffer();
-      const sound = await decode(data.slice(0)).catch(() => { throw new Error(`${name} is no sound that this browser reads`); });
-      if (sound.length < RATE / 10) throw new Error(`${name} is too short: a tenth of a second at least`);
-      const heard = sound.subarray(0, LONGEST * RATE);
+      const heard = await decode(data.slice(0), name);
       const run = await start(), began = performance.now();
-      const found = await predict(run, heard);
+      const found = await predict(run, heard, async (done, all) => {
+        await new Promise(resolve => setTimeout(resolve)); // let the page breathe
+        if (own !== turn) throw new Error("another recording is listened to");
+        say(`Listening to ${name}: ${done} of ${all} windows …`);
+      });
       if (own !== turn) return;
       const took = (performance.now() - began) / 1000;
       const view = show(name, blob, heard, found);
       const order = found.mean.map((chance, i) => [chance, loaded.model.classes[i]]).sort((a, b) => b[0] - a[0]);
       const shares = order.map(([chance, label]) => `${label} ${Math.round(100 * chance)} %`).join(", ");
-      say(`${name}: ${(heard.length / RATE).toFixed(1)} s, answered in ${took.toFixed(1)} s by this browser: ${shares}.`);
+      say(`${name}: ${(heard.length / RATE).toFixed(1)} s, answered in ${took.toFixed(1)} s by this browser: ${shares}.${doubt(heard)}`);
       await follow(run, heard, view, () => own === turn);
     } catch (error) {
       if (own === turn) say(error.message);

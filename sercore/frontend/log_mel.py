@@ -160,8 +160,7 @@ def extract(utterances: pd.DataFrame, cache: Path | None = None, workers: int | 
     """
     from . import audio
 
-    folder = (cache or places.cache_folder()) / "features"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = places.made((cache or places.cache_folder()) / "features")
     paths = [str(path) for path in utterances["path"]]
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(_digest_or_problem, paths))
@@ -175,7 +174,7 @@ def extract(utterances: pd.DataFrame, cache: Path | None = None, workers: int | 
         audio.refuse(_run(tasks, workers, progress), HOW)
     arrays: list[np.ndarray] = []
     for name in names:
-        packed = np.load(name, mmap_mode="r")  # (frames, mels) of all its utterances in a row
+        packed = _mapped(name)  # (frames, mels) of all its utterances in a row
         lengths = np.load(name.with_suffix(".index.npy"))
         arrays += np.split(packed, np.cumsum(lengths)[:-1])
     identity = hashlib.sha256(json.dumps(SETTINGS, sort_keys=True).encode())
@@ -187,6 +186,19 @@ def extract(utterances: pd.DataFrame, cache: Path | None = None, workers: int | 
         arrays=tuple(arrays),
         digest=identity.hexdigest(),
     )
+
+
+def _mapped(path: Path) -> np.ndarray:
+    """A float32 array in a .npy file, mapped without keeping it open: large corpora have more parts than a process may open."""
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        start, end = file.tell(), file.seek(0, os.SEEK_END)
+    if dtype != np.float32 or math.prod(shape) * dtype.itemsize != end - start:
+        raise SercoreError(f"{path}: not what was written there; remove it, it is computed again")
+    if not end - start:
+        return np.empty(shape, np.float32)
+    return torch.from_file(str(path), shared=False, size=end, dtype=torch.uint8).numpy()[start:].view(np.float32).reshape(shape)
 
 
 def _run(tasks: dict[int, tuple[list[str], Path]], workers: int | None, progress: bool) -> list[Unreadable]:

@@ -99,9 +99,8 @@ def runtime_files() -> list[Path]:
 
     from ..corpora.fetch import download
 
-    folder = places.cache_folder() / f"onnxruntime-web-{VERSION}"
+    folder = places.made(places.cache_folder() / f"onnxruntime-web-{VERSION}")
     files = [folder / name for name in RUNTIME]
-    folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):
         if not all(path.exists() for path in files):
             archive = folder / "package.tgz"

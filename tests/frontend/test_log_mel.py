@@ -120,6 +120,27 @@ def test_all_unreadable_files_are_named_at_once(tmp_path):
         extract(utterances, cache=tmp_path / "cache", workers=1, progress=False)
 
 
+def test_a_corpus_of_many_parts_holds_no_file_open(tmp_path, monkeypatch):
+    utterances = table(tmp_path, [3_000] * 40)
+    monkeypatch.setattr(module, "PART", 1)
+    before = len(os.listdir("/proc/self/fd"))
+    mels = extract(utterances, cache=tmp_path / "cache", workers=1, progress=False)
+    assert len(os.listdir("/proc/self/fd")) <= before + 2
+    np.testing.assert_array_equal(mels.arrays[7], log_mel(soundfile.read(utterances["path"][7], dtype="float32")[0]))
+
+
+def test_a_damaged_part_and_a_cache_that_cannot_be_written_are_named(tmp_path):
+    utterances = table(tmp_path, [3_000] * 4)
+    extract(utterances, cache=tmp_path / "cache", workers=1, progress=False)
+    part = next(path for path in (tmp_path / "cache").rglob("*.npy") if "index" not in path.name)
+    part.write_bytes(part.read_bytes()[:-100])
+    with pytest.raises(SercoreError, match=rf"{part.name}: not what was written there; remove it"):
+        extract(utterances, cache=tmp_path / "cache", workers=1, progress=False)
+    (tmp_path / "file").touch()
+    with pytest.raises(SercoreError, match=r"features: cannot be written \(Not a directory\).*SERCORE_CACHE"):
+        extract(utterances, cache=tmp_path / "file", workers=1, progress=False)
+
+
 def test_a_kill_in_the_middle_costs_nothing_that_was_finished(tmp_path):
     utterances = table(tmp_path, [12_000] * (3 * module.PART))
     utterances.to_csv(tmp_path / "table.csv", index=False)

@@ -335,6 +335,45 @@ def test_voice_refuses_what_is_no_sound(visit, tmp_path):
     page.wait_for_function("document.querySelector('.voice-status').textContent.includes('no sound')")
 
 
+def test_voice_hears_and_says_what_predict_does(visit, tmp_path):
+    import json
+
+    import numpy as np
+    import soundfile
+
+    import sercore
+
+    random = np.random.default_rng(0)
+    samples = {
+        "loud": 3 * random.standard_normal(16_000),  # beyond full scale: clipped
+        "silent": np.zeros(16_000),
+        "short": 0.1 * random.standard_normal(1_600),
+        "long": 0.1 * random.standard_normal(70 * 16_000),
+    }
+    page = visit("voice").settled()
+    for name, values in samples.items():
+        soundfile.write(tmp_path / f"{name}.wav", values, 16_000, subtype="FLOAT")
+        page.locator("#voice-file").set_input_files(tmp_path / f"{name}.wav")
+        page.wait_for_selector(".voice-result[data-done]", timeout=120_000)
+        doubts: list[str] = []
+        expected = sercore.predict(tmp_path / f"{name}.wav", doubtful=doubts).iloc[0]
+        found = json.loads(page.locator(".voice-result").get_attribute("data-probabilities"))
+        assert found == pytest.approx([expected[label] for label in page.evaluate("sercoreVoice.model.classes")], abs=1e-3)
+        assert ("its label means nothing" in page.locator(".voice-status").inner_text()) == bool(doubts)
+        if expected["windows"] > 1:
+            assert f"mean of {expected['windows']} windows" in page.locator(".voice-answer").inner_text()
+    soundfile.write(tmp_path / "opposite.wav", np.stack([samples["short"], -samples["short"]], 1), 16_000, subtype="FLOAT")
+    page.locator("#voice-file").set_input_files(tmp_path / "opposite.wav")
+    page.wait_for_function("document.querySelector('.voice-status').textContent.includes('cancel each other')")
+
+
+def test_voice_says_why_there_is_no_microphone(visit):
+    page = visit("voice").settled()
+    page.evaluate("Object.defineProperty(navigator, 'mediaDevices', {value: undefined})")  # as over plain http
+    page.get_by_role("button", name="Record").click()
+    page.wait_for_function("document.querySelector('.voice-status').textContent.includes('https')")
+
+
 def test_heavy_assets_are_loaded_where_they_are_used_alone(visit):
     for name in ("intro", "table-2"):
         opened = visit(name)

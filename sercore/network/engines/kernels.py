@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
@@ -15,12 +17,37 @@ import torch
 from numba.extending import overload
 from torch import Tensor
 
+from ... import places
+
 _processor = llvmlite.binding.get_host_cpu_features()
 if _processor.get("avx512f") and numba.config.CPU_FEATURES is None:  # type: ignore[attr-defined]
     # of its own LLVM uses half the width that the processor has
     numba.config.CPU_FEATURES = f"{_processor.flatten()},-prefer-256-bit"  # type: ignore[attr-defined]
 
-compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
+
+def cached(beside: Path) -> bool:
+    """Whether compiled code can be kept: in the package (`beside`), or where that cannot be written, in the cache folder."""
+    if _writable(beside / "__pycache__"):
+        return True
+    own = places.cache_folder() / "numba"
+    if _writable(own):
+        numba.config.CACHE_DIR = str(own)  # type: ignore[attr-defined]
+        return True
+    return False
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+compiled = numba.njit(
+    nogil=True, cache=cached(Path(__file__).parent), error_model="numpy", fastmath={"contract", "nsz", "reassoc"}
+)
 
 
 def widen(value):

@@ -126,6 +126,18 @@ def test_bfloat16_is_hardly_further_from_float32_than_plain_bfloat16(monkeypatch
     assert ours < times * theirs, (ours, theirs)
 
 
+def test_compiled_code_is_kept_where_that_can_be_written(tmp_path, monkeypatch):
+    from sercore.network.engines import kernels
+
+    monkeypatch.setattr(kernels.numba.config, "CACHE_DIR", "")
+    (tmp_path / "file").touch()  # nothing can be written below it, whoever asks
+    monkeypatch.setenv("SERCORE_CACHE", str(tmp_path / "cache"))
+    assert kernels.cached(tmp_path) and not kernels.numba.config.CACHE_DIR
+    assert kernels.cached(tmp_path / "file") and kernels.numba.config.CACHE_DIR == str(tmp_path / "cache" / "numba")
+    monkeypatch.setenv("SERCORE_CACHE", str(tmp_path / "file"))
+    assert not kernels.cached(tmp_path / "file")
+
+
 def test_result_does_not_depend_on_the_number_of_threads():
     before = torch.get_num_threads()
     x, *_ = batch(size=5)
