@@ -178,6 +178,44 @@ def test_silence_and_what_a_folder_holds_beside_audio_are_named(tones, tmp_path)
     assert "passed over: not audio: *.txt 1" in done.output
 
 
+NAMES = ["Interview [dQw4w9WgXcQ].wav", ":smile:.wav", "a [b].wav", "[red]x[/red].wav", "日本語 & ß.wav"]
+
+
+def test_file_names_are_no_markup(tones, tmp_path):
+    for name in NAMES:
+        shutil.copy(next(tones.parent.glob("*.wav")), tmp_path / name)
+    (tmp_path / "[bold]bad.wav").write_bytes(b"no sound")
+    done = call("predict", tmp_path)
+    assert done.exit_code == 2
+    assert all(f"{tmp_path / name} " in done.stdout for name in NAMES) and "[bold]bad.wav" in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_without_the_letters_of_a_name_shows_their_numbers(tones, tmp_path, encoding):
+    shutil.copy(next(tones.parent.glob("*.wav")), tmp_path / "日本語.wav")
+    command = [sys.executable, "-m", "sercore", "predict", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding})
+    assert done.returncode == 0 and b"\\u65e5\\u672c\\u8a9e.wav" in done.stdout, done.stderr
+
+
+def test_json_is_json_where_a_class_is_missing(tones, tmp_path):
+    table = pd.read_csv(tones, dtype=str)
+    rare = table.assign(path=[str(tones.parent / path) for path in table["path"]])
+    rare.loc[rare.index[:2], "label"] = "rare"  # in the test part of two folds at most
+    rare.to_csv(tmp_path / "rare.csv", index=False)
+    for fold in range(5):
+        done = call(
+            "run", tmp_path / "rare.csv", "paper", "baseline", "--fold", fold, "--runs", tmp_path / "runs", "--json", *QUICK
+        )
+        if done.exit_code == 0 and None in json.loads(done.stdout, parse_constant=pytest.fail)["recall"]:
+            record = next((tmp_path / "runs").glob(f"*fold{fold}/run.json")).read_text()
+            json.loads(record, parse_constant=pytest.fail)
+            assert "no rare" in done.stderr
+            break
+    else:
+        pytest.fail("every test part has the class")
+
+
 def test_ctrl_c_ends_a_sweep_of_several_processes(tones, tmp_path):
     options = ["--corpus", str(tones), "--systems", "baseline", "--runs", str(tmp_path), "--jobs", "2", "--set", "max_epochs=500"]
     command = [sys.executable, "-m", "sercore", "sweep", *options]

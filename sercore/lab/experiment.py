@@ -188,7 +188,7 @@ def _train(
     if lacking := [label for code, label in enumerate(classes) if code not in prepared.data.labels[rows["train"]]]:
         raise SercoreError(
             f"no {' and no '.join(lacking)} in the training part of fold {name.fold}, protocol {name.protocol}: what is never "
-            "heard cannot be learnt; leave the label out, or take the protocol paper"
+            f"heard cannot be learnt; leave the label out{', or take the protocol paper' * (name.protocol == 'speaker')}"
         )
     code = own_code(config)
     made_of = [config.to_dict(), prepared.data.mels.digest, protocol.checksum(split), str(name), *([code] if code else [])]

@@ -154,7 +154,7 @@ def sweep(
 
     if jobs < 1:
         raise SercoreError(f"jobs={jobs}: at least one run at once")
-    folder = places.runs_folder(runs)
+    folder = places.runs_folder(runs).absolute()  # a worker has a working folder of its own
     prepared = experiment.prepare(wanted.corpus, data_root, progress=on_epoch is not None)
     different = []
     for protocol_name in dict.fromkeys(name.protocol for name in wanted.names):
@@ -178,11 +178,18 @@ def sweep(
     if different:
         raise SercoreError("\n".join(different))
     missing, outcome = wanted.missing(folder), Outcome()
-    total = len(missing)
+    by_path = wanted.corpus not in corpora.names() and os.path.exists(wanted.corpus)
+    total, corpus = len(missing), os.path.abspath(wanted.corpus) if by_path else wanted.corpus
 
     def settle(names: Sequence[RunName], result: Callable[[], list[Path]]) -> None:
         try:
-            outcome.finished += result()
+            done_there = result()
+            if elsewhere := [name for name in names if not records.finished(folder, name)]:
+                raise SercoreError(
+                    f"done, but no record of {', '.join(map(str, elsewhere))} is in {folder}: the worker's disk is another one; "
+                    "give a --runs folder that both see"
+                )
+            outcome.finished += done_there
         except Exception as error:  # a run's failure is reported with all others at the end
             outcome.failed |= dict.fromkeys(names, f"{type(error).__name__}: {error}")
         done = len(outcome.finished) + len(outcome.failed) - len(names)
@@ -193,7 +200,7 @@ def sweep(
     def task(names: Sequence[RunName]) -> functools.partial[list[Path]]:
         where: dict[str, Any] = {"runs": str(folder), "data_root": data_root, "overrides": overrides, "device": device}
         protocols, name = [name.protocol for name in names], names[0]
-        return functools.partial(experiment.run_together, wanted.corpus, protocols, name.system, name.seed, name.fold, **where)
+        return functools.partial(experiment.run_together, corpus, protocols, name.system, name.seed, name.fold, **where)
 
     if jobs == 1 and dask is None:
         for names in trainings(missing):

@@ -2,6 +2,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import fresh_process
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from sercore import SercoreError
 from sercore.evidence import publication, results
-from sercore.lab import records, sweep
+from sercore.lab import experiment, records, sweep
 
 QUICK = {"max_epochs": "2", "clip_seconds": "0.35", "toolkit": "pytorch", "precision": "bfloat16"}
 OPTIONS = [option for key, value in QUICK.items() for option in ("--set", f"{key}={value}")]
@@ -146,8 +147,18 @@ def test_processes_of_a_killed_sweep_end_with_it(tones, tmp_path):
     assert not alive
 
 
-def test_a_dask_cluster_can_do_the_work(tones, tmp_path):
+def test_a_dask_cluster_can_do_the_work(tones, tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
-        outcome = sweep.sweep(planned(tones, folds="0"), tmp_path, overrides=QUICK, dask=cluster.scheduler_address)
-    assert len(outcome.finished) == 1 and not outcome.failed
+    monkeypatch.chdir(tmp_path)
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        with distributed.Client(cluster) as client:
+            client.run(os.chdir, "/")  # a worker has a working folder of its own
+        wanted = planned(Path(os.path.relpath(tones)), folds="0")
+        outcome = sweep.sweep(wanted, "runs", overrides=QUICK, dask=cluster.scheduler_address)
+    assert len(outcome.finished) == 1 and not outcome.failed and list((tmp_path / "runs").glob("*/run.json"))
+
+
+def test_a_record_that_a_worker_wrote_elsewhere_is_not_finished(tones, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "run_together", lambda *arguments, **options: [tmp_path / "elsewhere"])
+    outcome = sweep.sweep(planned(tones, folds="0"), tmp_path, overrides=QUICK)
+    assert not outcome.finished and "the worker's disk is another one" in next(iter(outcome.failed.values()))

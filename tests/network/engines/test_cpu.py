@@ -133,7 +133,7 @@ def test_compiled_code_is_kept_where_that_can_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").touch()  # nothing can be written below it, whoever asks
     monkeypatch.setenv("SERCORE_CACHE", str(tmp_path / "cache"))
     assert kernels.cached(tmp_path) and not kernels.numba.config.CACHE_DIR
-    assert kernels.cached(tmp_path / "file") and kernels.numba.config.CACHE_DIR == str(tmp_path / "cache" / "numba")
+    assert kernels.cached(tmp_path / "file") and str(tmp_path / "cache" / "numba") == kernels.numba.config.CACHE_DIR
     monkeypatch.setenv("SERCORE_CACHE", str(tmp_path / "file"))
     assert not kernels.cached(tmp_path / "file")
 
