@@ -326,7 +326,13 @@ def remove_what_is_gone(app: Sphinx, exception: Exception | None) -> None:
         return
     site, kept = Path(app.outdir), {*app.env.found_docs, *app.config.html_additional_pages}
     kept |= {"genindex", "index", "py-modindex", "search"}
-    for path in (*site.glob("*.html"), *(site / "_sources").glob("*"), *(site.parent / "jupyter_execute").glob("*.ipynb")):
+    places_of_pages = (
+        (site, "*.html"),
+        (site / "_sources", "*"),
+        (site.parent / "jupyter_execute", "*"),
+        (app.doctreedir, "*.doctree"),
+    )
+    for path in [path for folder, pattern in places_of_pages for path in Path(folder).glob(pattern) if path.is_file()]:
         if path.name.split(".")[0] not in kept:
             path.unlink()
 

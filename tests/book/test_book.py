@@ -178,8 +178,8 @@ def test_docstrings_in_markdown_are_set(extension):
 # ---- a whole build
 
 
-def build(top: Path) -> fresh_process.Done:
-    return fresh_process.run("-c", "from jupyter_book.cli.main import main; main()", "build", "book", cwd=top)
+def build(top: Path, **variables: str) -> fresh_process.Done:
+    return fresh_process.run("-c", "from jupyter_book.cli.main import main; main()", "build", "book", cwd=top, **variables)
 
 
 def test_a_small_book_is_built_offline_and_fails_on_a_warning(tmp_path, monkeypatch):
@@ -224,3 +224,17 @@ def test_a_small_book_is_built_offline_and_fails_on_a_warning(tmp_path, monkeypa
     assert all((site / script).exists() for script in scripts)
     assert "Another title" in html  # in its contents: every page names all pages
     assert (site / "_static" / "sercore.css").read_text() == style.read_text()
+
+    # a book of one's own in its place: a warning is told, and of the other book nothing is left
+    other.rename(other.with_name("third.md"))
+    for contents in (tmp_path / "book" / "_toc.yml", tmp_path / "_toc.yml"):
+        contents.write_text("format: jb-book\nroot: intro\nchapters:\n- file: third\n")
+    (site / "explorer" / "private").mkdir()
+    (site / "explorer" / "private" / "voice.mp3").write_bytes(b"sound")
+    page.write_text(PAGE.format(text=text.replace("from sercore", "import sys; print('beware', file=sys.stderr)\nfrom sercore")))
+    mine = build(tmp_path, SERCORE_RESULTS=str(tmp_path / "mine"))
+    assert mine.returncode == 0, mine.stdout + mine.stderr
+    assert "chapter intro, cell 2 said: beware" in mine.stdout + mine.stderr and "1 warnings, listed above" in mine.stdout
+    assert "beware" not in re.sub(r"<pre>.*?</pre>", "", (site / "intro.html").read_text(), flags=re.DOTALL)
+    assert (site / "third.html").exists()
+    assert not [path for path in (tmp_path / "_build").rglob("*") if path.stem == "other" or path.suffix == ".mp3"]
