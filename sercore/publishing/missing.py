@@ -6,6 +6,7 @@ PyTorch is imported when it is needed: most chapters only read records.
 from __future__ import annotations
 
 import itertools
+import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -36,7 +37,7 @@ def ensure_published(
         train_and_publish(corpus, systems, protocols, seeds, results=results)
         missing = missing_runs(corpus, protocols, systems, seeds, results)
     if missing:
-        command = f"sercore chapters --corpus {corpus} --systems {systems} --protocols {protocols} --seeds {seeds}"
+        command = f"sercore chapters --corpus {shlex.quote(corpus)} --systems {systems} --protocols {protocols} --seeds {seeds}"
         raise SercoreError(
             f"{len(missing)} runs are not in {places.results_folder(results)}; `{command}` trains and publishes them:\n  "
             + "\n  ".join(map(str, missing)),

@@ -15,6 +15,7 @@ import itertools
 import json
 import numbers
 import re
+import shlex
 import warnings
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -231,9 +232,9 @@ def commands(records: pd.DataFrame) -> list[str]:
         slugs = list(dict.fromkeys(part["system"]))
         chosen = "table2" if set(slugs) == set(TABLE_2) else ",".join(slugs)
         exact = "" if precision == "float32" else f" --precision {precision}"
-        exact += "".join(f" --set {setting}" for setting in re.split(r",(?=[a-z_]+=)", str(changed)) if setting)
+        exact += "".join(f" --set {shlex.quote(setting)}" for setting in re.split(r",(?=[a-z_]+=)", str(changed)) if setting)
         grid = f"--systems {chosen} --protocols {','.join(sorted(set(part['protocol'])))} --seeds {_ranges(part['seed'])}"
-        lines.append(f"sercore sweep --corpus {corpus} {grid} --folds {_ranges(part['fold'])}{exact}")
+        lines.append(f"sercore sweep --corpus {shlex.quote(str(corpus))} {grid} --folds {_ranges(part['fold'])}{exact}")
     return [*lines, "sercore publish"]
 
 

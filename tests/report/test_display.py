@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import shlex
 
 import matplotlib
 
@@ -268,6 +269,8 @@ def test_another_precision_path_and_settings_are_in_the_command(runs):
     assert display.commands(runs.assign(precision="bfloat16"))[0].endswith("--precision bfloat16")
     own = runs.assign(source="my/table.csv", changed="max_epochs=2,patience=3")
     command = display.commands(own)[0]
+    spaced = display.commands(own.assign(source="/my files/a $table.csv"))[0]
+    assert shlex.split(spaced)[3] == "/my files/a $table.csv"
     assert "--corpus my/table.csv" in command and command.endswith("--set max_epochs=2 --set patience=3")
     assert "changed: max_epochs=2,patience=3" in display.provenance(own)
 
