@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from ...corpora import protocol
 from ...frontend import log_mel, torchaudio_shim
-from .network_drawings import COOL, HEAT, MUTED, WARM, example
+from .network_drawings import COOL, HEAT, MUTED, WARM
 from .plots import CLASS_COLOURS
 
 KILOHERTZ = (0.25, 0.5, 1, 2, 4)
@@ -160,17 +160,23 @@ def spectrogram(axes: Axes, mels: np.ndarray, low: float = log_mel.PADDING, high
 
 def log_mels(clips: Mapping[str, np.ndarray], clip_seconds: float) -> Figure:
     """Log-Mel energies of one waveform (samples,) an emotion as the network sees them; a line marks where padding starts."""
-    rows = -(-len(clips) // 2)
+    return spectra({name: log_mel.log_mel(samples) for name, samples in clips.items()}, clip_seconds)
+
+
+def spectra(energies: Mapping[str, np.ndarray], clip_seconds: float) -> Figure:
+    """`log_mels` of log-Mel energies (frames, mels) that are there already."""
+    rows, frames = -(-len(energies) // 2), log_mel.clip_frames(clip_seconds)
     figure, panels = plt.subplots(
         rows, 2, figsize=(5.1, 1.9 * rows), sharex=True, sharey=True, squeeze=False, layout="constrained"
     )
-    inputs = {name: example(samples, clip_seconds) for name, samples in clips.items()}
-    high = max(x.max().item() for x, _ in inputs.values())
-    for axes, (name, (x, length)) in zip(panels.flat, inputs.items(), strict=False):
-        spectrogram(axes, x[0].numpy(), high=high)
-        axes.axvline(length.item() / log_mel.FRAMES_PER_SECOND, color="white", linewidth=1.2, linestyle=(0, (3, 2)))
+    high = max(float(mels[:frames].max()) for mels in energies.values())
+    for axes, (name, mels) in zip(panels.flat, energies.items(), strict=False):
+        shown, length = np.full((frames, log_mel.MELS), log_mel.PADDING, np.float32), min(len(mels), frames)
+        shown[:length] = mels[:length]
+        spectrogram(axes, shown, high=high)
+        axes.axvline(length / log_mel.FRAMES_PER_SECOND, color="white", linewidth=1.2, linestyle=(0, (3, 2)))
         axes.set_title(name, loc="left", fontweight="bold", color=CLASS_COLOURS.get(name, MUTED), fontsize="medium")
-    for axes in panels.flat[len(clips) :]:
+    for axes in panels.flat[len(energies) :]:
         axes.set_visible(False)
     for axes in panels[:, 1]:
         axes.set_ylabel("")
