@@ -1,6 +1,7 @@
 import hashlib
 import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -255,11 +256,21 @@ def test_raw_samples_and_files_that_may_not_be_read_are_named(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     with pytest.raises(SercoreError, match=r"pipe\.wav: not a file"):
         audio.read(tmp_path / "pipe.wav")
-    if os.geteuid():  # root may read everything
-        path.chmod(0)
-        for look in (audio.read, audio.duration, audio.digest):
-            with pytest.raises(SercoreError, match=r"a\.raw: cannot be opened \(Permission denied\)"):
-                look(path)
+
+
+@pytest.mark.parametrize("look", [audio.read, audio.duration, audio.digest])
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch, look):
+    path = write(tmp_path / "a.wav", tone())
+    path.chmod(0)
+    if not os.geteuid():  # root may read everything
+
+        def refuse(*arguments, **options):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "open", refuse)
+        monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(SercoreError, match=r"a\.wav: cannot be opened \(Permission denied\)"):
+        look(path)
 
 
 def test_many_bad_files_are_told_by_reason(tmp_path):
