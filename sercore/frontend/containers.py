@@ -7,7 +7,6 @@ a new part when they reach a limit, people join files with `cat`, and of an MP3 
 from __future__ import annotations
 
 import io
-import mmap
 import os
 import struct
 from collections.abc import Iterator
@@ -30,6 +29,9 @@ FOREIGN = (
 """Where and by what other recordings are known, and what they are called."""
 
 FOREIGN_SUFFIXES = frozenset((".3gp", ".aac", ".ac3", ".amr", ".ape", ".m4a", ".m4b", ".mka", ".weba", ".webm", ".wma", ".wv"))
+SCANNED = 2**20
+"""Bytes that are looked through at once."""
+
 LFS_POINTER = b"version https://git-lfs"
 
 
@@ -76,12 +78,11 @@ def _au(file: BinaryIO, size: int) -> Iterator[int]:
 
 def _flac(file: BinaryIO, size: int) -> Iterator[int]:
     mark = b"fLaC\x00\x00\x00\x22"  # with the head of the block that comes first, always as long
-    yield 0
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        at = mapped.find(mark, 1)
-        while at > 0:
-            yield at
-            at = mapped.find(mark, at + 1)
+    for begin in range(0, size, SCANNED):
+        file.seek(begin)
+        block, at = file.read(SCANNED + len(mark) - 1), -1
+        while (at := block.find(mark, at + 1)) >= 0:
+            yield begin + at
 
 
 def _ogg(file: BinaryIO, size: int) -> Iterator[int]:
