@@ -172,7 +172,8 @@ class _First(torch.autograd.Function):
 
 
 def _tensor(values: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, np.float32))
+    with np.errstate(over="ignore"):  # of a training that diverges, which is told elsewhere
+        return torch.from_numpy(np.ascontiguousarray(values, np.float32))
 
 
 def _single(*lines: np.ndarray) -> np.ndarray:
