@@ -191,6 +191,7 @@
   async function hear(blob, name) {
     const own = ++turn;
     result.replaceChildren();
+    delete result.dataset.done;
     try {
       say(`Loading the model (once) and listening to ${name} …`);
       const data = await blob.arrayBuffer();

@@ -442,4 +442,4 @@ def raw(html: str, plain: str) -> None:
     """Show HTML as it is; `plain` stands for it where there is no browser."""
     from IPython.display import display
 
-    display(_Shown(html, plain))
+    display(_Shown(html, names.plain(plain)))
