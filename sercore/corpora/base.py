@@ -67,11 +67,27 @@ class Corpus:
 
 
 def table(rows: Iterable[dict[str, Any]], dropped: Counter[str] | None = None) -> pd.DataFrame:
-    """Rows (with at least id, path and label) as a table; `attrs["dropped"]` counts what was left out."""
+    """Rows (with at least id, path and label) as a table; `attrs["dropped"]` counts what was left out.
+
+    Raises `SercoreError` for names that are no text: bytes that are not UTF-8 in the name of a file or folder.
+    """
+    rows = list(rows)
+    complain(
+        "files and folders whose names are not UTF-8: rename them",
+        (str(row["path"]).encode("utf-8", "backslashreplace").decode() for row in rows if not _is_text(row)),
+    )
     filled = [{**dict.fromkeys(COLUMNS[3:7], ""), **row, "path": os.path.abspath(row["path"])} for row in rows]
     frame = pd.DataFrame(filled, columns=list(COLUMNS[:-1])).sort_values("id", ignore_index=True)
     frame.attrs["dropped"] = dict(sorted((+(dropped or Counter())).items()))
     return frame
+
+
+def _is_text(row: dict[str, Any]) -> bool:
+    try:
+        "".join(map(str, row.values())).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def table_of_names(

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 
 import numpy as np
 import pandas as pd
@@ -409,3 +410,14 @@ def test_every_speaker_of_nemo_says_the_same_sentences(corpora_root):
         pytest.skip("nemo not found under SERCORE_DATA")
     assert table[table.speaker != "MP0"].groupby(["speaker", "label"]).size().between(89, 90).all()
     assert table[table.speaker == "MP0"].groupby("label").size().to_dict() == dict(angry=29, happy=30, sad=49, neutral=90)
+
+
+def test_file_names_that_are_no_text_are_named(tmp_path):
+    for name in (b"a/1.wav", b"b/2.wav", b"b/\xff3.wav"):
+        path = os.fsencode(tmp_path) + b"/" + name
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(write(tmp_path / "tone.wav").read_bytes())
+    (tmp_path / "tone.wav").unlink()
+    with pytest.raises(SercoreError, match=r"not UTF-8: rename them.*\n.*b/\\udcff3\.wav"):
+        corpora.load(str(tmp_path))
