@@ -166,7 +166,7 @@ def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
         raise Unreadable(path, problem, error.error_string.strip()) from error
     except OSError as error:
         raise Unreadable(path, *_refused(error)) from None
-    except (MemoryError, ValueError, RuntimeError, TypeError, ArithmeticError) as error:
+    except Exception as error:  # whatever a file does, it is named and the others go on
         raise Unreadable(path, "cannot be read", f"{type(error).__name__}: {error}") from error
 
 

@@ -73,7 +73,7 @@ def _au(file: BinaryIO, size: int) -> Iterator[int]:
         if head[:4] != b".snd" or len(head) < 12:
             return
         yield at
-        at += sum(struct.unpack(">II", head[4:12]))
+        at += max(sum(struct.unpack(">II", head[4:12])), len(head))  # a header may lie, and say that nothing is there
 
 
 def _flac(file: BinaryIO, size: int) -> Iterator[int]:

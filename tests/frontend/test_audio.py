@@ -279,3 +279,13 @@ def test_many_bad_files_are_told_by_reason(tmp_path):
     assert text.splitlines() == [
         "not audio (7):", *(f"  {name}.wav (unknown)" for name in "abcde"), "  ... and 2 more", "truncated: z.wav",
     ]  # fmt: skip
+
+
+def test_the_torn_beginnings_of_files_are_named(tmp_path):
+    mp3(tmp_path / "whole.mp3")
+    beginnings = {"a.au": b".snd" + bytes(20), "b.mp3": (tmp_path / "whole.mp3").read_bytes()[:30], "c.ogg": b"OggS" + bytes(30)}
+    for name, content in beginnings.items():
+        for length in range(4, len(content) + 1):
+            (tmp_path / name).write_bytes(content[:length])
+            with pytest.raises(SercoreError, match=name):
+                audio.read(tmp_path / name)
