@@ -159,7 +159,7 @@ def peak_memory(files: int = 5531, seconds: float = 4.5) -> float:
 
 
 def _extract(table: Any, cache: str) -> None:
-    from sercore.frontend.log_mel import extract
+    from sercore.frontend.inputs import extract
 
     extract(table, Path(cache), progress=False)
 

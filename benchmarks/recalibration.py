@@ -46,7 +46,7 @@ def enough(corpus: str, epochs: int, subsets: tuple[int, ...], draws: int) -> li
     from sercore.corpora import protocol
     from sercore.lab import averages, experiment, training
     from sercore.network.engines.adam import Adam
-    from sercore.network.model import build
+    from sercore.network.networks import build
 
     prepared = experiment.prepare(corpus)
     config = experiment.configure(prepared, "baseline", {"precision": "bfloat16"})
@@ -57,7 +57,7 @@ def enough(corpus: str, epochs: int, subsets: tuple[int, ...], draws: int) -> li
     machine.keep_pages()
     model = build(config, prepared.data.classes, seed=0)
     model.engine = training.choose_engine(config, torch.device("cpu"))
-    model.set_normalisation(*prepared.data.mels.normalisation(rows["train"], FRAMES))
+    model.set_normalisation(*prepared.data.inputs.normalisation(rows["train"], FRAMES))
     optimiser = Adam(model.parameters(), config.learning_rate)
 
     def said(model: Any, drawn: Any) -> Any:

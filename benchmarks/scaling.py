@@ -21,7 +21,7 @@ def step(frames: int, batch: int) -> Callable[[], Any]:
 
 def extraction(files: int) -> Callable[[], Any]:
     """Features of so many files of two seconds of noise, into an empty cache each time."""
-    from sercore.frontend.log_mel import extract
+    from sercore.frontend.inputs import extract
 
     table = features.corpus_of_noise(Path(tempfile.mkdtemp()), files, 2.0)
 
@@ -38,7 +38,7 @@ def epoch(utterances: int, frames: int) -> Callable[[], Any]:
 
     import sercore
     from sercore import machine
-    from sercore.frontend.log_mel import LogMels
+    from sercore.frontend.inputs import Inputs
     from sercore.lab import training
     from sercore.network.engines.adam import Adam
 
@@ -47,7 +47,7 @@ def epoch(utterances: int, frames: int) -> Callable[[], Any]:
     model.engine = "fused"
     arrays = tuple(np.random.default_rng(0).standard_normal((utterances, frames, 40), dtype=np.float32))
     ids = np.array([f"{index:05d}" for index in range(utterances)])
-    data = training.Labelled(LogMels(ids, np.full(utterances, frames), arrays, ""), np.arange(utterances) % 4, 4)
+    data = training.Labelled(Inputs(ids, np.full(utterances, frames), arrays, ""), np.arange(utterances) % 4, 4)
     optimiser = Adam(model.parameters(), 1e-3)
     return lambda: training._train_epoch(model, data, np.arange(utterances), optimiser, frames, 0, 1)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .evidence import publish
     from .inference import predict
     from .lab.experiment import run
-    from .network import SERModel
+    from .network import Network
 
 __version__ = "0.2.0"
 __all__ = ["Config", "SercoreError", "__version__", "build", "load", "predict", "publish", "run"]
@@ -27,7 +27,7 @@ __all__ = ["Config", "SercoreError", "__version__", "build", "load", "predict", 
 _HOMES = {"load": "corpora", "run": "lab.experiment", "predict": "inference", "publish": "evidence"}
 
 
-def build(system: str = "baseline", classes: int = 4, seed: int = 0, **overrides: Any) -> SERModel:
+def build(system: str = "baseline", classes: int = 4, seed: int = 0, **overrides: Any) -> Network:
     """The untrained model of a system, by its slug; `overrides` change any setting of `Config` that the slug does not set.
 
     Raises `SercoreError` for an unknown system or setting, and for overrides that the slug contradicts.

@@ -18,8 +18,10 @@ from .errors import SercoreError, nearest
 POOLED = 5
 """Sub-modules of the CNN that end in 2 x 2 pooling, whatever the settings: all but the last."""
 
-STEP_SECONDS = 2**POOLED / 100
-"""Time that a step after the CNN stands for."""
+STEP_FRAMES = 2**POOLED
+"""Frames of 10 ms that a step after the CNN stands for."""
+
+STEP_SECONDS = STEP_FRAMES / 100
 
 CHOICES = {
     "lstm_merge": ("concat", "sum"),
@@ -50,6 +52,8 @@ class Config:
 
     The network:
 
+    - `network`: "proposed", the paper's, which the settings below are of; an earlier system of its Table 1
+      (`sercore.network.prior`), or one of your own, which have those of the training alone.
     - `pooling`: "attentive" (eq. 4), "combined" (eq. 4 and 5), or one of your own.
     - `score`: "dot" is Luong's score with the BLSTM's last hidden state; "general" has a weight matrix.
     - `lstm_cells`: in each direction.
@@ -80,6 +84,7 @@ class Config:
     gamma: float = 2.0
     alpha: float | tuple[float, ...] = 1.0
 
+    network: str = "proposed"
     pooling: str = "attentive"
     score: str = "dot"
     lstm_cells: int = 32

@@ -10,7 +10,7 @@ QUICK = {"max_epochs": 3, "clip_seconds": 0.35, "toolkit": "pytorch", "learning_
 
 def parts_of(prepared, name="speaker", fold=0):
     split = protocol.splits(prepared.utterances, name)
-    return {part: np.searchsorted(prepared.data.mels.ids, ids) for part, ids in protocol.parts(split, fold).items()}
+    return {part: np.searchsorted(prepared.data.inputs.ids, ids) for part, ids in protocol.parts(split, fold).items()}
 
 
 def same(first, second):

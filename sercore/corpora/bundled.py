@@ -17,7 +17,7 @@ from ..errors import SercoreError
 from .base import COLUMNS, Corpus
 
 if TYPE_CHECKING:
-    from ..frontend.log_mel import LogMels
+    from ..frontend.inputs import Inputs
 
 SUFFIX = ".bundle"
 ENTRY = ("name", "title", "language", "kind", "licence", "citation", "url", "counts", "labels", "max_epochs", "patience")
@@ -66,16 +66,16 @@ def source(path: str | os.PathLike[str]) -> str:
     return str(_about(path)["source"])
 
 
-def log_mels(path: str | os.PathLike[str]) -> LogMels:
+def log_mels(path: str | os.PathLike[str]) -> Inputs:
     """The log-Mel energies in a bundle, with the checksum of the data that they were computed from."""
-    from ..frontend.log_mel import LogMels
+    from ..frontend.inputs import Inputs
 
     about = _about(path)
     lengths, low, high = _read(path, "lengths", "low", "high")
     codes = low.astype(np.uint16) | (high.astype(np.uint16) << 8)
     arrays = tuple(_decode(code, about["step"]) for code in np.split(codes, np.cumsum(lengths)[:-1]))
     ids = np.array(about["table"]["id"], dtype=object)
-    return LogMels(ids, lengths, arrays, about["digest"], step=about["step"])
+    return Inputs(ids, lengths, arrays, about["digest"], step=about["step"])
 
 
 def encode(mels: np.ndarray, step: float) -> np.ndarray:

@@ -261,7 +261,7 @@ def _publish_corpora(table: pd.DataFrame, sources: dict[str, str], target: Path,
             continue
         splits = {name: protocol.splits(utterances, name) for name in own["protocol"].unique()}
         checksums = own["protocol"].map({name: protocol.checksum(split) for name, split in splits.items()})
-        if len(other := own[(own["data"] != prepared.data.mels.digest) | (own["split"] != checksums)]):
+        if len(other := own[(own["data"] != prepared.data.inputs.digest) | (own["split"] != checksums)]):
             changed.append(f"{corpus} ({source}): {len(other)} runs, {other['run'].iloc[0]} the first")
             continue
         write(target / "utterances" / f"{corpus}.parquet", utterances)
@@ -293,7 +293,7 @@ def _publish_yardsticks(table: pd.DataFrame, sources: dict[str, str], target: Pa
             for kind, own in yardstick.YARDSTICKS.items():
                 path = yardstick_path(target, corpus, name, kind)
                 old = read(path)
-                if old is not None and (old["data"].iloc[0], old["split"].iloc[0]) == (prepared.data.mels.digest, split):
+                if old is not None and (old["data"].iloc[0], old["split"].iloc[0]) == (prepared.data.inputs.digest, split):
                     continue
                 if own.available(prepared):
                     write(path, yardstick.measure(prepared, name, kind))

@@ -74,6 +74,10 @@ def export(path: str | os.PathLike[str], model: str | Path | None = None) -> Pat
     except ImportError:
         raise SercoreError("writing ONNX needs `pip install 'sercore[onnx]'`") from None
     network, classes, origin = prediction.load(model)
+    if not isinstance(network, SERModel):
+        raise SercoreError(
+            f"{network.config.network}, an earlier system of Table 1, cannot be written as ONNX: the paper's own network can"
+        )
     if network.config.masked or network.config.normalisation != "corpus":
         raise SercoreError("a model with masked padding or normalisation over each utterance cannot be written as ONNX yet")
     target = Path(path)

@@ -18,8 +18,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ..corpora.base import audio_files
 from ..errors import SercoreError, Unreadable
 from ..frontend import audio
-from ..frontend.log_mel import MELS, PADDING, clip_frames, log_mel_blocks
+from ..frontend.front_ends import FRONT_ENDS
+from ..frontend.log_mel import HOP, clip_frames, log_mel_blocks
 from ..lab import records
+from ..network.base import Network
 from ..network.model import Block, SERModel
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "emodb.pt"
@@ -107,7 +109,7 @@ class Heard(NamedTuple):
     peak: float
 
 
-def _hear(model: SERModel, path: str | Path, report: Callable[[float], None]) -> Heard:
+def _hear(model: Network, path: str | Path, report: Callable[[float], None]) -> Heard:
     """One file, as it is read; `report` is called with the seconds that have been read."""
     samples, peak = 0, 0.0
 
@@ -119,13 +121,17 @@ def _hear(model: SERModel, path: str | Path, report: Callable[[float], None]) ->
                 report(samples / audio.SAMPLE_RATE)
             yield block
 
-    total, count = 0.0, 0
-    for probabilities in _by_windows(model, log_mel_blocks(watched())):
+    total, count, front_end = 0.0, 0, FRONT_ENDS[model.front_end]
+    if front_end.of_log_mel is not None:
+        windows = map(front_end.of_log_mel, _windows(log_mel_blocks(watched()), clip_frames(model.config.clip_seconds)))
+    else:
+        windows = map(front_end.compute, _windows(watched(), clip_frames(model.config.clip_seconds) * HOP))
+    for probabilities in _by_windows(model, windows):
         total, count = total + probabilities.sum(0, dtype=np.float64), count + len(probabilities)
     return Heard(np.asarray(total / count), count, round(samples / audio.SAMPLE_RATE, 3), peak)
 
 
-def load(model: str | Path | None = None) -> tuple[SERModel, tuple[str, ...], dict]:
+def load(model: str | Path | None = None) -> tuple[Network, tuple[str, ...], dict]:
     """(model, classes, origin) of a `model.pt`, of a run's folder, or of the package's own model.
 
     It computes in float32, whatever it was trained in: the same answer on every machine.
@@ -140,8 +146,11 @@ def load(model: str | Path | None = None) -> tuple[SERModel, tuple[str, ...], di
     return network, classes, origin
 
 
-def fold_batch_norm(network: SERModel) -> None:
-    """Put batch norm's statistics into the convolutions before it, for labelling alone: the same answers in less time."""
+def fold_batch_norm(network: Network) -> None:
+    """Put batch norm's statistics into the convolutions before it, for labelling alone: the same answers in less time. (The
+    paper's network; an earlier system stays as it is.)"""
+    if not isinstance(network, SERModel):
+        return
     for block in cast("Iterable[Block]", network.blocks):
         block.conv = fuse_conv_bn_eval(block.conv, block.norm)
         block.norm = _Normalised()  # type: ignore[assignment]
@@ -155,34 +164,38 @@ class _Normalised(nn.Identity):
         return x
 
 
-def window_probabilities(model: SERModel, mels: np.ndarray) -> np.ndarray:
+def window_probabilities(model: Network, mels: np.ndarray) -> np.ndarray:
     """Class probabilities (windows, classes) of log-Mel energies (frames, mels), cut and padded as in training."""
-    return np.concatenate(list(_by_windows(model, [mels])))
+    return np.concatenate(list(_by_windows(model, _windows([mels], clip_frames(model.config.clip_seconds)))))
 
 
 @torch.inference_mode()
-def _by_windows(model: SERModel, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """`window_probabilities` of energies that come in blocks (frames, mels), `WINDOWS` at a time."""
-    frames, windows = clip_frames(model.config.clip_seconds), _windows(blocks, clip_frames(model.config.clip_seconds))
+def _by_windows(model: Network, windows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Class probabilities of windows, each up to (frames, bands) of the model's clip, `WINDOWS` at a time."""
+    frames, padding = clip_frames(model.config.clip_seconds), np.array(FRONT_ENDS[model.front_end].padding, np.float32)
     while some := list(itertools.islice(windows, WINDOWS)):
-        batch = np.full((len(some), frames, MELS), PADDING, dtype=np.float32)
+        batch = np.broadcast_to(padding, (len(some), frames, padding.size)).copy()
         for row, window in enumerate(some):
-            batch[row, : len(window)] = window
-        lengths = torch.tensor([len(window) for window in some])
+            batch[row, : len(window)] = window[:frames]
+        lengths = torch.tensor([min(len(window), frames) for window in some])
         yield model(torch.from_numpy(batch), lengths).float().softmax(-1).numpy()
 
 
 def _windows(blocks: Iterable[np.ndarray], frames: int) -> Iterator[np.ndarray]:
-    """Windows of `frames`, each beginning in the middle of the one before, the last one at the end; a shorter whole is one.
+    """Windows of `frames` (frames of energies, or samples), each beginning in the middle of the one before, the last one at
+    the end; a shorter whole is one.
 
     (An utterance of the clip's own length has one frame more, centred on its end: it is one window too.)
     """
-    held, start = np.empty((0, MELS), np.float32), 0  # `start` is where in it the next window begins
+    held: np.ndarray | None = None
+    start = 0  # `start` is where in it the next window begins
     for block in blocks:
+        held = block[:0] if held is None else held
         done = min(start, max(len(held) - frames, 0))  # the last window may reach back so far
         held, start = np.concatenate([held[done:], block]), start - done
         first = not done and start == 0
         while len(held) > start + frames + first:
             yield held[start : start + frames]
             start, first = start + frames // 2, False
+    assert held is not None
     yield held[:frames] if start == 0 and len(held) <= frames + 1 else held[-frames:]

@@ -9,42 +9,55 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..network.base import Network
 from ..network.model import Block, SERModel
 
 UTTERANCES = 512
 """Of the training part that statistics are averaged over at most; `benchmarks/README.md` has what fewer would change."""
+
+DROPPING: dict[type[nn.Module], str] = {Block: "dropout", nn.Dropout: "p"}
+"""Modules that drop, and the attribute that says how much."""
 
 EPOCHS = 5
 """That an average of weights reaches back."""
 
 
 @torch.no_grad()
-def recalibrate(model: SERModel, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+def recalibrate(model: Network, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
     """Put the mean over `batches` of each batch's statistics, as training computes them but without dropout, in the place of
     batch norm's moving averages.
 
-    A batch is x (batch, frames, mels) and lengths (batch,); larger ones weigh more. As in training, a layer sees what the layers
+    A batch is x (batch, frames, bands) and lengths (batch,); larger ones weigh more. As in training, a layer sees what the layers
     before it make of the batch's own statistics. Whatever engine the model has computes them; on a CPU no random number is drawn.
     """
-    blocks = list(cast("Iterable[Block]", model.blocks))
-    kept, seen = [(block.dropout, block.norm.momentum) for block in blocks], 0
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    if not norms:
+        return
+    dropping = [(module, name) for module in model.modules() for kind, name in DROPPING.items() if isinstance(module, kind)]
+    momenta, dropped, seen = [norm.momentum for norm in norms], [getattr(*place) for place in dropping], 0
     was_training = model.training
     model.train()
+    through = model.convolved if isinstance(model, SERModel) else model.outputs
     try:
+        for place in dropping:
+            setattr(*place, 0.0)
         for x, lengths in batches:
             seen += len(x)
-            for block in blocks:
-                block.dropout, block.norm.momentum = 0.0, len(x) / seen  # moving averages that way are plain means
-            model.convolved(x, lengths)
+            for norm in norms:
+                norm.momentum = len(x) / seen  # moving averages that way are plain means
+            through(x, lengths)
     finally:
         model.train(was_training)
-        for block, (dropout, momentum) in zip(blocks, kept, strict=True):
-            block.dropout, block.norm.momentum = dropout, momentum
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        for place, probability in zip(dropping, dropped, strict=True):
+            setattr(*place, probability)
 
 
 class AveragedWeights:
@@ -54,7 +67,7 @@ class AveragedWeights:
     counts for nothing.
     """
 
-    def __init__(self, model: SERModel, window: int) -> None:
+    def __init__(self, model: Network, window: int) -> None:
         self.window, self.steps = window, 0
         self.parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         self.averages = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
@@ -79,7 +92,7 @@ class AveragedWeights:
 
 @contextmanager
 def as_evaluated(
-    model: SERModel, batch_norm: str, averaged: AveragedWeights | None, batches: Iterable[tuple[Tensor, Tensor]]
+    model: Network, batch_norm: str, averaged: AveragedWeights | None, batches: Iterable[tuple[Tensor, Tensor]]
 ) -> Iterator[None]:
     """The model as it is evaluated and kept: with `averaged` weights where there are any, and with statistics of `batches` where
     `batch_norm` is "recalibrated". At the end of the block it is again as it was trained."""

@@ -39,17 +39,17 @@ def write(corpus: str, path: Path | None = None, data_root: str | None = None, p
     about = {name: getattr(entry, name) for name in ENTRY} | {
         "clip_seconds": experiment.configure(prepared, "baseline").clip_seconds,
         "source": prepared.source,
-        "digest": prepared.data.mels.digest,
+        "digest": prepared.data.inputs.digest,
         "table": table.drop(columns="path").to_dict("list"),
     }
     partial = path.with_name(f"{path.name}.partial")
     for step in STEPS:
-        coded = [bundled.encode(mels, step) for mels in prepared.data.mels.arrays]
+        coded = [bundled.encode(mels, step) for mels in prepared.data.inputs.arrays]
         with partial.open("wb") as file:
             np.savez_compressed(
                 file,
                 about=np.frombuffer(json.dumps(about | {"step": step}).encode(), np.uint8),
-                lengths=prepared.data.mels.lengths,
+                lengths=prepared.data.inputs.lengths,
                 low=np.concatenate([code.astype(np.uint8) for code in coded]),
                 high=np.concatenate([(code >> 8).astype(np.uint8) for code in coded]),
             )

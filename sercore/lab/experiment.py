@@ -22,13 +22,14 @@ from .. import corpora, machine, places
 from ..config import Config
 from ..corpora import bundled, protocol
 from ..errors import SercoreError
-from ..frontend.log_mel import extract
-from ..network.model import build, check, own_code
+from ..frontend.front_ends import FRONT_ENDS
+from ..frontend.inputs import extract
+from ..network.networks import build, check, find, own_code
 from . import metrics, records, systems, training
 from .records import RunName
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Prepared:
     """A corpus made ready: its entry, its table of utterances and its labelled log-Mel energies."""
 
@@ -37,9 +38,13 @@ class Prepared:
     utterances: pd.DataFrame
     data: training.Labelled
 
+    def heard_by(self, config: Config, progress: bool = False) -> training.Labelled:
+        """The corpus as the network of `config` hears it. Raises `SercoreError` where that takes audio, and here is none."""
+        return _heard(self, find(config).front_end, progress)
+
     def rows(self, ids: Iterable[str]) -> np.ndarray:
         """Where the utterances `ids` stand in `data`. Raises `SercoreError` for those that do not."""
-        known, wanted = np.asarray(self.data.mels.ids), np.asarray(list(ids))
+        known, wanted = np.asarray(self.data.inputs.ids), np.asarray(list(ids))
         found = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
         corpora.complain("utterances that are not where their ids say", wanted[known[found] != wanted])
         return found
@@ -51,6 +56,16 @@ def prepare(name: str, data_root: str | None = None, progress: bool = False) -> 
     A process prepares a corpus once; files of your own again when they have changed.
     """
     return _prepare(name, data_root, progress, _stamp(name))
+
+
+@functools.lru_cache(maxsize=4)
+def _heard(prepared: Prepared, front_end: str, progress: bool) -> training.Labelled:
+    log_mels = prepared.data.inputs
+    if front_end == log_mels.front_end:
+        return prepared.data
+    if prepared.corpus.spectra:
+        return dataclasses.replace(prepared.data, inputs=log_mels.through(front_end))
+    return dataclasses.replace(prepared.data, inputs=extract(prepared.utterances, progress=progress, front_end=front_end))
 
 
 def _stamp(name: str) -> tuple[tuple[str, int, int], ...]:
@@ -94,6 +109,9 @@ def configure(prepared: Prepared, system: str, overrides: dict | None = None) ->
     base = Config(clip_seconds=clip, max_epochs=corpus.max_epochs or epochs, patience=corpus.patience or patience)
     config = systems.config(system, base, overrides)
     check(config, prepared.data.classes)
+    heard = FRONT_ENDS[find(config).front_end]
+    if corpus.spectra and heard.of_log_mel is None:
+        raise SercoreError(f"{system} hears {heard.title}, which takes recordings: {corpus.name} is spectra alone")
     return config
 
 
@@ -191,13 +209,14 @@ def _train(
             f"heard cannot be learnt; leave the label out{', or take the protocol paper' * (name.protocol == 'speaker')}"
         )
     code = own_code(config)
-    made_of = [config.to_dict(), prepared.data.mels.digest, protocol.checksum(split), str(name), *([code] if code else [])]
+    made_of = [config.to_dict(), prepared.data.inputs.digest, protocol.checksum(split), str(name), *([code] if code else [])]
     identity = json.dumps(made_of, sort_keys=True)
+    data = prepared.heard_by(config)
     model = build(config, len(classes), seed=weights_seed(name)).to(device)
     choosers = [protocol.chooser(each.protocol) for each in names]
     kept = training.fit(
         model,
-        prepared.data,
+        data,
         rows["train"],
         {part: training.Chooser(rows[part], config.batch_norm, config.weights) for part in choosers},
         seed=name.seed,
@@ -211,7 +230,7 @@ def _train(
         chosen_by = protocol.chooser(name.protocol)
         history = kept[chosen_by].history
         model.load_state_dict(kept[chosen_by].weights)
-        predicted = training.predict(model, prepared.data, rows["test"])
+        predicted = training.predict(model, data, rows["test"])
         facts = {
             "run": str(name),
             "source": prepared.source,
@@ -229,8 +248,9 @@ def _train(
             "engine": model.engine,
             "config": config.to_dict(),
             "code": code,
-            "data": prepared.data.mels.digest,
-            "rounded_to": prepared.data.mels.step,
+            "data": prepared.data.inputs.digest,
+            "front_end": data.inputs.front_end,
+            "rounded_to": prepared.data.inputs.step,
             "split": protocol.checksum(split),
             "commit": machine.commit(),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -252,7 +272,7 @@ def check_same(folder: Path, config: Config, prepared: Prepared) -> None:
     facts = records.read_facts(folder)
     before = Config.from_dict(facts["config"]).to_dict() | {"precision": config.precision, "engine": config.engine}
     differing = [f"{key}: {before[key]!r} then, {value!r} now" for key, value in config.to_dict().items() if before[key] != value]
-    if facts["data"] != prepared.data.mels.digest:
+    if facts["data"] != prepared.data.inputs.digest:
         other = f"from {facts['source']} then, from {prepared.source} of the same name now"
         same = facts["source"] == prepared.source
         differing.append("the corpus's audio, labels or features have changed" if same else other)

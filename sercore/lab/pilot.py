@@ -30,7 +30,7 @@ from filelock import FileLock, Timeout
 from .. import machine, places
 from ..corpora import protocol
 from ..errors import SercoreError
-from ..network.model import build
+from ..network.networks import build
 from . import experiment, sweep, training
 from .records import RunName
 
@@ -81,7 +81,7 @@ def _train(prepared: experiment.Prepared, name: RunName, path: Path, epochs: int
         f"{arm}/{part}": training.Chooser(rows[part], *views) for arm, views in ARMS.items() for part in ("validation", "test")
     }
     model = build(config, prepared.data.classes, seed=experiment.weights_seed(name)).to(place)
-    made_of = [config.to_dict(), prepared.data.mels.digest, protocol.checksum(split), str(name), "pilot"]
+    made_of = [config.to_dict(), prepared.data.inputs.digest, protocol.checksum(split), str(name), "pilot"]
     checkpoint = path.with_suffix(".checkpoint")
     kept = training.fit(
         model,
@@ -99,7 +99,7 @@ def _train(prepared: experiment.Prepared, name: RunName, path: Path, epochs: int
     facts = {
         **dataclasses.asdict(name),
         "config": config.to_dict(),
-        "data": prepared.data.mels.digest,
+        "data": prepared.data.inputs.digest,
         "split": protocol.checksum(split),
         "updates": -(-len(rows["train"]) // config.batch_size),
         "train_loss": [epoch["train_loss"] for epoch in next(iter(kept.values())).history.epochs],

@@ -27,7 +27,7 @@ from ..config import Config
 from ..errors import SercoreError
 
 if TYPE_CHECKING:  # reading records needs no PyTorch
-    from ..network.model import SERModel
+    from ..network.base import Network
 
 FILES = ("run.json", "history.csv", "test.npz", "model.pt")
 
@@ -57,7 +57,7 @@ def write(
     facts: dict[str, Any],
     history: list[dict[str, float]],
     test: dict[str, np.ndarray],
-    model: SERModel,
+    model: Network,
     classes: tuple[str, ...],
 ) -> Path:
     """Write the run's folder beside its final name, then rename it; its checkpoint is gone with that."""
@@ -75,22 +75,22 @@ def write(
     return final
 
 
-def save_model(path: Path, model: SERModel, classes: tuple[str, ...], facts: dict[str, Any]) -> None:
+def save_model(path: Path, model: Network, classes: tuple[str, ...], facts: dict[str, Any]) -> None:
     """Weights with their configuration, classes and origin, in a file that loads without running any code."""
     state = {name: value.cpu() for name, value in model.state_dict().items()}
     origin = {key: facts[key] for key in ("run", "corpus", "commit") if key in facts}
     machine.save({"config": model.config.to_json(), "classes": list(classes), "origin": origin, "state": state}, path)
 
 
-def load_model(path: Path) -> tuple[SERModel, tuple[str, ...], dict[str, Any]]:
+def load_model(path: Path) -> tuple[Network, tuple[str, ...], dict[str, Any]]:
     """(model in evaluation mode, class names, origin) from a file of `save_model`; another file raises `SercoreError`."""
     import torch
 
-    from ..network.model import SERModel
+    from ..network.networks import construct
 
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        model = SERModel(Config.from_dict(json.loads(saved["config"])), len(saved["classes"]))
+        model = construct(Config.from_dict(json.loads(saved["config"])), len(saved["classes"]))
         model.load_state_dict(saved["state"])
     except FileNotFoundError:
         raise SercoreError(f"{path}: no such model file") from None

@@ -38,6 +38,7 @@ class Plan:
     corpus: str  # as it was given: a name, or a path
     names: tuple[RunName, ...]
     data_root: str | None = None  # where it was looked for
+    unheard: tuple[str, ...] = ()  # systems that were asked for and need audio, of which the corpus has none
 
     def missing(self, runs: Path) -> list[RunName]:
         """The runs that have no finished record under `runs`."""
@@ -67,7 +68,8 @@ def plan(
 ) -> Plan:
     """Every fold of every system, seed and protocol; texts may list (`paper,speaker`) and range (`0-4`).
 
-    Raises `SercoreError` for a corpus, a system, a protocol or a fold that there is not, and for what is no list of numbers.
+    Systems that cannot be measured on a corpus without audio are left out and named in `unheard`. Raises `SercoreError` where
+    none is left, for a corpus, a system, a protocol or a fold that there is not, and for what is no list of numbers.
     """
     chosen = [name.strip() for name in (protocols.split(",") if isinstance(protocols, str) else protocols)]
     for name in chosen:
@@ -76,16 +78,17 @@ def plan(
     beyond = [fold for fold in parts if fold >= protocol.FOLDS]
     if beyond:
         raise SercoreError(f"folds {beyond}: there are {protocol.FOLDS}, from 0")
-    short = corpora.get(corpus, data_root).name
+    entry, slugs = corpora.get(corpus, data_root), systems.expand(system_names)
+    wanted = [slug for slug in slugs if systems.measurable(slug, entry.spectra)]
+    unheard = tuple(slug for slug in slugs if slug not in wanted)
+    if not wanted:
+        raise SercoreError(f"{', '.join(unheard)}: they hear what takes recordings, and {entry.name} is spectra alone")
+    short = entry.name
     every = (
-        RunName(short, name, system, seed, fold)
-        for name in chosen
-        for seed in numbers
-        for system in systems.expand(system_names)
-        for fold in parts
+        RunName(short, name, system, seed, fold) for name in chosen for seed in numbers for system in wanted for fold in parts
     )
     names = tuple(dict.fromkeys(every))
-    return Plan(corpus, names, data_root)
+    return Plan(corpus, names, data_root, unheard)
 
 
 def published_as_wanted(wanted: Plan, published: pd.DataFrame, overrides: dict[str, Any] | None = None) -> dict[RunName, bool]:
@@ -169,7 +172,7 @@ def sweep(
                 experiment.check_same(folder / str(name), config, prepared)
             except SercoreError as error:
                 different.append(str(error))
-    others = [fact for fact in records.all_facts(folder, prepared.corpus.name) if fact["data"] != prepared.data.mels.digest]
+    others = [fact for fact in records.all_facts(folder, prepared.corpus.name) if fact["data"] != prepared.data.inputs.digest]
     if others and not different:
         different.append(
             f"{folder} has {len(others)} runs on other data by the name of {others[0]['corpus']} (from {others[0]['source']}), "
@@ -179,6 +182,8 @@ def sweep(
         raise SercoreError("\n".join(different))
     missing, outcome = wanted.missing(folder), Outcome()
     by_path = wanted.corpus not in corpora.names() and os.path.exists(wanted.corpus)
+    for config in {experiment.configure(prepared, name.system, overrides) for name in missing}:
+        prepared.heard_by(config, progress=on_epoch is not None)  # once, before the runs; and what is not installed is said now
     total, corpus = len(missing), os.path.abspath(wanted.corpus) if by_path else wanted.corpus
 
     def settle(names: Sequence[RunName], result: Callable[[], list[Path]]) -> None:

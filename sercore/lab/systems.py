@@ -1,4 +1,4 @@
-"""The 14 systems of the paper's Table 2, each a few overrides over one base configuration.
+"""The systems of the paper's tables, each a few overrides over one base configuration.
 
 A slug names a system everywhere: in records, file names, pages and on the command line. Parts joined by `+` combine
 (`ams-s10-m0.4+combined`, the authors' future work), and settings after `@` change anything else
@@ -22,6 +22,20 @@ TABLE_2: dict[str, dict[str, Any]] = {
 }
 """slug -> overrides, in the order of the paper's rows."""
 
+TABLE_1: dict[str, dict[str, Any]] = {
+    "lstm": {"network": "lstm", "learning_rate": 1e-3},
+    "lstm-att": {"network": "lstm-att", "learning_rate": 1e-3},
+    "rnn-att": {"network": "rnn-att"},
+    "cnn-blstm": {"network": "cnn-blstm", "learning_rate": 1e-3},
+    "tdnn-lstm": {"network": "tdnn-lstm", "learning_rate": 1e-3},
+    "resnet-mha": {"network": "resnet-mha"},
+    "3d-crnn": {"network": "3d-crnn", "batch_size": 40},
+}
+"""The earlier systems of Table 1: the network of `sercore.network.prior`, and what its authors train with that we do not."""
+
+NEEDS_AUDIO = ("rnn-att", "cnn-blstm", "tdnn-lstm", "resnet-mha")
+"""Those of `TABLE_1` that hear something else than log-Mel energies, or what can be computed of them."""
+
 CLAIMS = ("baseline", "ams-s10-m0.4", "focal-g2-a2", "combined")
 """The baseline and the setting that the paper names best in each family."""
 
@@ -31,10 +45,11 @@ FAMILIES = {
     "focal": "focal loss",
     "combined": "combined pooling",
     "combination": "combinations",
+    "prior": "earlier systems",
 }
 """What a family of systems is called within a sentence."""
 
-GROUPS = {"table2": tuple(TABLE_2), "claims": CLAIMS}
+GROUPS = {"table1": tuple(TABLE_1), "table2": tuple(TABLE_2), "claims": CLAIMS}
 """Names that stand for several systems, on the command line and in the chapters' parameters."""
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
@@ -46,6 +61,8 @@ def overrides(slug: str) -> dict[str, Any]:
     """The settings that `slug` changes in the base configuration; an unreadable slug raises `SercoreError`."""
     name, at, settings = slug.partition("@")
     changes: dict[str, Any] = {}
+    if "+" in name and (alone := [part for part in name.split("+") if part in TABLE_1]):
+        raise SercoreError(f"system {slug!r}: {', '.join(alone)} is a network of its own, and combines with nothing")
     for part in name.split("+"):
         part_changes = dict(_part(part, slug))
         if "loss" in part_changes and "loss" in changes:
@@ -58,14 +75,15 @@ def overrides(slug: str) -> dict[str, Any]:
 
 
 def _part(part: str, slug: str) -> dict[str, Any]:
-    if part in TABLE_2:
-        return TABLE_2[part]
+    if part in TABLE_1 or part in TABLE_2:
+        return TABLE_1.get(part) or TABLE_2[part]
     if match := _AMS.fullmatch(part):
         return {"loss": "ams", "scale": float(match[1]), "margin": float(match[2])}
     if match := _FOCAL.fullmatch(part):
         return {"loss": "focal", "gamma": float(match[1]), "alpha": float(match[2])}
     raise SercoreError(
-        f"unknown system {slug!r}: {nearest(part, TABLE_2)}Table 2 has: {', '.join(TABLE_2)}. "
+        f"unknown system {slug!r}: {nearest(part, [*TABLE_2, *TABLE_1])}Table 2 has: {', '.join(TABLE_2)}; "
+        f"Table 1 has: {', '.join(TABLE_1)}. "
         "Others follow their form (ams-s20-m0.3, focal-g1-a1), combine with '+' and change settings after '@' "
         "(baseline@masked=true)"
     )
@@ -88,9 +106,17 @@ def config(slug: str, base: Config | None = None, changes: Mapping[str, Any] | N
     return both
 
 
+def measurable(slug: str, spectra: bool) -> bool:
+    """Whether a system can be measured on a corpus, of which there are `spectra` alone or the audio."""
+    return not spectra or slug.partition("@")[0] not in NEEDS_AUDIO
+
+
 def family(slug: str) -> str:
-    """`baseline`, `ams`, `focal`, `combined`, or `combination` where several schemes meet."""
+    """`baseline`, `ams`, `focal`, `combined`, `combination` where several schemes meet, or `prior` for Table 1's earlier
+    systems."""
     name = slug.partition("@")[0]
+    if name in TABLE_1:
+        return "prior"
     return "combination" if "+" in name else name.partition("-")[0]
 
 

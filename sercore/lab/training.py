@@ -24,10 +24,13 @@ from torch import Tensor
 from .. import machine
 from ..config import Config
 from ..errors import SercoreError
-from ..frontend.log_mel import LogMels, clip_frames
+from ..frontend.inputs import Inputs
+from ..frontend.log_mel import clip_frames
+from ..network.base import Network
 from ..network.engines import cuda_graph
 from ..network.engines.adam import Adam
-from ..network.model import SERModel, own_code
+from ..network.model import SERModel
+from ..network.networks import own_code
 from . import averages, metrics
 
 EVALUATION_BATCH = {"cpu": 64, "cuda": 256}
@@ -38,15 +41,15 @@ CHECKPOINT_SECONDS = {"cpu": 0, "cuda": 10}
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Log-Mel energies with class indices: what a model is fitted to."""
+    """Frames with class indices: what a model is fitted to."""
 
-    mels: LogMels
+    inputs: Inputs
     labels: np.ndarray  # (utterances,) class indices
     classes: int
 
     def batch(self, indices: np.ndarray, frames: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-Mel (batch, frames, mels), lengths (batch,), labels (batch,)."""
-        x, lengths = self.mels.batch(indices, frames)
+        """Frames (batch, frames, bands), lengths (batch,), labels (batch,)."""
+        x, lengths = self.inputs.batch(indices, frames)
         return x, lengths, torch.from_numpy(self.labels[indices].astype(np.int64))
 
 
@@ -55,7 +58,7 @@ class Predicted(NamedTuple):
 
     probabilities: np.ndarray  # (utterances, classes)
     features: np.ndarray  # (utterances, features), the deep feature
-    attention: np.ndarray  # (utterances, steps), each row summing to 1
+    attention: np.ndarray  # (utterances, steps), each row summing to 1; (utterances, 0) of a network that has none
 
 
 @dataclass
@@ -93,7 +96,7 @@ class Kept:
 
 
 def fit(
-    model: SERModel,
+    model: Network,
     data: Labelled,
     train: np.ndarray,
     choosers: Mapping[str, Chooser],
@@ -114,9 +117,9 @@ def fit(
     config, device = model.config, next(model.parameters()).device
     frames = clip_frames(config.clip_seconds)
     model.engine = choose_engine(config, device)
-    if model.engine != "fused":  # whose passes take weights as they are defined
+    if isinstance(model, SERModel) and model.engine != "fused":  # whose passes take weights as they are defined
         model.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on a CPU
-    model.set_normalisation(*data.mels.normalisation(train, frames))
+    model.set_normalisation(*data.inputs.normalisation(train, frames))
     optimiser = Adam(model.parameters(), config.learning_rate, eps=1e-7 if config.toolkit == "keras" else 1e-8)
     kept, epoch = {part: Kept(History(), _copy(model.state_dict())) for part in choosers}, 0
     averaged = None
@@ -161,7 +164,9 @@ def fit(
 
 
 def choose_engine(config: Config, device: torch.device) -> str:
-    """The engine that the configuration names; by default what is fastest on the device."""
+    """The engine that the configuration names; by default what is fastest on the device. An earlier system has one alone."""
+    if config.network != "proposed":
+        return "plain"
     needs = {"cpu": "numba", "cuda": "triton"}.get(device.type)
     if config.engine == "fused" and needs is None:
         raise SercoreError(f"engine='fused' computes on a CPU or with CUDA, not on {device}: choose auto or plain")
@@ -170,18 +175,18 @@ def choose_engine(config: Config, device: torch.device) -> str:
     return "fused" if needs and importlib.util.find_spec(needs) else "plain"
 
 
-def _record(model: SERModel, data: Labelled, train: np.ndarray, optimiser: Adam, frames: int) -> cuda_graph.Steps | None:
+def _record(model: Network, data: Labelled, train: np.ndarray, optimiser: Adam, frames: int) -> cuda_graph.Steps | None:
     """The steps of this training as CUDA graphs. None on a CPU, and where a step may wait for the GPU's answer: at lengths
-    that cuDNN packs by, and in code of the user's own."""
+    that cuDNN packs by, as the earlier systems do, and in code of the user's own."""
     device, size = next(model.parameters()).device, model.config.batch_size
-    if device.type != "cuda" or model.config.masked or own_code(model.config):
+    if device.type != "cuda" or not isinstance(model, SERModel) or model.config.masked or own_code(model.config):
         return None
     sizes = {min(size, len(train)), len(train) % size} - {0}
     return cuda_graph.Steps(model, optimiser, _on_device(data, frames, device), sizes)
 
 
 def _train_epoch(
-    model: SERModel,
+    model: Network,
     data: Labelled,
     train: np.ndarray,
     optimiser: Adam,
@@ -248,7 +253,7 @@ def _on_device(data: Labelled, frames: int, device: torch.device) -> tuple[Tenso
     return x.to(device), lengths.to(device), labels.to(device)
 
 
-def evaluate(model: SERModel, data: Labelled, indices: np.ndarray) -> dict[str, float]:
+def evaluate(model: Network, data: Labelled, indices: np.ndarray) -> dict[str, float]:
     """Loss (cross-entropy of the scores, without margin or focus), WA and UA of the part that chooses."""
     probabilities = predict(model, data, indices).probabilities
     if not np.isfinite(probabilities).all():
@@ -264,7 +269,7 @@ def evaluate(model: SERModel, data: Labelled, indices: np.ndarray) -> dict[str, 
 
 
 @torch.inference_mode()
-def predict(model: SERModel, data: Labelled, indices: np.ndarray) -> Predicted:
+def predict(model: Network, data: Labelled, indices: np.ndarray) -> Predicted:
     """Probabilities, deep features and attention of the utterances `indices`."""
     device, frames = next(model.parameters()).device, clip_frames(model.config.clip_seconds)
     model.eval()
@@ -272,8 +277,8 @@ def predict(model: SERModel, data: Labelled, indices: np.ndarray) -> Predicted:
     size = EVALUATION_BATCH.get(device.type, 64)
     for start in range(0, len(indices), size):
         x, lengths, _ = _batch(data, indices[start : start + size], frames, device)
-        deep, attention = model.features_and_attention(x, lengths)
-        found.append((model.head.scores(deep).float().softmax(-1), deep.float(), attention.float()))
+        scores, deep, attention = model.outputs(x, lengths)
+        found.append((scores.float().softmax(-1), deep.float(), attention.float()))
     return Predicted(*(torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True)))
 
 
@@ -285,7 +290,7 @@ def _save(
     path: Path,
     identity: str,
     epoch: int,
-    model: SERModel,
+    model: Network,
     optimiser: Adam,
     averaged: averages.AveragedWeights | None,
     kept: Mapping[str, Kept],

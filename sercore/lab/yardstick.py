@@ -26,7 +26,7 @@ from ..errors import SercoreError
 from ..frontend import audio
 
 if TYPE_CHECKING:
-    from ..frontend.log_mel import LogMels
+    from ..frontend.inputs import Inputs
     from .experiment import Prepared
 
 
@@ -51,15 +51,15 @@ class Yardstick:
         return there and heard and (not self.knows or prepared.utterances["speaker"].nunique() > 1)
 
 
-def statistics_of(mels: LogMels) -> NDArray[np.float64]:
+def statistics_of(mels: Inputs) -> NDArray[np.float64]:
     """(utterances, 2 mels): mean and standard deviation over the frames of each band."""
     return np.stack([np.concatenate([array.mean(0, dtype=float), array.std(0, dtype=float)]) for array in mels.arrays])
 
 
 def within_speakers(prepared: Prepared) -> NDArray[np.float64]:
     """(utterances, 2 mels): `statistics_of`, each number with mean 0 and deviation 1 over the utterances of its speaker."""
-    x = pd.DataFrame(statistics_of(prepared.data.mels))
-    speaker = prepared.utterances.set_index("id").loc[list(prepared.data.mels.ids), "speaker"].to_numpy()
+    x = pd.DataFrame(statistics_of(prepared.data.inputs))
+    speaker = prepared.utterances.set_index("id").loc[list(prepared.data.inputs.ids), "speaker"].to_numpy()
     centred = x - x.groupby(speaker).transform("mean")
     deviation = np.sqrt((centred**2).groupby(speaker).transform("mean"))
     return (centred / deviation.where(deviation > 0, 1.0)).to_numpy()
@@ -69,8 +69,8 @@ def functionals(prepared: Prepared) -> NDArray[np.float64]:
     """(utterances, 88): eGeMAPSv02 of each recording, mono at 16 kHz. Raises `SercoreError` without openSMILE or the audio."""
     if not YARDSTICKS["egemaps"].available(prepared):
         raise SercoreError("eGeMAPS needs the recordings, and openSMILE: pip install 'sercore[egemaps]'")
-    paths = prepared.utterances.set_index("id").loc[list(prepared.data.mels.ids), "path"]
-    return _functionals(prepared.data.mels.digest, tuple(paths))
+    paths = prepared.utterances.set_index("id").loc[list(prepared.data.inputs.ids), "path"]
+    return _functionals(prepared.data.inputs.digest, tuple(paths))
 
 
 @functools.lru_cache(maxsize=1)  # both protocols ask, one after the other
@@ -99,7 +99,7 @@ def measure(prepared: Prepared, protocol_name: str, name: str = "bands") -> pd.D
         predicted, strength = classify(own, x, codes, rows["train"], rows[protocol.chooser(protocol_name)], rows["test"])
         tested = table.iloc[rows["test"]][["id", "speaker", "label"]].rename(columns={"id": "utterance"}).astype(str)
         found.append(tested.assign(prediction=names[predicted], fold=fold, strength=strength))
-    facts = {"data": prepared.data.mels.digest, "split": protocol.checksum(split), "commit": machine.commit()}
+    facts = {"data": prepared.data.inputs.digest, "split": protocol.checksum(split), "commit": machine.commit()}
     return pd.concat(found, ignore_index=True).sort_values("utterance", ignore_index=True).assign(**facts)
 
 
@@ -141,7 +141,7 @@ def _vector_machine(strength: float) -> Any:
 _LOGISTIC = (0.001, 0.01, 0.1, 1.0, 10.0)
 
 YARDSTICKS = {
-    "bands": Yardstick(lambda prepared: statistics_of(prepared.data.mels), _logistic, _LOGISTIC),
+    "bands": Yardstick(lambda prepared: statistics_of(prepared.data.inputs), _logistic, _LOGISTIC),
     "speakers": Yardstick(within_speakers, _logistic, _LOGISTIC, knows=True),
     "egemaps": Yardstick(functionals, _vector_machine, (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0), "opensmile", hears=True),
 }

@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from .. import extensions
 from ..config import POOLED, Config
 from ..errors import SercoreError, nearest
-from ..frontend.log_mel import MELS
+from .base import Network, Outputs
 from .losses import LOSSES, AdditiveMargin, Softmax
 from .pooling import POOLINGS
 
@@ -132,25 +132,19 @@ def try_own_code(model: SERModel) -> None:
         raise SercoreError("cannot build the model: " + "; ".join(wrong), offenders=wrong)
 
 
-class SERModel(nn.Module):
+class SERModel(Network):
     """The whole system: log-Mel energies in, a deep feature and class scores out.
 
-    The per-band mean and deviation of the training part (`set_normalisation`) are buffers of the model, so that a saved
-    model is all that labelling a file needs.
+    Its `engine` computes the CNN: "plain" is this file, "fused" is `sercore.network.engines.cpu`, the same in less time, or on a
+    GPU `sercore.network.engines.gpu`.
     """
 
-    mean: Tensor
-    deviation: Tensor
+    reads = tuple(Config().to_dict())
     head: Softmax | AdditiveMargin
 
-    engine: str = "plain"
-    """What computes the CNN: "plain" is this file; "fused" is `sercore.network.engines.cpu`, the same in less time, or on a GPU
-    `sercore.network.engines.gpu`."""
-
     def __init__(self, config: Config, classes: int = 4) -> None:
-        super().__init__()
         check(config, classes)
-        self.config, self.classes = config, classes
+        super().__init__(config, classes)
         self.blocks = nn.ModuleList(
             Block(inputs, outputs, index < POOLED, config)
             for index, (inputs, outputs) in enumerate(zip((1, *FILTERS[:-1]), FILTERS, strict=True))
@@ -160,21 +154,10 @@ class SERModel(nn.Module):
         self.pooling = POOLINGS[config.pooling](channels, config)
         self.head_inputs = channels * self.pooling.multiple
         self.head = LOSSES[config.loss](self.head_inputs, classes, config)
-        self.register_buffer("mean", torch.zeros(MELS))
-        self.register_buffer("deviation", torch.ones(MELS))
         if config.toolkit == "keras":
             initialise_as_keras(self)
         if own_code(config):
             try_own_code(self)
-
-    def num_parameters(self, count_frozen: bool = False) -> int:
-        """Trainable parameters; with `count_frozen` also the LSTM's second bias vector, which Keras does not have."""
-        return sum(p.numel() for p in self.parameters() if count_frozen or p.requires_grad)
-
-    def set_normalisation(self, mean: Tensor, deviation: Tensor) -> None:
-        """Per-band statistics (mels,) of the training part, used where `normalisation` is "corpus"."""
-        self.mean.copy_(mean)
-        self.deviation.copy_(deviation)
 
     def normalise(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """Zero mean and unit deviation per band; (batch, frames, mels) -> the same."""
@@ -254,8 +237,11 @@ class SERModel(nn.Module):
         hidden = self.hidden(x, lengths)
         return self.pooling(*hidden), self.pooling.weights(*hidden)
 
+    def outputs(self, x: Tensor, lengths: Tensor | None = None) -> Outputs:
+        features, attention = self.features_and_attention(x, lengths)
+        return Outputs(self.head.scores(features), features, attention)
+
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Class scores (batch, classes), without any margin; their softmax is the probabilities."""
         return self.head.scores(self.features(x, lengths))
 
     def loss(self, x: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -310,10 +296,3 @@ def initialise_as_keras(model: SERModel) -> None:
                     parameter[cells : 2 * cells] = 1.0
             else:
                 parameter.requires_grad_(False)
-
-
-def build(config: Config, classes: int = 4, seed: int = 0) -> SERModel:
-    """A model with weights drawn from `seed`, whatever was drawn before."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return SERModel(config, classes)

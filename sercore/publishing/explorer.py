@@ -183,7 +183,7 @@ def _file_name(utterance: str) -> str:
 def _bring_pictures(folder: Path, corpus: str, ids: Iterable[str]) -> dict[str, dict[str, str]]:
     from ..lab import experiment
 
-    mels = experiment.prepare(corpus).data.mels
+    mels = experiment.prepare(corpus).data.inputs
     row = {name: number for number, name in enumerate(mels.ids)}
     folder.mkdir(parents=True, exist_ok=True)
     found = {}

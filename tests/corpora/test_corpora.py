@@ -250,7 +250,7 @@ def test_an_adapter_need_not_sort(tones):
 
 def test_utterances_that_are_elsewhere_are_named(tones):
     prepared = experiment.prepare(tones)
-    ids = list(prepared.data.mels.ids)
+    ids = list(prepared.data.inputs.ids)
     assert prepared.rows(ids[3:5]).tolist() == [3, 4]
     with pytest.raises(SercoreError, match="nobody"):
         prepared.rows([ids[0], "nobody"])

@@ -43,7 +43,7 @@ def test_it_is_found_by_its_name_and_says_what_it_lacks(root, tones):
 
 def test_it_is_run_and_published_like_any_other(root, tones, tmp_path):
     prepared = experiment.prepare("tones")
-    assert prepared.source == "tones" and prepared.data.mels.step == 1 / 64
+    assert prepared.source == "tones" and prepared.data.inputs.step == 1 / 64
     plan = sweep.plan("tones", "baseline", "speaker")
     sweep.sweep(plan, tmp_path / "runs", overrides=QUICK)
     assert not plan.missing(places.runs_folder(tmp_path / "runs"))

@@ -36,10 +36,10 @@ def bundled(tones, tmp_path_factory):
 def test_it_keeps_table_energies_and_checksum(tones, bundled):
     ours, theirs = experiment.prepare(str(tones)), experiment.prepare(str(bundled))
     assert ours.utterances.drop(columns="path").equals(theirs.utterances.drop(columns="path"))
-    assert (ours.source, ours.data.mels.digest) == (theirs.source, theirs.data.mels.digest)
-    assert (ours.data.labels == theirs.data.labels).all() and (ours.data.mels.ids == theirs.data.mels.ids).all()
-    assert theirs.data.mels.step == 1 / 64 and ours.data.mels.step == 0
-    for exact, rounded in zip(ours.data.mels.arrays, theirs.data.mels.arrays, strict=True):
+    assert (ours.source, ours.data.inputs.digest) == (theirs.source, theirs.data.inputs.digest)
+    assert (ours.data.labels == theirs.data.labels).all() and (ours.data.inputs.ids == theirs.data.inputs.ids).all()
+    assert theirs.data.inputs.step == 1 / 64 and ours.data.inputs.step == 0
+    for exact, rounded in zip(ours.data.inputs.arrays, theirs.data.inputs.arrays, strict=True):
         assert np.abs(exact - rounded).max() <= 1 / 128 + 1e-6
         assert (rounded.astype(np.float16) == rounded).all()
     assert experiment.configure(ours, "baseline") == experiment.configure(theirs, "baseline")

@@ -16,7 +16,7 @@ from short_trainings import QUICK, parts_of, same
 from sercore import SercoreError, machine
 from sercore.config import Config
 from sercore.lab import experiment, records, sweep, training
-from sercore.network.model import build
+from sercore.network.networks import build
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ class Guarded(training.Labelled):
 
 @pytest.mark.parametrize("name", ["speaker", "paper"])
 def test_the_test_part_is_read_once_after_the_epoch_was_chosen(prepared, name):
-    data, rows = Guarded(prepared.data.mels, prepared.data.labels, prepared.data.classes), parts_of(prepared, name)
+    data, rows = Guarded(prepared.data.inputs, prepared.data.labels, prepared.data.classes), parts_of(prepared, name)
     model = build(Config(**QUICK))
     training.fit(model, data, rows["train"], {"validation": training.Chooser(rows["validation"])})
     during = np.concatenate(data.seen)
@@ -141,7 +141,7 @@ def test_the_test_part_is_read_once_after_the_epoch_was_chosen(prepared, name):
 
 def test_normalisation_never_sees_validation_or_test(prepared):
     model, _ = fitted(prepared, max_epochs=1)
-    mean, _ = prepared.data.mels.normalisation(parts_of(prepared)["train"], 35)
+    mean, _ = prepared.data.inputs.normalisation(parts_of(prepared)["train"], 35)
     assert torch.equal(model.mean, mean)
 
 

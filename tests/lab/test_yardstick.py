@@ -30,12 +30,12 @@ def test_every_utterance_is_tested_once_and_tones_are_told_apart(tones):
     assert found["utterance"].tolist() == sorted(prepared.utterances["id"]) and set(found["fold"]) == set(range(5))
     assert found["label"].tolist() == prepared.utterances.set_index("id").loc[found["utterance"], "label"].tolist()
     assert recall_score(found["label"], found["prediction"], average="macro") > 0.8
-    assert found["data"].unique().tolist() == [prepared.data.mels.digest]
+    assert found["data"].unique().tolist() == [prepared.data.inputs.digest]
     assert found["split"].unique().tolist() == [protocol.checksum(protocol.splits(prepared.utterances, "speaker"))]
 
 
 def test_features_are_mean_and_deviation_of_each_band(tones):
-    mels = experiment.prepare(str(tones)).data.mels
+    mels = experiment.prepare(str(tones)).data.inputs
     found = yardstick.statistics_of(mels)
     assert found.shape == (len(mels), 80)
     np.testing.assert_allclose(found[3, :40], mels.arrays[3].mean(0), rtol=1e-5)
@@ -45,7 +45,7 @@ def test_features_are_mean_and_deviation_of_each_band(tones):
 def test_standardised_within_each_speaker(tones):
     prepared = experiment.prepare(str(tones))
     found = yardstick.within_speakers(prepared)
-    own = prepared.utterances.set_index("id").loc[list(prepared.data.mels.ids), "speaker"].to_numpy() == "s2"
+    own = prepared.utterances.set_index("id").loc[list(prepared.data.inputs.ids), "speaker"].to_numpy() == "s2"
     np.testing.assert_allclose(found[own].mean(0), 0, atol=1e-6)
     np.testing.assert_allclose(found[own].std(0), 1, rtol=1e-6)
     alone = prepared.utterances.assign(speaker="s0")
@@ -87,7 +87,7 @@ def test_the_functionals_are_those_of_opensmile(tones):
     prepared = experiment.prepare(str(tones))
     found = yardstick.functionals(prepared)
     assert found.shape == (40, 88) and np.isfinite(found).all()
-    first = prepared.utterances.set_index("id").loc[prepared.data.mels.ids[0], "path"]
+    first = prepared.utterances.set_index("id").loc[prepared.data.inputs.ids[0], "path"]
     direct = smile.Smile(smile.FeatureSet.eGeMAPSv02, smile.FeatureLevel.Functionals).process_file(first)
     np.testing.assert_allclose(found[0], direct.to_numpy()[0], rtol=1e-3, atol=1e-3)
 

@@ -5,7 +5,8 @@ import sercore
 from sercore import SercoreError
 from sercore.config import Config
 from sercore.network.losses import LOSSES, Softmax
-from sercore.network.model import MIN_FRAMES, BatchNorm, SERModel, build, dropout
+from sercore.network.model import MIN_FRAMES, BatchNorm, SERModel, dropout
+from sercore.network.networks import build
 from sercore.network.pooling import POOLINGS, Attentive
 
 

@@ -22,7 +22,7 @@ from sercore.config import Config  # noqa: E402
 from sercore.lab import training  # noqa: E402
 from sercore.network.engines import cuda_graph, gpu  # noqa: E402
 from sercore.network.engines.adam import Adam  # noqa: E402
-from sercore.network.model import build as build_model  # noqa: E402
+from sercore.network.networks import build as build_model  # noqa: E402
 
 DEVICE = torch.device("cuda" if GPU else "cpu")
 needs_gpu = pytest.mark.skipif(not GPU, reason="no GPU")
@@ -147,7 +147,7 @@ def test_replayed_steps_train_as_launched_ones(system):
     "settings", [{}, {"masked": True}, {"score": "general"}, {"batch_norm": "recalibrated", "weights": "averaged"}]
 )
 def test_a_gpu_learns_what_can_be_learnt(settings):
-    from sercore.frontend.log_mel import LogMels
+    from sercore.frontend.inputs import Inputs
 
     draw = np.random.default_rng(3)
     labels = np.arange(96) % 4
@@ -155,7 +155,7 @@ def test_a_gpu_learns_what_can_be_learnt(settings):
     for array, label in zip(arrays, labels, strict=True):
         array[:, label * 10 : label * 10 + 10] += 1.5
     ids, lengths = np.array([f"u{i:02}" for i in range(96)]), np.array([len(array) for array in arrays])
-    mels = LogMels(ids, lengths, tuple(arrays), "made up")
+    mels = Inputs(ids, lengths, tuple(arrays), "made up")
     config = Config(clip_seconds=1.0, max_epochs=30, patience=30, learning_rate=1e-3, precision="bfloat16", **settings)
     rows = np.arange(96)
     choosers = {"validation": training.Chooser(rows[64:], config.batch_norm, config.weights)}

@@ -1,0 +1,58 @@
+"""The networks by name: the paper's own, and the earlier systems that its Table 1 sets beside it. `build` makes one."""
+
+from __future__ import annotations
+
+import torch
+
+from .. import extensions
+from ..config import Config
+from ..errors import SercoreError, nearest
+from ..extensions import extensible
+from . import model
+from .base import Network, check_settings
+from .prior import PRIOR
+
+NETWORKS: dict[str, type[Network]] = extensible("network", {"proposed": model.SERModel, **PRIOR})
+"""name -> class; a network of your own is one class of the form of `sercore.network.prior` and an entry here."""
+
+
+def find(config: Config) -> type[Network]:
+    """The class that `config` names; a name that there is not raises `SercoreError`."""
+    extensions.load()
+    if config.network not in NETWORKS:
+        raise SercoreError(
+            f"cannot build the model: unknown network {config.network!r} ({nearest(config.network, NETWORKS)}there are: "
+            f"{', '.join(NETWORKS)}); {extensions.VARIABLE} names files that add to them"
+        )
+    return NETWORKS[config.network]
+
+
+def check(config: Config, classes: int) -> None:
+    """Raise `SercoreError` where `config` names a network, a loss or a pooling that is not there, or sets what it does not
+    read."""
+    network = find(config)
+    check_settings(network, config)
+    if issubclass(network, model.SERModel):
+        model.check(config, classes)
+
+
+def own_code(config: Config) -> dict[str, str]:
+    """Checksums of the network, the loss and the pooling where they come from a file of the user's own."""
+    network = find(config)
+    if issubclass(network, model.SERModel):
+        return model.own_code(config)
+    checksum = extensions.checksum(network)
+    return {"network": checksum} if checksum else {}
+
+
+def construct(config: Config, classes: int) -> Network:
+    """A network with weights as they are drawn now."""
+    check(config, classes)
+    return find(config)(config, classes)
+
+
+def build(config: Config, classes: int = 4, seed: int = 0) -> Network:
+    """A network with weights drawn from `seed`, whatever was drawn before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return construct(config, classes)
