@@ -363,7 +363,12 @@
         return make("li", {}, make("span", {}, label), bar, make("span", { class: "explorer-share" }, `${share} %`));
       }));
       const verdict = make("p", {}, make("strong", {}, this.title), ` ${this.verdict(i)}`);
-      return make("div", {}, verdict, bars, this.attention(i, sound));
+      return make("div", {}, verdict, bars, this.system.steps ? this.attention(i, sound) : this.noAttention(i, sound));
+    }
+
+    noAttention(i, sound) {
+      const picture = sound ? [make("img", { src: sound.image, class: "dark-light", alt: `Log-Mel energies of ${this.explorer.cell.ids[i]}: time to the right, 40 bands upwards`, loading: "lazy" })] : [];
+      return make("figure", { class: "explorer-attention" }, ...picture, make("figcaption", {}, "This network has no attention over time."));
     }
 
     // attention over time, above the log-Mel picture where there is one

@@ -26,7 +26,7 @@ from ..config import STEP_SECONDS
 from ..errors import SercoreError
 from ..evidence import results
 from ..frontend import audio
-from ..report.tables import corpus_title, label_order, measured_systems, title
+from ..report.tables import corpus_title, label_order, measured_earlier, measured_systems, title
 
 FOLDER = "explorer"
 """Beside the pages: the component (book/explorer) and its data."""
@@ -41,7 +41,8 @@ def write(folder: Path, published: str | Path | None = None) -> list[Path]:
     cells, files = [], []
     for corpus, protocol in sorted(results.published(published), key=lambda pair: (pair[0], pair[1] != "speaker")):
         maps = results.maps(corpus, protocol, published)
-        slugs = [slug for slug in measured_systems(corpus, protocol, published) if slug in set(maps["system"])]
+        there = [*measured_systems(corpus, protocol, published), *measured_earlier(corpus, protocol, published)]
+        slugs = [slug for slug in there if slug in set(maps["system"])]
         if not slugs:
             continue
         name = f"{corpus}-{protocol}"

@@ -6,7 +6,7 @@ from sercore.corpora.base import LABELS
 from sercore.errors import SercoreError
 from sercore.evidence import claims, paper
 from sercore.evidence.statistics import Interval
-from sercore.lab.systems import TABLE_2
+from sercore.lab.systems import TABLE_1, TABLE_2
 from sercore.report import findings
 
 PARAMETERS = {"baseline": 359_556, "ams-s10-m0.4": 359_552, "focal-g2-a2": 359_556, "combined": 359_812}
@@ -73,7 +73,7 @@ def test_the_claims_name_known_systems_and_every_number():
     assert sorted({claim.number for claim in claims.CLAIMS}) == [1, 2, 3, 4, 5, 6]
     assert len({claim.key for claim in claims.CLAIMS}) == len(claims.CLAIMS)
     parts = {part for claim in claims.CLAIMS for pair in claim.pairs for slug in pair for part in slug.split("+")}
-    assert parts == set(TABLE_2)
+    assert parts == {*TABLE_2, *TABLE_1}
 
 
 def test_the_reported_gains_meet_the_claimed_size():
@@ -168,18 +168,44 @@ def test_two_parameter_counts_for_one_system_are_refused():
         claims.settle(frame, table)
 
 
-def test_prior_art_is_compared_on_iemocap_alone():
-    elsewhere = settle(records({"baseline": 0.64})).loc["5-prior"]
-    assert elsewhere["verdict"] == "not testable"
-    assert elsewhere["detail"].startswith("the paper: 62.3 % UA, above 5 of 7 earlier systems")
-    frame = records({"baseline": 0.64}, corpus="iemocap", protocol="paper")
+EARLIER = dict.fromkeys(TABLE_1, 0.56)
+
+
+def test_earlier_systems_are_compared_on_equal_terms():
+    nothing = settle(records({"baseline": 0.64})).loc["5-prior"]
+    assert nothing["verdict"] == "not yet measured" and nothing["missing"].startswith("lstm, lstm-att, rnn-att")
+    assert nothing["detail"] == "the paper, from seven sources: 62.3 % UA, above 5 of 7"
+    frame = records({"baseline": 0.64} | EARLIER)
     found = settle(frame).loc["5-prior"]
-    assert found["verdict"] == "replicates"
-    assert found["effect"] == pytest.approx(64 - 59.7)
-    assert "here 64.0 % UA, above 5, with 359,556 parameters" in found["detail"]
-    assert settle(records({"baseline": 0.56}, corpus="iemocap")).loc["5-prior", "verdict"] == "contradicted"
+    assert found["verdict"] == "replicates" and found["effect"] == pytest.approx(8)
+    assert found["detail"].startswith("above 7 and below 0 of 7 measured; the claim compares 7; the paper")
     heavy = claims.settle(frame, runs(frame, {"baseline": 360_000})).set_index("claim")
     assert heavy.loc["5-prior", "verdict"] == "contradicted"
+
+
+def test_more_than_half_of_the_earlier_systems_decide():
+    better = dict.fromkeys(list(TABLE_1)[:3], 0.72)
+    assert settle(records({"baseline": 0.64} | EARLIER | better)).loc["5-prior", "verdict"] == "replicates"
+    better |= dict.fromkeys(list(TABLE_1)[3:5], 0.64)
+    row = settle(records({"baseline": 0.64} | EARLIER | better)).loc["5-prior"]
+    assert row["verdict"] == "undecided" and row["detail"].startswith("above 2 and below 3 of 7")
+    worse = dict.fromkeys(list(TABLE_1)[:4], 0.72)
+    assert settle(records({"baseline": 0.64} | EARLIER | worse)).loc["5-prior", "verdict"] == "contradicted"
+
+
+def test_a_few_earlier_systems_decide_where_they_are_enough():
+    four = {slug: 0.56 for slug in list(TABLE_1)[:4]}
+    row = settle(records({"baseline": 0.64} | four)).loc["5-prior"]
+    assert row["verdict"] == "replicates" and row["missing"] == "tdnn-lstm, resnet-mha, 3d-crnn"
+    three = {slug: 0.56 for slug in list(TABLE_1)[:3]}
+    assert settle(records({"baseline": 0.64} | three)).loc["5-prior", "verdict"] == "not yet measured"
+
+
+def test_without_audio_those_that_hear_log_mel_energies_decide():
+    heard = {"lstm": 0.56, "lstm-att": 0.56, "3d-crnn": 0.72}
+    row = settle(records({"baseline": 0.64} | heard, corpus="cremad-spectra")).loc["5-prior"]
+    assert row["verdict"] == "replicates" and row["missing"] == ""
+    assert "above 2 and below 1 of 3 measured; the claim compares 3 (of 7, those that hear log-Mel energies)" in row["detail"]
 
 
 def test_a_combination_must_beat_both_of_its_parts():

@@ -16,7 +16,14 @@ from ...lab import systems
 from ..tables import IN_COMBINATIONS, title
 
 CLASS_COLOURS = {"angry": "#d1495b", "happy": "#e0a100", "sad": "#3a7ca5", "neutral": "#7d8597"}
-FAMILY_COLOURS = {"baseline": "#7d8597", "ams": "#c8553d", "focal": "#2a8c82", "combined": "#6a5acd", "combination": "#b0703c"}
+FAMILY_COLOURS = {
+    "baseline": "#7d8597",
+    "ams": "#c8553d",
+    "focal": "#2a8c82",
+    "combined": "#6a5acd",
+    "combination": "#b0703c",
+    "prior": "#8a8f2a",
+}
 OTHER_COLOURS = ("#6a5acd", "#2a8c82", "#c8553d", "#b0703c", "#4f8a3c", "#a05195")
 """For classes of a corpus beyond the four."""
 

@@ -29,7 +29,17 @@ from .comparisons import (
     with_means,
 )
 from .geometry import geometry_of_runs, geometry_of_systems, projections, shown_geometry
-from .measured import RESAMPLES, all_predictions, cells, coded, label_order, measured_systems, shared_seeds, source_name
+from .measured import (
+    RESAMPLES,
+    all_predictions,
+    cells,
+    coded,
+    label_order,
+    measured_earlier,
+    measured_systems,
+    shared_seeds,
+    source_name,
+)
 from .protocols import gap_runs, protocol_gaps, yardstick_gaps
 from .speakers import gender_table, speaker_range_by_chance, speaker_table
 from .words import (

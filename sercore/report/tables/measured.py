@@ -38,7 +38,7 @@ def cells(folder: str | Path | None = None) -> list[tuple[str, str]]:
     """Published (corpus, protocol) pairs under the two honest protocols with a system on every fold, speakers apart first."""
     there = results.published(folder)
     pairs = [(corpus, name) for name in CLEAN for corpus, found in there if found == name]
-    return [pair for pair in pairs if measured_systems(*pair, folder)]
+    return [pair for pair in pairs if measured_systems(*pair, folder) or measured_earlier(*pair, folder)]
 
 
 def tallied(frame: pd.DataFrame, slugs: Sequence[str]) -> dict[str, statistics.Tally]:
@@ -48,9 +48,9 @@ def tallied(frame: pd.DataFrame, slugs: Sequence[str]) -> dict[str, statistics.T
 
 
 def trained_alike(corpus: str, protocol: str, folder: str | Path | None) -> dict[str, statistics.Tally]:
-    """The counts of every system that changes no setting: what the spread between seeds is pooled over."""
+    """The counts of every system of the paper's network that changes no setting: what the spread between seeds is pooled over."""
     frame = coded(results.predictions(corpus, protocol, folder))
-    return tallied(frame, [slug for slug in frame["system"].unique() if "@" not in slug])
+    return tallied(frame, [slug for slug in frame["system"].unique() if "@" not in slug and slug not in systems.TABLE_1])
 
 
 def shared_seeds(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> list[int]:
@@ -67,11 +67,21 @@ def predictions_of_shared_seeds(corpus: str, protocol: str, slugs: Sequence[str]
 
 
 def measured_systems(corpus: str, protocol: str, folder: str | Path | None = None) -> list[str]:
-    """Systems that were run on every fold, those of Table 2 first."""
+    """Systems of the paper's network that were run on every fold, those of Table 2 first."""
+    whole = _whole(corpus, protocol, folder) - set(systems.TABLE_1)
+    return [slug for slug in systems.TABLE_2 if slug in whole] + sorted(whole - set(systems.TABLE_2))
+
+
+def measured_earlier(corpus: str, protocol: str, folder: str | Path | None = None) -> list[str]:
+    """Earlier systems of Table 1 that were run on every fold, in the table's order."""
+    whole = _whole(corpus, protocol, folder)
+    return [slug for slug in systems.TABLE_1 if slug in whole]
+
+
+def _whole(corpus: str, protocol: str, folder: str | Path | None) -> set[str]:
     runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol")
     folds = runs.groupby("system")["fold"].nunique()
-    whole = [slug for slug in folds.index if folds[slug] == FOLDS and "@" not in slug]
-    return [slug for slug in systems.TABLE_2 if slug in whole] + sorted(set(whole) - set(systems.TABLE_2))
+    return {slug for slug in folds.index if folds[slug] == FOLDS and "@" not in slug}
 
 
 def source_name(corpus: str, folder: str | Path | None = None) -> str:

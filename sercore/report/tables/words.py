@@ -10,6 +10,13 @@ import pandas as pd
 from ...lab import systems
 
 TITLES = {
+    "lstm": "LSTM",
+    "lstm-att": "LSTM with attention",
+    "rnn-att": "RNN with local attention (Mirsamadi et al. 2017)",
+    "cnn-blstm": "CNN + BLSTM (Satt et al. 2017)",
+    "tdnn-lstm": "TDNN + LSTM (Sarma et al. 2018)",
+    "resnet-mha": "Dilated ResNet + multi-head attention (Li et al. 2019)",
+    "3d-crnn": "3-D CRNN with attention (Chen et al. 2018)",
     "baseline": "Baseline (softmax, attentive pooling)",
     "combined": "Combined attentive pooling",
     "chance": "Chance",
