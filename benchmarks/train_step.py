@@ -30,7 +30,8 @@ EVALUATION = "ours bfloat16, evaluation"
 def gflop(frames: int = FRAMES) -> float:
     """Operations of the convolutions and the BLSTM in one step, in 1e9 an utterance; backward costs twice the forward."""
     from sercore.config import POOLED
-    from sercore.network.model import FILTERS, MELS
+    from sercore.frontend.log_mel import MELS
+    from sercore.network.model import FILTERS
 
     total, mels, inputs = 0.0, MELS, 1
     for index, outputs in enumerate(FILTERS):
@@ -128,7 +129,8 @@ def parts(batch: int, frames: int) -> list[dict[str, Any]]:
     """Where the time of our step goes: milliseconds an utterance, and GFLOP/s of what is a matrix product."""
     from torch.profiler import profile
 
-    from sercore.network.model import FILTERS, MELS
+    from sercore.frontend.log_mel import MELS
+    from sercore.network.model import FILTERS
 
     step = ours(batch, frames, "bfloat16")
     for _ in range(3):

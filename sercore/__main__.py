@@ -172,14 +172,22 @@ def check(name: CorpusName, data_root: DataRoot = None, as_json: AsJson = False)
 
 @app.command()
 def systems(as_json: AsJson = False) -> None:
-    """List the 14 systems of Table 2: slug, the paper's UA and WA on IEMOCAP, parameters."""
+    """List the systems: the 14 of Table 2 and the 7 earlier ones of Table 1, with the paper's UA and WA on IEMOCAP, parameters,
+    and where they come from."""
     from . import build
     from .evidence import paper
 
     with errors_told():
         rows = [
-            {"slug": row.slug, "paper_ua": row.ua, "paper_wa": row.wa, "parameters": build(row.slug).num_parameters()}
-            for row in paper.table_2().itertuples()
+            {
+                "slug": row.slug,
+                "table": row.table,
+                "paper_ua": row.ua,
+                "paper_wa": row.wa if row.wa == row.wa else "",
+                "parameters": build(row.slug).num_parameters(),
+                "source": row.source,
+            }
+            for row in paper.systems().itertuples()
         ]
     show(rows, as_json)
 
@@ -229,7 +237,10 @@ def run(
 def sweep(
     corpus: Annotated[str, typer.Option(help="A corpus, or a folder, .csv or .tsv of your own")],
     systems: Annotated[
-        str, typer.Option(help="Slugs with commas; `table2` is all 14, `claims` the baseline and the three best")
+        str,
+        typer.Option(
+            help="Slugs with commas; `table2` is its 14, `claims` the baseline and the three best, `table1` the 7 earlier ones"
+        ),
     ] = "claims",
     protocols: Protocols = "speaker",
     seeds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0",
@@ -263,6 +274,8 @@ def sweep(
         if not wanted.names:
             return
         missing = wanted.missing(places.runs_folder(runs))
+        if wanted.unheard:
+            err.print(f"left out, for {corpus} is spectra alone and they need the audio: {', '.join(wanted.unheard)}")
         err.print(f"{len(wanted.names) - len(missing)} of {len(wanted.names)} runs are there, {len(missing)} to do")
         alone = jobs == 1 and dask is None
         with tqdm(total=len(missing), unit="run", disable=not missing, delay=1) as bar, epoch_bar(1, shown=alone) as report:
@@ -312,6 +325,8 @@ def status(
                 row["finished" if sweep.as_wanted(corpus, name, folder, changes) else "otherwise"] += 1
             else:
                 row["begun" if records.partial_folder(folder, name).exists() else "missing"] += 1
+    if wanted.unheard:
+        err.print(f"not measurable, for {corpus} is spectra alone and they need the audio: {', '.join(wanted.unheard)}")
     show(list(rows.values()), as_json)
 
 
@@ -319,13 +334,20 @@ def status(
 def bundle(
     corpus: CorpusName,
     out_file: Annotated[Path | None, typer.Option("--out", help="The file to write [default: NAME.bundle]")] = None,
+    front_ends: Annotated[
+        str,
+        typer.Option(
+            help="With commas: spectrogram, fourier, descriptors. What earlier systems of Table 1 hear beside log-Mel energies"
+        ),
+    ] = "",
     data_root: DataRoot = None,
 ) -> None:
     """Write a corpus's features into one file, to train from on a machine without audio: python -m sercore.lab FILE."""
     from .lab import bundle as module
 
     with errors_told():
-        out.print(str(module.write(corpus, out_file, root_text(data_root), progress=True)))
+        heard = [name for name in front_ends.split(",") if name]
+        out.print(str(module.write(corpus, out_file, root_text(data_root), progress=True, front_ends=heard)))
 
 
 @app.command()

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from sercore import corpora
 from sercore.__main__ import app
 from sercore.corpora import protocol
+from sercore.lab.systems import TABLE_1
 
 QUICK = ["--set", "max_epochs=1", "--set", "clip_seconds=0.35", "--set", "toolkit=pytorch"]
 
@@ -44,8 +45,16 @@ def test_idle_threads_are_told_to_wait_before_pytorch_comes_and_a_list_does_not_
 
 def test_systems_lists_table_2_with_the_papers_numbers():
     rows = json.loads(call("systems", "--json").stdout)
-    assert len(rows) == 14
-    assert rows[0] == {"slug": "baseline", "paper_ua": 62.3, "paper_wa": 61.0, "parameters": 359_556}
+    assert rows[0] == {
+        "slug": "baseline",
+        "table": 2,
+        "paper_ua": 62.3,
+        "paper_wa": 61.0,
+        "parameters": 359_556,
+        "source": "the paper",
+    }
+    assert len(rows) == 21 and {row["slug"] for row in rows if row["table"] == 1} == set(TABLE_1)
+    assert all(row["parameters"] and row["source"] for row in rows)
     assert "ams-s30-m0.2" in call("systems").output
 
 

@@ -1,6 +1,71 @@
-// Tables sort by the buttons in their headers: upwards, downwards, and as they were; and tell that they scroll.
 "use strict";
 
+// Of parts that stand in tabs one is shown, the same in all of them and on every page; on paper and without scripts all are.
+(() => {
+  const KEY = "sercore-tab";
+  const groups = [];
+
+  function stored() {
+    try { return localStorage.getItem(KEY); } catch { return null; } // a page from a disk may not remember
+  }
+
+  function choose(title, focus = false) {
+    for (const { tabs, panels, titles } of groups) {
+      const chosen = titles.indexOf(title);
+      if (chosen < 0) continue;
+      panels.forEach((panel, i) => { panel.hidden = i !== chosen; });
+      tabs.forEach((tab, i) => {
+        tab.setAttribute("aria-selected", String(i === chosen));
+        tab.tabIndex = i === chosen ? 0 : -1;
+      });
+      if (focus && tabs.includes(document.activeElement)) tabs[chosen].focus();
+    }
+  }
+
+  function remember(title) {
+    choose(title, true);
+    try { localStorage.setItem(KEY, title); } catch { /* it is chosen here all the same */ }
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll(".sercore-tabs").forEach((group, number) => {
+      const panels = [...group.querySelectorAll(":scope > .sercore-tab")], titles = panels.map(panel => panel.dataset.title);
+      if (panels.length < 2) return;
+      const list = document.createElement("div");
+      list.className = "sercore-tablist";
+      list.setAttribute("role", "tablist");
+      const tabs = panels.map((panel, i) => {
+        const tab = document.createElement("button");
+        Object.assign(tab, { type: "button", textContent: titles[i], id: `tab-${number}-${i}` });
+        tab.setAttribute("role", "tab");
+        panel.id ||= `panel-${number}-${i}`;
+        tab.setAttribute("aria-controls", panel.id);
+        panel.setAttribute("role", "tabpanel");
+        panel.setAttribute("aria-labelledby", tab.id);
+        tab.addEventListener("click", () => remember(titles[i]));
+        tab.addEventListener("keydown", event => {
+          const next = { ArrowRight: i + 1, ArrowLeft: i - 1, Home: 0, End: panels.length - 1 }[event.key];
+          if (next === undefined) return;
+          event.preventDefault();
+          remember(titles[(next + panels.length) % panels.length]);
+        });
+        return tab;
+      });
+      list.append(...tabs);
+      group.prepend(list);
+      group.classList.add("sercore-tabbed");
+      groups.push({ tabs, panels, titles });
+      choose(titles[0]);
+    });
+    const last = stored();
+    if (last) choose(last);
+    // a link into a tab opens it
+    const target = location.hash && document.getElementById(location.hash.slice(1))?.closest(".sercore-tab");
+    if (target) { choose(target.dataset.title); target.scrollIntoView(); }
+  });
+})();
+
+// Tables sort by the buttons in their headers: upwards, downwards, and as they were; and tell that they scroll.
 (() => {
   const MANY = 12; // rows from which a table can be filtered
   const NEXT = { none: "ascending", ascending: "descending", descending: "none" };

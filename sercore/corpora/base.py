@@ -60,6 +60,7 @@ class Corpus:
     obtain: str = ""  # how to come by it, where there is no such source
     make: Callable[[], Path] | None = None  # makes its folder on the spot, for a corpus that is nowhere to be found
     spectra: bool = False  # it is here as log-Mel energies alone, a bundle of its name: no audio
+    heard: tuple[str, ...] = ()  # front ends whose frames such a bundle has beside them
 
     def matches(self, folder: Path) -> bool:
         """Whether `folder` looks like this corpus."""

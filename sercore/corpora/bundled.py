@@ -7,6 +7,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,8 @@ def corpus(path: str | os.PathLike[str]) -> Corpus:
     about = _about(path)
     entry: dict[str, Any] = {name: about[name] for name in (*ENTRY, "clip_seconds")}
     entry = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
-    return Corpus(**entry, adapter=no_audio, make=lambda: Path(path), spectra=True)
+    heard = tuple(about.get("scales", ()))
+    return Corpus(**entry, adapter=no_audio, make=lambda: Path(path), spectra=True, heard=heard)
 
 
 def find(name: str, roots: Iterable[Path]) -> Path | None:
@@ -72,10 +74,23 @@ def log_mels(path: str | os.PathLike[str]) -> Inputs:
 
     about = _about(path)
     lengths, low, high = _read(path, "lengths", "low", "high")
-    codes = low.astype(np.uint16) | (high.astype(np.uint16) << 8)
-    arrays = tuple(_decode(code, about["step"]) for code in np.split(codes, np.cumsum(lengths)[:-1]))
+    arrays = tuple(_decode(code, about["step"]) for code in _codes(lengths, low, high))
     ids = np.array(about["table"]["id"], dtype=object)
     return Inputs(ids, lengths, arrays, about["digest"], step=about["step"])
+
+
+def inputs(path: str | os.PathLike[str], front_end: str) -> Inputs:
+    """The frames that another front end made of the recordings, in a bundle that has them (`Corpus.heard`)."""
+    about, log_mel = _about(path), log_mels(path)
+    low, high = _read(path, f"{front_end}-low", f"{front_end}-high")
+    scale = np.asarray(about["scales"][front_end], np.float32)
+    arrays = tuple(_decode(code, 1.0) * scale for code in _codes(log_mel.lengths, low, high))
+    return replace(log_mel, arrays=arrays, front_end=front_end)
+
+
+def _codes(lengths: np.ndarray, low: np.ndarray, high: np.ndarray) -> list[np.ndarray]:
+    """The codes of each utterance, from their lower and their upper bytes."""
+    return np.split(low.astype(np.uint16) | (high.astype(np.uint16) << 8), np.cumsum(lengths)[:-1])
 
 
 def encode(mels: np.ndarray, step: float) -> np.ndarray:

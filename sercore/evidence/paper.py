@@ -15,6 +15,26 @@ def table_1() -> pd.DataFrame:
     return _table(1)[["row", "system", "group", "ua"]]
 
 
+SOURCES = {
+    "lstm": "unknown",
+    "lstm-att": "unknown",
+    "rnn-att": "Mirsamadi, Barsoum & Zhang 2017",
+    "cnn-blstm": "Satt, Rozenberg & Hoory 2017",
+    "tdnn-lstm": "Sarma et al. 2018",
+    "resnet-mha": "Li, Wu, Jia, Zhao & Meng 2019",
+    "3d-crnn": "Chen, He, Yang & Zhang 2018",
+}
+"""Whose the earlier systems of Table 1 are, in its order; `sercore.network.prior` says how each was built, and guessed."""
+
+
+def systems() -> pd.DataFrame:
+    """All that have a number in the paper: `slug`, `table`, `ua` and `wa` in percent, and `source`."""
+    first = table_1().query("group == 'prior'")
+    earlier = pd.DataFrame({"slug": list(SOURCES), "table": 1, "ua": first["ua"].to_numpy(), "source": list(SOURCES.values())})
+    own = table_2()[["slug", "ua", "wa"]].assign(table=2, source="the paper")
+    return pd.concat([own, earlier], ignore_index=True)
+
+
 def table_2() -> pd.DataFrame:
     """Table 2: `row`, `slug`, `system`, `group`, `ua` and `wa` in percent and `note`, in the paper's
     order."""

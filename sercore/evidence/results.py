@@ -8,6 +8,7 @@
 | `features/CORPUS-PROTOCOL.parquet` | the same, first seeds and the claims' | run, utterance, features, attention (float16) |
 | `maps/CORPUS-PROTOCOL.parquet` | the same, first seeds | run, utterance, x, y: UMAP of the features; trustworthiness |
 | `utterances/CORPUS.parquet` | utterance | id, label, speaker, session, gender, sentence, duration |
+| `costs.parquet` | system | system, parameters, multiply_adds, training_ms, labelling_ms, and where it was measured |
 | `pilot.parquet` | arm of a training of the pilot, and part | names, arm, part, a list of `MEASURES` by epoch, origin |
 | `splits/CORPUS-PROTOCOL.csv` | utterance and fold | id, fold, part; its SHA-256 is the `split` of its runs |
 
@@ -227,6 +228,11 @@ def utterances(corpus: str, results: str | Path | None = None) -> pd.DataFrame:
 def pilot(results: str | Path | None = None) -> pd.DataFrame | None:
     """Curves of the pilot's trainings (`sercore.lab.pilot.gather`): one row an arm of a training on one part. None before."""
     return read(places.results_folder(results) / "pilot.parquet")
+
+
+def costs(results: str | Path | None = None) -> pd.DataFrame | None:
+    """What each system costs, as `sercore.lab.costs` measured it on one machine: one row a system. None before."""
+    return read(places.results_folder(results) / "costs.parquet")
 
 
 def yardstick(corpus: str, protocol_name: str, results: str | Path | None = None, kind: str = "bands") -> pd.DataFrame | None:

@@ -228,10 +228,20 @@ def paired_over_seeds(
     `paired_difference` does; where no system has two seeds, or there are fewer than two speakers, the interval is NaN.
     """
     first, second = _shared(a, b)
-    parts = error_parts(first, second, measure, repeated)
+    return _over(error_parts(first, second, measure, repeated), len(first.seeds))
+
+
+def over_seeds(a: pd.DataFrame | Tally, measure: str | Measure = "ua", repeated: Iterable[Tally] = ()) -> Interval:
+    """A system's measure with the interval of `paired_over_seeds`: what other speakers and other seeds would move it by."""
+    own = _counted(a)
+    parts = _error_parts(own, None, _measure(measure), repeated or (own,))
+    return _over(replace(parts, seeds=parts.seeds / np.sqrt(2)), len(own.seeds))  # one system's seeds, not two
+
+
+def _over(parts: ErrorParts, seeds: int) -> Interval:
     if np.isnan(parts.speakers + parts.seeds):
         return Interval(parts.estimate, float("nan"), float("nan"))
-    return _students(parts.estimate, *parts.over(len(first.seeds)))
+    return _students(parts.estimate, *parts.over(seeds))
 
 
 @dataclass(frozen=True)
@@ -280,15 +290,22 @@ def error_parts(
 ) -> ErrorParts:
     """What the error of `paired_over_seeds` consists of; arguments and errors are the same."""
     first, second = _shared(a, b)
-    function, speakers = _measure(measure), len(first.groups)
-    several = [function(each.counts.sum(axis=1)) for each in repeated or (first, second) if len(each.seeds) > 1]
+    return _error_parts(first, second, _measure(measure), repeated or (first, second))
+
+
+def _error_parts(first: Tally, second: Tally | None, function: Measure, repeated: Iterable[Tally]) -> ErrorParts:
+    """`error_parts` of a difference, or where there is no second of the first alone."""
+    speakers = len(first.groups)
+    several = [function(each.counts.sum(axis=1)) for each in repeated if len(each.seeds) > 1]
     estimate, error = _left_out(first, second, function)
     freedom = sum(len(values) - 1 for values in several)
     spread = np.sqrt(sum(((values - values.mean()) ** 2).sum() for values in several) / freedom) if several else np.nan
     found = ErrorParts(estimate, error if speakers > 1 else np.nan, float(spread), (speakers - 1, freedom))
     if speakers < 2 or len(first.seeds) < 2:
         return found
-    pseudo = _pseudo_values(first, function) - _pseudo_values(second, function)  # (seeds, speakers)
+    pseudo = _pseudo_values(first, function)  # (seeds, speakers)
+    if second is not None:
+        pseudo = pseudo - _pseudo_values(second, function)
     return replace(found, within=float(np.sqrt(pseudo.var(axis=0, ddof=1).mean() / speakers)), counted=len(first.seeds))
 
 
@@ -461,12 +478,15 @@ def _shared(a: pd.DataFrame | Tally, b: pd.DataFrame | Tally) -> tuple[Tally, Ta
     return first.select(seeds), second.select(seeds)
 
 
-def _left_out(first: Tally, second: Tally, function: Measure) -> tuple[float, float]:
-    """The difference of two systems, and its standard error from leaving out one speaker at a time."""
-    left_out = [each.counts.sum(axis=1, keepdims=True) - each.counts for each in (first, second)]
-    ours, theirs = (function(counts).mean(axis=0) for counts in left_out)  # (speakers,)
-    estimate = float(function(first.counts.sum(axis=1)).mean() - function(second.counts.sum(axis=1)).mean())
-    return estimate, float(np.sqrt((len(first.groups) - 1) * (ours - theirs).var()))
+def _left_out(first: Tally, second: Tally | None, function: Measure) -> tuple[float, float]:
+    """The difference of two systems (or the first one's own measure), and its standard error from leaving out one speaker at a
+    time."""
+    signs = [(1, first), *([] if second is None else [(-1, second)])]
+    left_out = sum(
+        sign * function(each.counts.sum(axis=1, keepdims=True) - each.counts).mean(axis=0) for sign, each in signs
+    )  # (speakers,)
+    estimate = sum(sign * function(each.counts.sum(axis=1)).mean() for sign, each in signs)
+    return float(estimate), float(np.sqrt((len(first.groups) - 1) * np.var(left_out)))
 
 
 def _pseudo_values(counted: Tally, function: Measure) -> NDArray[np.float64]:

@@ -14,7 +14,9 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,17 +24,41 @@ from ..config import assignments
 from ..corpora import bundled
 from ..corpora.bundled import ENTRY, SUFFIX, is_bundle
 from ..errors import SercoreError
+from ..frontend.front_ends import FRONT_ENDS
+from ..frontend.inputs import extract
+
+if TYPE_CHECKING:
+    from . import experiment
 
 LIMIT = 60 * 2**20
 STEPS = (1 / 64, 1 / 32, 1 / 16, 1 / 8)
 
 
-def write(corpus: str, path: Path | None = None, data_root: str | None = None, progress: bool = False) -> Path:
-    """Write the bundle of a corpus (a name, or a path of your own) and return its path, by default NAME.bundle here."""
+FINE = 32
+"""Steps to a standard deviation, of the frames of other front ends."""
+
+
+def write(
+    corpus: str,
+    path: Path | None = None,
+    data_root: str | None = None,
+    progress: bool = False,
+    front_ends: Sequence[str] = (),
+) -> Path:
+    """Write the bundle of a corpus (a name, or a path of your own) and return its path, by default NAME.bundle here.
+
+    `front_ends` (of `sercore.frontend.front_ends`) are those whose frames it has beside the log-Mel energies, for the earlier
+    systems that hear them, in steps of `1 / FINE` of each band's standard deviation.
+    """
     from . import experiment
 
     prepared = experiment.prepare(corpus, data_root, progress)
     entry, table = prepared.corpus, prepared.utterances
+    unknown = [name for name in front_ends if name not in FRONT_ENDS or FRONT_ENDS[name].of_log_mel is not None]
+    if unknown:
+        others = [name for name, own in FRONT_ENDS.items() if own.of_log_mel is None]
+        raise SercoreError(f"front ends {', '.join(unknown)}: a bundle can have {', '.join(others)} beside the log-Mel energies")
+    beside, scales = _coded_beside(prepared, front_ends, progress)
     path = path or Path(f"{entry.name}{SUFFIX}")
     if path.suffix != SUFFIX:
         raise SercoreError(f"{path}: the name of a bundle ends in {SUFFIX}")
@@ -41,6 +67,7 @@ def write(corpus: str, path: Path | None = None, data_root: str | None = None, p
         "source": prepared.source,
         "digest": prepared.data.inputs.digest,
         "table": table.drop(columns="path").to_dict("list"),
+        "scales": scales,
     }
     partial = path.with_name(f"{path.name}.partial")
     for step in STEPS:
@@ -52,6 +79,7 @@ def write(corpus: str, path: Path | None = None, data_root: str | None = None, p
                 lengths=prepared.data.inputs.lengths,
                 low=np.concatenate([code.astype(np.uint8) for code in coded]),
                 high=np.concatenate([(code >> 8).astype(np.uint8) for code in coded]),
+                **beside,  # type: ignore[arg-type]
             )
         if partial.stat().st_size < LIMIT:
             break
@@ -62,11 +90,27 @@ def write(corpus: str, path: Path | None = None, data_root: str | None = None, p
     return path
 
 
+def _coded_beside(
+    prepared: experiment.Prepared, front_ends: Sequence[str], progress: bool
+) -> tuple[dict[str, np.ndarray], dict[str, list[float]]]:
+    """Codes of the frames of other front ends, and the size of their steps, band by band."""
+    arrays: dict[str, np.ndarray] = {}
+    scales: dict[str, list[float]] = {}
+    for name in front_ends:
+        heard = extract(prepared.utterances, progress=progress, front_end=name)
+        _, deviation = heard.normalisation(range(len(heard)), int(heard.lengths.max()))
+        scale = deviation.numpy() / FINE
+        scales[name] = scale.tolist()
+        coded = np.concatenate([bundled.encode(frames / scale, 1.0) for frames in heard.arrays])
+        arrays |= {f"{name}-low": coded.astype(np.uint8), f"{name}-high": (coded >> 8).astype(np.uint8)}
+    return arrays, scales
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Train from a bundle: what of a grid is missing under --runs. It can be killed and started again."""
     options = argparse.ArgumentParser("python -m sercore.lab", description=main.__doc__)
     options.add_argument("bundle", help=f"a file of `sercore bundle`; its name ends in {SUFFIX}")
-    options.add_argument("--systems", default="claims", help="slugs with commas; table2, claims [claims]")
+    options.add_argument("--systems", default="claims", help="slugs with commas; table1, table2, claims [claims]")
     options.add_argument("--protocols", default="speaker", help="paper, speaker, leaky, with commas [speaker]")
     options.add_argument("--seeds", default="0", help="as in 0-4 or 0,2 [0]")
     options.add_argument("--folds", default="0-4")

@@ -37,6 +37,7 @@ class Prepared:
     corpus: corpora.Corpus
     utterances: pd.DataFrame
     data: training.Labelled
+    bundle: Path | None = None  # the file that it comes from, where there is no audio
 
     def heard_by(self, config: Config, progress: bool = False) -> training.Labelled:
         """The corpus as the network of `config` hears it. Raises `SercoreError` where that takes audio, and here is none."""
@@ -63,6 +64,8 @@ def _heard(prepared: Prepared, front_end: str, progress: bool) -> training.Label
     log_mels = prepared.data.inputs
     if front_end == log_mels.front_end:
         return prepared.data
+    if prepared.bundle is not None and front_end in prepared.corpus.heard:
+        return dataclasses.replace(prepared.data, inputs=bundled.inputs(prepared.bundle, front_end))
     if prepared.corpus.spectra:
         return dataclasses.replace(prepared.data, inputs=log_mels.through(front_end))
     return dataclasses.replace(prepared.data, inputs=extract(prepared.utterances, progress=progress, front_end=front_end))
@@ -81,7 +84,7 @@ def _stamp(name: str) -> tuple[tuple[str, int, int], ...]:
 def _prepare(name: str, data_root: str | None, progress: bool, stamp: tuple[tuple[str, int, int], ...]) -> Prepared:
     corpus = corpora.get(name, data_root)
     source = str(Path(name).absolute()) if corpus.kind == corpora.OWN else name  # it may be asked for from another folder
-    utterances = corpora.load(corpus, data_root)
+    utterances, bundle = corpora.load(corpus, data_root), None
     if corpus.spectra:
         bundle = corpora.find_root(corpus, data_root)
         source, mels = bundled.source(bundle) if bundled.is_bundle(name) else name, bundled.log_mels(bundle)
@@ -89,7 +92,7 @@ def _prepare(name: str, data_root: str | None, progress: bool, stamp: tuple[tupl
         mels = extract(utterances, progress=progress)
     codes = {label: index for index, label in enumerate(corpus_labels(corpus, utterances))}
     labels = utterances["label"].map(codes).to_numpy()
-    return Prepared(source, corpus, utterances, training.Labelled(mels, labels, len(codes)))
+    return Prepared(source, corpus, utterances, training.Labelled(mels, labels, len(codes)), bundle)
 
 
 def corpus_labels(corpus: corpora.Corpus, utterances: pd.DataFrame) -> tuple[str, ...]:
@@ -109,9 +112,9 @@ def configure(prepared: Prepared, system: str, overrides: dict | None = None) ->
     base = Config(clip_seconds=clip, max_epochs=corpus.max_epochs or epochs, patience=corpus.patience or patience)
     config = systems.config(system, base, overrides)
     check(config, prepared.data.classes)
-    heard = FRONT_ENDS[find(config).front_end]
-    if corpus.spectra and heard.of_log_mel is None:
-        raise SercoreError(f"{system} hears {heard.title}, which takes recordings: {corpus.name} is spectra alone")
+    name = find(config).front_end
+    if corpus.spectra and FRONT_ENDS[name].of_log_mel is None and name not in corpus.heard:
+        raise SercoreError(f"{system} hears {FRONT_ENDS[name].title}, which takes recordings: {corpus.name} is spectra alone")
     return config
 
 

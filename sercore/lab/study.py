@@ -21,7 +21,7 @@ from .. import places
 from ..corpora import protocol
 from . import sweep
 from .records import RunName
-from .systems import CLAIMS, TABLE_2
+from .systems import CLAIMS, NEEDS_AUDIO, TABLE_1, TABLE_2
 
 RATES = ("3e-05", "0.0001", "0.0003")
 """Of the equal search: the paper's own, which lines 2 and 3 have, and about half a power of ten to either side."""
@@ -51,6 +51,7 @@ def _searched(systems: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{system}@learning_rate={rate}" for system in systems for rate in RATES if float(rate) != 1e-4)
 
 
+HEAR_LOG_MEL = tuple(slug for slug in TABLE_1 if slug not in NEEDS_AUDIO)
 OTHERS = tuple(slug for slug in TABLE_2 if slug not in CLAIMS)
 COMBINATIONS = (
     "ams-s10-m0.4+combined",
@@ -73,6 +74,11 @@ LINES = (
     Line(6, "ravdess", "paper", CLAIMS, (1, 2), "more seeds of line 4"),
     Line(7, "ravdess", "speaker", _searched(CLAIMS), (0, 1), "an equal search of learning rates, chosen on validation"),
     Line(7, "emodb", "speaker", _searched(CLAIMS), (0, 1), "an equal search of learning rates, chosen on validation"),
+    Line(8, "emodb", "speaker", tuple(TABLE_1), (0, 1), "the earlier systems of Table 1, on equal terms"),
+    Line(8, "ravdess", "speaker", tuple(TABLE_1), (0, 1), "the same on a second corpus"),
+    Line(8, "cremad-spectra", "speaker", HEAR_LOG_MEL, (0, 1), "those of them that hear log-Mel energies, on 91 speakers"),
+    Line(8, "emodb", "paper", tuple(TABLE_1), (0, 1), "the earlier systems under the paper's split"),
+    Line(8, "ravdess", "paper", tuple(TABLE_1), (0, 1), "the same on a second corpus"),
 )
 """In the order in which they are run."""
 
@@ -112,7 +118,7 @@ def _tell(name: RunName, done: int, total: int) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run what of the study is missing."""
     options = argparse.ArgumentParser("python -m sercore.lab.study", description=main.__doc__)
-    options.add_argument("--lines", default="1-7", help="which, as in 1,2 or 1-4 [1-7]")
+    options.add_argument("--lines", default="1-8", help="which, as in 1,2 or 1-4 [1-8]")
     options.add_argument("--bundles", type=Path, help="folder that holds CORPUS.bundle, as `sercore bundle` writes it")
     options.add_argument("--runs", type=Path, help="folder of the records [SERCORE_RUNS, else ./runs]")
     options.add_argument("--jobs", type=int, default=1, help="runs at once [1]")

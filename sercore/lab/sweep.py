@@ -79,7 +79,7 @@ def plan(
     if beyond:
         raise SercoreError(f"folds {beyond}: there are {protocol.FOLDS}, from 0")
     entry, slugs = corpora.get(corpus, data_root), systems.expand(system_names)
-    wanted = [slug for slug in slugs if systems.measurable(slug, entry.spectra)]
+    wanted = [slug for slug in slugs if systems.measurable(slug, entry.spectra, entry.heard)]
     unheard = tuple(slug for slug in slugs if slug not in wanted)
     if not wanted:
         raise SercoreError(f"{', '.join(unheard)}: they hear what takes recordings, and {entry.name} is spectra alone")

@@ -33,8 +33,8 @@ TABLE_1: dict[str, dict[str, Any]] = {
 }
 """The earlier systems of Table 1: the network of `sercore.network.prior`, and what its authors train with that we do not."""
 
-NEEDS_AUDIO = ("rnn-att", "cnn-blstm", "tdnn-lstm", "resnet-mha")
-"""Those of `TABLE_1` that hear something else than log-Mel energies, or what can be computed of them."""
+NEEDS_AUDIO = {"rnn-att": "descriptors", "cnn-blstm": "spectrogram", "tdnn-lstm": "fourier", "resnet-mha": "descriptors"}
+"""Those of `TABLE_1` that hear something else than log-Mel energies, or what can be computed of them, and its front end."""
 
 CLAIMS = ("baseline", "ams-s10-m0.4", "focal-g2-a2", "combined")
 """The baseline and the setting that the paper names best in each family."""
@@ -106,9 +106,11 @@ def config(slug: str, base: Config | None = None, changes: Mapping[str, Any] | N
     return both
 
 
-def measurable(slug: str, spectra: bool) -> bool:
-    """Whether a system can be measured on a corpus, of which there are `spectra` alone or the audio."""
-    return not spectra or slug.partition("@")[0] not in NEEDS_AUDIO
+def measurable(slug: str, spectra: bool, heard: Sequence[str] = ()) -> bool:
+    """Whether a system can be measured on a corpus of which the audio is there, or `spectra` alone: log-Mel energies, and what
+    the front ends `heard` made."""
+    needs = NEEDS_AUDIO.get(slug.partition("@")[0])
+    return not spectra or needs is None or needs in heard
 
 
 def family(slug: str) -> str:

@@ -243,6 +243,17 @@ def folded(summary: str, html: str) -> None:
     raw(f'<details class="sercore-fold"><summary>{escape(summary)}</summary>{html}</details>', summary)
 
 
+def tabs(panels: Mapping[str, str], plain: str) -> None:
+    """Show parts (title -> HTML) of which a reader sees one at a time, the same on every page; on paper and without scripts
+    all."""
+    sections = "".join(
+        f'<section class="sercore-tab" data-title="{escape(title)}">'
+        f'<p class="sercore-tab-title">{escape(title)}</p>{html}</section>'
+        for title, html in panels.items()
+    )
+    raw(f'<div class="sercore-tabs">{sections}</div>', plain)
+
+
 def beside(*parts: str, plain: str) -> None:
     """Show parts (HTML) beside one another where the page is wide enough, else one under the other."""
     raw(f'<div class="sercore-beside">{"".join(f"<div>{part}</div>" for part in parts)}</div>', plain)

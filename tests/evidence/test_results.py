@@ -322,11 +322,10 @@ def test_systems_table_corrects_for_all_systems_that_it_tests(published, tmp_pat
     assert set(tested["slug"]) == set(slugs) and tested["p_holm"].tolist() == pytest.approx(stepped.tolist())
 
 
-def test_table_1_names_who_reports_what(published):
-    table = tables.table_1(published[1])
-    ours = table[table["Reported by"] == "this code"]
-    assert set(ours["Corpus"]) == {"tones"} and set(ours["Protocol"]) == {"paper", "speaker"}
-    assert (table["Reported by"] == "the paper").sum() == 8 and (table["Reported by"] == "nobody yet").sum() == 2
+def test_table_1_sets_what_was_measured_beside_what_is_reported(published):
+    table = tables.table_1("tones", "paper", published[1]).set_index("System")
+    assert table.loc[tables.title("baseline"), "UA"] and pd.isna(table.loc["LSTM", "UA"])
+    assert tables.title("bands") in table.index and table.index[-1] == "Chance"
 
 
 def test_other_tables(published):

@@ -44,7 +44,7 @@ def test_long_recordings_are_heard_in_windows_by_every_front_end(tones, tmp_path
 def test_spectra_alone_are_heard_by_those_that_need_no_more(tones, tmp_path):
     path = bundle.write(str(tones), tmp_path / "tones.bundle")
     plan = sweep.plan(str(path), "table1")
-    assert plan.unheard == systems.NEEDS_AUDIO
+    assert plan.unheard == tuple(systems.NEEDS_AUDIO)
     assert {name.system for name in plan.names} == {"lstm", "lstm-att", "3d-crnn"}
     with pytest.raises(SercoreError, match="rnn-att: they hear what takes recordings, and tones is spectra alone"):
         sweep.plan(str(path), "rnn-att")
@@ -54,6 +54,22 @@ def test_spectra_alone_are_heard_by_those_that_need_no_more(tones, tmp_path):
     config = systems.config("3d-crnn")
     for coarse, fine in zip(spectra.heard_by(config).inputs.arrays, audio.heard_by(config).inputs.arrays, strict=True):
         np.testing.assert_allclose(coarse, fine, atol=1 / 64)
+
+
+def test_a_bundle_can_have_what_the_others_hear(tones, tmp_path):
+    path = bundle.write(str(tones), tmp_path / "tones.bundle", front_ends=("spectrogram", "fourier"))
+    assert {name.system for name in sweep.plan(str(path), "table1").names} == set(systems.TABLE_1) - {"rnn-att", "resnet-mha"}
+    spectra, audio = experiment.prepare(str(path)), experiment.prepare(str(tones))
+    for slug in ("cnn-blstm", "tdnn-lstm"):
+        ours, theirs = (prepared.heard_by(systems.config(slug)).inputs for prepared in (spectra, audio))
+        assert ours.front_end == theirs.front_end == systems.NEEDS_AUDIO[slug] and ours.digest == theirs.digest
+        _, deviation = theirs.normalisation(range(len(theirs)), 1000)
+        for coarse, fine in zip(ours.arrays, theirs.arrays, strict=True):
+            assert (np.abs(coarse - fine) <= deviation.numpy() / 64 + 1e-4).all()
+    folder = experiment.run(str(path), "speaker", "tdnn-lstm", runs=tmp_path, overrides=QUICK)
+    assert records.read_facts(folder)["front_end"] == "fourier"
+    with pytest.raises(SercoreError, match="front ends log_mel, nonsense: a bundle can have spectrogram, fourier, descriptors"):
+        bundle.write(str(tones), tmp_path / "other.bundle", front_ends=("log_mel", "nonsense"))
 
 
 NETWORK = """

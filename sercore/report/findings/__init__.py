@@ -57,6 +57,7 @@ from .chance import (
     selection_table,
     setting_name,
 )
+from .earlier import earlier_sentence, ranks_sentence
 from .study import study_progress, study_sentence, study_table
 from .verdicts import (
     BRIEF,

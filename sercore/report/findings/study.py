@@ -42,6 +42,8 @@ def study_table(progress: pd.DataFrame) -> pd.DataFrame:
 def _kind(line: study.Line) -> str:
     if any("@" in slug for slug in line.systems):
         return "trainings at other rates"
+    if all(slug in study.TABLE_1 for slug in line.systems):
+        return "earlier systems"
     return "combinations" if any("+" in slug for slug in line.systems) else "other settings"
 
 

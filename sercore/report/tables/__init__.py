@@ -12,7 +12,6 @@ from .accuracy import (
     references,
     shown_systems,
     systems_table,
-    table_1,
     table_2,
     yardstick_tally,
 )
@@ -28,6 +27,7 @@ from .comparisons import (
     verdicts,
     with_means,
 )
+from .earlier import ATTRIBUTION, costs, on_equal_terms, reported, sources, table_1, with_costs
 from .geometry import geometry_of_runs, geometry_of_systems, projections, shown_geometry
 from .measured import (
     RESAMPLES,

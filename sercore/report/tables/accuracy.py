@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...corpora.protocol import CLEAN
 from ...evidence import paper, results, statistics
 from ...lab import metrics, systems
 from ...lab.yardstick import YARDSTICKS
@@ -89,54 +88,6 @@ def systems_table(
         table["p_holm"] = statistics.holm(table["p"].to_numpy(float))
     reference = references(corpus, protocol, folder)
     return pd.concat([table, reference.assign(system=reference["slug"].map(TITLES))], ignore_index=True)
-
-
-def table_1(folder: str | Path | None = None) -> pd.DataFrame:
-    """Table 1: the paper's prior art and baseline in UA on IEMOCAP, and our baseline on every published corpus.
-
-    Columns: Method, Reported by, Corpus, Protocol, UA (%; ours with its 95 % interval), Parameters.
-    """
-    reported = paper.table_1()
-    rows = [
-        {
-            "Method": row.system,
-            "Reported by": "the paper",
-            "Corpus": "IEMOCAP",
-            "Protocol": _protocol_of(row.group),
-            "UA (%)": row.ua,
-        }
-        for row in reported.itertuples()
-    ]
-    published = results.published(folder)
-    for protocol in CLEAN:
-        if ("iemocap", protocol) not in published:
-            rows.append({"Method": "Our baseline", "Reported by": "nobody yet", "Corpus": "IEMOCAP", "Protocol": protocol})
-    for corpus, protocol in cells(folder):
-        frame = results.predictions(corpus, protocol, folder)
-        own = frame[frame["system"] == "baseline"]
-        if own.empty:
-            continue
-        measured = statistics.bootstrap_speakers(coded(own), "ua", RESAMPLES)
-        parameters = results.runs(folder).query("corpus == @corpus and system == 'baseline'")["parameters"].iloc[0]
-        row: dict[str, object] = {
-            "Method": "Our baseline",
-            "Reported by": "this code",
-            "Corpus": corpus_title(corpus),
-            "Protocol": protocol,
-        }
-        points = {"ua": 100 * measured.estimate, "ua_low": 100 * measured.low, "ua_high": 100 * measured.high}
-        row |= {"UA (%)": with_interval(points, "ua")}
-        rows.append(row | {"Parameters": parameters})
-        for reference in references(corpus, protocol, folder).to_dict("records"):
-            row = {
-                "Method": TITLES[reference["slug"]],
-                "Reported by": "this code" if reference["slug"] in YARDSTICKS else "arithmetic",
-                "Corpus": corpus_title(corpus),
-                "Protocol": protocol,
-            }
-            rows.append(row | {"UA (%)": with_interval(reference, "ua")})
-    columns = ["Method", "Reported by", "Corpus", "Protocol", "UA (%)", "Parameters"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
@@ -252,10 +203,6 @@ def confusions(corpus: str, protocol: str, slugs: Sequence[str], folder: str | P
         counts = metrics.confusion(own["label"].to_numpy(), own["prediction"].to_numpy(), len(order))
         counted[slug] = pd.DataFrame(counts, index=pd.Index(order, name="true"), columns=order)
     return counted
-
-
-def _protocol_of(group: str) -> str:
-    return "paper" if group == "baseline" else "its authors' own"
 
 
 def across_corpora(slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:

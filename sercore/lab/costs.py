@@ -1,0 +1,142 @@
+"""What each system costs: parameters, multiply-adds, and milliseconds an utterance on this machine, all measured in one go.
+
+    python -m sercore.lab.costs                # writes results/costs.parquet; nothing else should be running
+
+An utterance here is `SECONDS` of made-up frames: what a network hears does not change what it computes. The front ends are not
+counted, and every network computes as it trains: the paper's by its fused engine, the earlier systems by plain PyTorch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import statistics
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from .. import machine, places
+from ..frontend.front_ends import FRONT_ENDS
+from ..frontend.log_mel import clip_frames
+from ..network.base import Network
+from ..network.engines.adam import Adam
+from ..network.networks import build
+from . import sweep, systems, training
+
+SECONDS = 3.0
+BATCH = 32
+REPEATS = 5
+SYSTEMS = (*systems.TABLE_1, *systems.CLAIMS)
+
+
+def multiply_adds(model: Network, x: Tensor, lengths: Tensor | None = None) -> int:
+    """Multiplications that are added up in the convolutions, recurrent and linear layers for x (batch, frames, bands)."""
+    total = 0
+
+    def count(module: nn.Module, given: tuple[Any, ...], made: Any) -> None:
+        nonlocal total
+        if isinstance(module, nn.Conv1d | nn.Conv2d):
+            total += made.numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            total += made.numel() * module.in_features
+        elif isinstance(module, nn.LSTM):
+            data = given[0].data  # of a packed sequence the frames that count
+            steps = data.shape[0] if data.dim() == 2 else data.shape[0] * data.shape[1]
+            total += steps * sum(weight.numel() for name, weight in module.named_parameters() if name.startswith("weight"))
+        elif isinstance(module, nn.MultiheadAttention):
+            batch, steps, channels = given[0].shape
+            total += batch * steps * channels * (4 * channels + 2 * steps)  # projections; scores and sums
+
+    hooks = [module.register_forward_hook(count) for module in model.modules()]
+    attending = [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
+    engine, model.engine = model.engine, "plain"
+    try:
+        model.train(bool(attending))  # in evaluation it takes a way of its own, past the layers
+        with torch.no_grad():
+            model.outputs(x, lengths)
+    finally:
+        model.engine = engine
+        for hook in hooks:
+            hook.remove()
+    return total
+
+
+def measure(slugs: Iterable[str] = SYSTEMS, device: str = "auto", repeats: int = REPEATS) -> pd.DataFrame:
+    """One row a system: `system, parameters, multiply_adds, training_ms, labelling_ms` an utterance, and where it was measured.
+
+    `training_ms` is a step on `BATCH` utterances over their number, `labelling_ms` one utterance alone; both the median of
+    `repeats`.
+    """
+    place = machine.choose_device(device)
+    facts = {"commit": machine.commit(), "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+    rows = []
+    for slug in slugs:
+        config = systems.config(slug).replace(clip_seconds=SECONDS)
+        model = build(config, 4).to(place)
+        bands, frames = FRONT_ENDS[model.front_end].bands, clip_frames(SECONDS)
+        x = torch.randn(BATCH, frames, bands, generator=torch.Generator().manual_seed(0)).to(place)
+        lengths, labels = torch.full((BATCH,), frames, device=place), torch.arange(BATCH, device=place) % 4
+        row = {"system": slug, "parameters": model.num_parameters(), "seconds": SECONDS}
+        row["multiply_adds"] = multiply_adds(model, x[:1], lengths[:1])
+        model.engine = training.choose_engine(config, place)
+        optimiser = Adam(model.parameters(), config.learning_rate)
+
+        def step(model=model, optimiser=optimiser, x=x, labels=labels, lengths=lengths) -> None:
+            optimiser.zero_grad()
+            model.loss(x, labels, lengths).backward()
+            optimiser.step()
+
+        def label(model=model, x=x, lengths=lengths) -> None:
+            with torch.inference_mode():
+                model.outputs(x[:1], lengths[:1])
+
+        model.train()
+        row["training_ms"] = _median_ms(step, place, repeats) / BATCH
+        model.eval()
+        row["labelling_ms"] = _median_ms(label, place, repeats)
+        rows.append(row | facts | machine.describe(place))
+    return pd.DataFrame(rows)
+
+
+def _median_ms(act: Any, place: torch.device, repeats: int) -> float:
+    times = []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        act()
+        if place.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(1000 * (time.perf_counter() - started))
+    return statistics.median(times[1:])  # the first loads and compiles
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure what every system costs here, and write it to the results."""
+    options = argparse.ArgumentParser("python -m sercore.lab.costs", description=main.__doc__)
+    options.add_argument("--results", type=Path, help="folder of the published records [SERCORE_RESULTS, else ./results]")
+    options.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    chosen = options.parse_args(arguments)
+
+    def work() -> dict[str, str]:
+        machine.keep_pages()
+        folder = places.results_folder(chosen.results)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "costs.parquet"
+        measured = measure(device=chosen.device)
+        partial = path.with_suffix(".partial")
+        measured.to_parquet(partial, index=False)
+        partial.replace(path)
+        columns = ["system", "parameters", "multiply_adds", "training_ms", "labelling_ms"]
+        print(measured[columns].round(1).to_string(index=False))
+        return {}
+
+    return sweep.exit_status(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
