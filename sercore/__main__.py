@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import math
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -246,7 +248,9 @@ def sweep(
     seeds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0",
     folds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0-4",
     jobs: Jobs = 1,
-    dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to work on instead")] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler to work on instead, or local:N for N workers on this machine")
+    ] = None,
     skip_published: Annotated[bool, typer.Option("--skip-published", help="Leave out what the published records hold")] = False,
     runs: Runs = None,
     results: Results = None,
@@ -256,6 +260,9 @@ def sweep(
     settings: Settings = None,
 ) -> None:
     """Do all runs that are missing. It can be killed and started again at any time.
+
+    A run that fails is tried once more. The exit code is 1 where one has failed twice; `sweep.log` in the folder of the runs has
+    the whole story. Over Dask the workers need sercore and nothing else: the corpus goes out to them, and records come back.
 
     The seed and the slug are part of a run's name, its other settings are not: asked for with others, a finished run is
     refused, and never done again by the way.
@@ -277,15 +284,22 @@ def sweep(
         if wanted.unheard:
             err.print(f"left out, for {corpus} is spectra alone and they need the audio: {', '.join(wanted.unheard)}")
         err.print(f"{len(wanted.names) - len(missing)} of {len(wanted.names)} runs are there, {len(missing)} to do")
-        alone = jobs == 1 and dask is None
+        alone, started = jobs == 1 and dask is None, time.monotonic()
         with tqdm(total=len(missing), unit="run", disable=not missing, delay=1) as bar, epoch_bar(1, shown=alone) as report:
 
             def told(name: module.RunName, done: int, total: int) -> None:
                 bar.set_description_str(str(name))
                 bar.update()
 
-            root = root_text(data_root)
-            outcome = module.sweep(wanted, runs, root, changes, device, jobs, dask, told, report if alone else None)
+            def heard(run: str, epoch: int, most: int) -> None:
+                bar.set_postfix_str(f"{run} in epoch {epoch} of {most} at most")
+
+            root, on_epoch = root_text(data_root), report if alone else heard if dask else None
+            outcome = module.sweep(wanted, runs, root, changes, device, jobs, dask, told, on_epoch)
+    if missing:
+        took = datetime.timedelta(seconds=round(time.monotonic() - started))
+        there = len(whole.names) - len(missing)
+        err.print(f"{len(outcome.finished)} runs done in {took}, {there} were there before, {len(outcome.failed)} failed")
     for problem in dict.fromkeys(outcome.failed.values()):
         runs_of_it = ", ".join(str(name) for name in outcome.failed if outcome.failed[name] == problem)
         err.print(f"{runs_of_it}: {problem}", style="red")
@@ -303,7 +317,7 @@ def status(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count what of a grid is published, finished on this machine, begun or missing.
+    """Count what of a grid is published, finished on this machine, begun, failed (a sweep tries it again) or missing.
 
     `otherwise` counts runs of the same names with other settings (give yours by --set) or from another corpus, published
     or finished: a sweep refuses those that are finished.
@@ -316,13 +330,15 @@ def status(
         changes = assignments(settings or [])
         there = sweep.published_as_wanted(wanted, published.runs(results), changes)
         rows: dict[tuple[str, str], dict[str, Any]] = {}
-        counts = dict.fromkeys(("published", "finished", "otherwise", "begun", "missing"), 0)
+        counts = dict.fromkeys(("published", "finished", "otherwise", "begun", "failed", "missing"), 0)
         for name in wanted.names:
             row = rows.setdefault((name.protocol, name.system), {"protocol": name.protocol, "system": name.system, **counts})
             if name in there:
                 row["published" if there[name] else "otherwise"] += 1
             elif records.finished(folder, name):
                 row["finished" if sweep.as_wanted(corpus, name, folder, changes) else "otherwise"] += 1
+            elif records.failure(folder, name).exists():
+                row["failed"] += 1
             else:
                 row["begun" if records.partial_folder(folder, name).exists() else "missing"] += 1
     if wanted.unheard:

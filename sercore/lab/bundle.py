@@ -85,7 +85,8 @@ def write(
             break
     else:
         partial.unlink()
-        raise SercoreError(f"{entry.title} does not fit into {LIMIT >> 20} MiB even in steps of {STEPS[-1]}")
+        few = ": write a bundle for each of the front ends" if len(front_ends) > 1 else ""
+        raise SercoreError(f"{entry.title} does not fit into {LIMIT >> 20} MiB even in steps of {STEPS[-1]}{few}")
     os.replace(partial, path)
     return path
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from ..config import Config
 from ..corpora import bundled, protocol
 from ..errors import SercoreError
 from ..frontend.front_ends import FRONT_ENDS
-from ..frontend.inputs import extract
+from ..frontend.inputs import Inputs, extract
 from ..network.networks import build, check, find, own_code
 from . import metrics, records, systems, training
 from .records import RunName
@@ -38,6 +38,7 @@ class Prepared:
     utterances: pd.DataFrame
     data: training.Labelled
     bundle: Path | None = None  # the file that it comes from, where there is no audio
+    beside: Mapping[str, Inputs] = dataclasses.field(default_factory=dict)  # what other front ends made, where it came along
 
     def heard_by(self, config: Config, progress: bool = False) -> training.Labelled:
         """The corpus as the network of `config` hears it. Raises `SercoreError` where that takes audio, and here is none."""
@@ -64,6 +65,8 @@ def _heard(prepared: Prepared, front_end: str, progress: bool) -> training.Label
     log_mels = prepared.data.inputs
     if front_end == log_mels.front_end:
         return prepared.data
+    if front_end in prepared.beside:
+        return dataclasses.replace(prepared.data, inputs=prepared.beside[front_end])
     if prepared.bundle is not None and front_end in prepared.corpus.heard:
         return dataclasses.replace(prepared.data, inputs=bundled.inputs(prepared.bundle, front_end))
     if prepared.corpus.spectra:
@@ -166,9 +169,21 @@ def run_together(
     if len({protocol.split_of(protocol_name) for protocol_name in protocol_names}) != 1:
         raise SercoreError(f"protocols {', '.join(protocol_names)} do not split alike: run each by itself")
     corpus = os.fspath(corpus)
-    folder, prepared = places.runs_folder(runs), prepare(corpus, data_root)
+    prepared = prepare(corpus, data_root)
     names = [RunName(corpora.get(corpus, data_root).name, protocol_name, system, seed, fold) for protocol_name in protocol_names]
-    config = configure(prepared, system, overrides)
+    return run_prepared(prepared, names, overrides, places.runs_folder(runs), device, report)
+
+
+def run_prepared(
+    prepared: Prepared,
+    names: Sequence[RunName],
+    overrides: dict | None,
+    folder: Path,
+    device: str = "auto",
+    report: Callable[[dict[str, float], Config], None] | None = None,
+) -> list[Path]:
+    """`run_together` on a corpus that is ready: the runs `names` differ in their protocol alone."""
+    config = configure(prepared, names[0].system, overrides)
     folder.mkdir(parents=True, exist_ok=True)
     locks = [folder / f"{name}.lock" for name in names]
     with contextlib.ExitStack() as stack:

@@ -119,7 +119,7 @@ def run(corpora: Sequence[str], folder: Path, jobs: int = 1, device: str = "auto
     if unknown := sorted(set(names.values()) - set(EPOCHS)):
         raise SercoreError(f"the pilot has no length for {', '.join(unknown)}: there are {', '.join(EPOCHS)}")
     failed = {}
-    with sweep.executor(jobs, None) as pool:
+    with sweep.executor(jobs) as pool:
         futures = {
             pool.submit(train, corpus, system, seed, fold, folder, None, device): f"{names[corpus]} {system} {seed} {fold}"
             for fold, seed, system in trainings()

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import datetime
 import glob
 import json
 import math
@@ -103,6 +104,17 @@ def load_model(path: Path) -> tuple[Network, tuple[str, ...], dict[str, Any]]:
 
 def finished(runs: Path, name: RunName) -> bool:
     return (runs / str(name) / "run.json").exists()
+
+
+def failure(runs: Path, name: RunName) -> Path:
+    """The note of a run that failed: why, and when. It goes when the run is done."""
+    return runs / f"{name}.failed.json"
+
+
+def note_failure(runs: Path, name: RunName, cause: str) -> None:
+    """Leave the note of a failed run, so that its hole in the tables can be told."""
+    when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    failure(runs, name).write_text(machine.json_text({"run": str(name), "cause": cause, "when": when}, indent=1) + "\n")
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

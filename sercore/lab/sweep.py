@@ -6,6 +6,7 @@ epoch, and the records are those of an unbroken sweep. PyTorch is imported where
 
 from __future__ import annotations
 
+import datetime
 import functools
 import json
 import os
@@ -14,11 +15,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import corpora, places
 from ..config import Config
@@ -29,6 +30,9 @@ from .records import RunName
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from . import experiment
+    from .cluster import Cluster
 
 
 @dataclass(frozen=True)
@@ -146,12 +150,14 @@ def sweep(
 ) -> Outcome:
     """Do the runs of `wanted` that are missing; a failing run does not stop the others.
 
-    What could not stand together is refused before the first run: a protocol that the corpus does not bear, finished runs of
-    the same name that were made otherwise, and finished runs of other data by the same name.
+    What could not stand together is refused before the first run: a protocol that the corpus does not bear, finished runs of the
+    same name that were made otherwise, and finished runs of other data by the same name.
 
-    Runs of `paper` and `leaky` that are both missing share one training (`trainings`). `jobs` of them go at once, each with
-    its share of the cores; `dask` is the address of a scheduler instead. `on_run` is told name, done and total after each
-    run; `on_epoch` goes to `experiment.run_together` where one process does it all.
+    Runs of `paper` and `leaky` that are both missing share one training (`trainings`). `jobs` of them go at once, each with its
+    share of the cores; `dask` is the address of a scheduler instead, or `local:N` (`sercore.lab.cluster`). A run that fails is
+    tried once more. `on_run` is told name, done and total after each run; `on_epoch` goes to `experiment.run_together` where one
+    process does it all, and over Dask is called with run, epoch and how many there may be. `sweep.log` in the folder tells it
+    all.
     """
     from . import experiment
 
@@ -181,41 +187,218 @@ def sweep(
     if different:
         raise SercoreError("\n".join(different))
     missing, outcome = wanted.missing(folder), Outcome()
-    by_path = wanted.corpus not in corpora.names() and os.path.exists(wanted.corpus)
-    for config in {experiment.configure(prepared, name.system, overrides) for name in missing}:
+    configs = {experiment.configure(prepared, name.system, overrides) for name in missing}
+    for config in configs:
         prepared.heard_by(config, progress=on_epoch is not None)  # once, before the runs; and what is not installed is said now
-    total, corpus = len(missing), os.path.abspath(wanted.corpus) if by_path else wanted.corpus
+    folder.mkdir(parents=True, exist_ok=True)
+    log, groups = Log(folder), trainings(missing)
+    log(f"{len(missing)} of {len(wanted.names)} runs to do, of {prepared.corpus.name}, {_where(jobs, dask)}")
 
-    def settle(names: Sequence[RunName], result: Callable[[], list[Path]]) -> None:
-        try:
-            done_there = result()
-            if elsewhere := [name for name in names if not records.finished(folder, name)]:
-                raise SercoreError(
-                    f"done, but no record of {', '.join(map(str, elsewhere))} is in {folder}: the worker's disk is another one; "
-                    "give a --runs folder that both see"
-                )
-            outcome.finished += done_there
-        except Exception as error:  # a run's failure is reported with all others at the end
-            outcome.failed |= dict.fromkeys(names, f"{type(error).__name__}: {error}")
-        done = len(outcome.finished) + len(outcome.failed) - len(names)
-        for number, name in enumerate(names, done + 1):
+    def settle(names: Sequence[RunName], problem: str = "") -> None:
+        for name in names:
+            if problem:
+                outcome.failed[name] = problem
+                records.note_failure(folder, name, problem)
+            else:
+                outcome.finished.append(folder / str(name))
+                records.failure(folder, name).unlink(missing_ok=True)
+            done = len(outcome.finished) + len(outcome.failed)
+            log(f"{'failed' if problem else 'done'} {name}, {done} of {len(missing)}{f': {problem}' if problem else ''}")
             if on_run is not None:
-                on_run(name, number, total)
+                on_run(name, done, len(missing))
+
+    where: dict[str, Any] = {"runs": str(folder), "data_root": data_root, "overrides": overrides, "device": device}
+    try:
+        with _workers(jobs, dask, len(missing), wanted.corpus, where, prepared, configs, on_epoch) as workers:
+            _drive(workers, groups, folder, settle, log)
+    except BaseException as error:
+        log(f"ended by {_told(error)}, {len(outcome.finished)} of {len(missing)} done")
+        raise
+    log(f"ended: {len(outcome.finished)} done, {len(outcome.failed)} failed")
+    return outcome
+
+
+TRIES = 2
+"""Of a run that fails: a machine may have been short of memory, or have gone away."""
+
+
+def _drive(
+    workers: _Workers, groups: Iterable[list[RunName]], folder: Path, settle: Callable[..., None], log: Callable[[str], None]
+) -> None:
+    """Have each group of runs done that share a training, and settle it as it ends; what fails is tried once more."""
+    waiting = {workers.submit(names, None): (names, 1) for names in groups}
+    while waiting:
+        future = workers.wait(waiting)
+        names, tries = waiting.pop(future)
+        try:
+            workers.fetch(future, names)
+            if elsewhere := [name for name in names if not records.finished(folder, name)]:
+                raise SercoreError(f"done, but no record of {', '.join(map(str, elsewhere))} is in {folder}")
+        except CancelledError:  # the worker and what it had have gone: that is no fault of the run
+            log(f"moved {', '.join(map(str, names))}: its worker is gone")
+            waiting[workers.submit(names, None)] = (names, tries)
+        except Exception as error:  # a run's failure is reported with all others at the end
+            if tries < TRIES:
+                log(f"failed {', '.join(map(str, names))}: {_told(error)}; it is tried once more")
+                waiting[workers.submit(names, error)] = (names, tries + 1)
+            else:
+                settle(names, _told(error))
+        else:
+            settle(names)
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+class Log:
+    """A file that a person reads: what was asked for, and each run as it ended. Several sweeps may write it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "sweep.log"
+
+    def __call__(self, line: str) -> None:
+        stamp = datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{stamp}  {' '.join(line.split())}\n")
+
+
+def _where(jobs: int, dask: str | None) -> str:
+    return (
+        f"on the Dask cluster {dask}" if dask else f"{jobs} at once on this machine" if jobs > 1 else "one after the other here"
+    )
+
+
+class _Workers(Protocol):
+    """What does runs: this process, processes beside it, or a cluster."""
+
+    def submit(self, names: Sequence[RunName], avoiding: Exception | None) -> Any:
+        """Have runs that share a training done; `avoiding` is what they failed with before."""
+
+    def wait(self, futures: Iterable[Any]) -> Any:
+        """One of these that has ended."""
+
+    def fetch(self, future: Any, names: Sequence[RunName]) -> None:
+        """See to it that the records lie in the folder, or raise what the run failed with."""
+
+
+class _Here:
+    """This process, one after the other; a training begins when it is waited for."""
+
+    def __init__(self, task: Callable[[Sequence[RunName]], Callable[[], Any]]) -> None:
+        self.task = task
+
+    def submit(self, names: Sequence[RunName], avoiding: Exception | None) -> Callable[[], Any]:
+        return self.task(names)
+
+    def wait(self, futures: Iterable[Any]) -> Any:
+        return next(iter(futures))
+
+    def fetch(self, future: Any, names: Sequence[RunName]) -> None:
+        future()
+
+
+def processes(jobs: int) -> Executor:
+    """Processes for trainings, each with its share of the cores; they end with this one."""
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    # loky, unlike multiprocessing, does not run the caller's script again in each process
+    return ProcessPoolExecutor(jobs, initializer=_begin_worker, initargs=(threads, os.getpid()))
+
+
+@contextmanager
+def executor(jobs: int) -> Iterator[Executor]:
+    """`processes` for as long as it takes. An exception, Ctrl-C above all, ends what goes on."""
+    pool = processes(jobs)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, kill_workers=True)  # type: ignore[call-arg]
+        raise
+    pool.shutdown()
+
+
+class _Processes:
+    """Processes of this machine, each with its share of the cores. One that is killed breaks all that go on: others take over."""
+
+    def __init__(self, jobs: int, task: Callable[[Sequence[RunName]], Callable[[], Any]]) -> None:
+        self.jobs, self.task, self.pool = jobs, task, processes(jobs)
+
+    def submit(self, names: Sequence[RunName], avoiding: Exception | None) -> Future[Any]:
+        try:
+            return self.pool.submit(self.task(names))
+        except BrokenExecutor:
+            self.pool = processes(self.jobs)
+            return self.pool.submit(self.task(names))
+
+    def wait(self, futures: Iterable[Any]) -> Any:
+        return wait(list(futures), return_when=FIRST_COMPLETED).done.pop()
+
+    def fetch(self, future: Any, names: Sequence[RunName]) -> None:
+        future.result()
+
+    def close(self, kill: bool) -> None:
+        self.pool.shutdown(wait=not kill, kill_workers=kill)  # type: ignore[call-arg]
+
+
+class _Remote:
+    """A Dask cluster: records come back through it."""
+
+    def __init__(self, cluster: Cluster, overrides: dict[str, Any] | None, device: str, folder: Path) -> None:
+        self.cluster, self.overrides, self.device, self.folder = cluster, overrides, device, folder
+
+    def submit(self, names: Sequence[RunName], avoiding: Exception | None) -> Any:
+        return self.cluster.submit(names, self.overrides, self.device, avoiding)
+
+    def wait(self, futures: Iterable[Any]) -> Any:
+        return self.cluster.wait(futures)
+
+    def fetch(self, future: Any, names: Sequence[RunName]) -> None:
+        from .cluster import write
+
+        for name, files in zip(names, future.result(), strict=True):
+            write(self.folder, name, files)
+
+
+@contextmanager
+def _workers(
+    jobs: int,
+    dask: str | None,
+    total: int,
+    corpus: str,
+    where: dict[str, Any],
+    prepared: experiment.Prepared,
+    configs: Iterable[Config],
+    on_epoch: Callable[..., None] | None,
+) -> Iterator[_Workers]:
+    """What does the runs. An exception, Ctrl-C above all, ends what goes on: the next sweep takes it up."""
+    from . import experiment
+
+    by_path = corpus not in corpora.names() and os.path.exists(corpus)
+    asked = os.path.abspath(corpus) if by_path else corpus
 
     def task(names: Sequence[RunName]) -> functools.partial[list[Path]]:
-        where: dict[str, Any] = {"runs": str(folder), "data_root": data_root, "overrides": overrides, "device": device}
         protocols, name = [name.protocol for name in names], names[0]
-        return functools.partial(experiment.run_together, corpus, protocols, name.system, name.seed, name.fold, **where)
+        return functools.partial(experiment.run_together, asked, protocols, name.system, name.seed, name.fold, **where)
 
-    if jobs == 1 and dask is None:
-        for names in trainings(missing):
-            settle(names, functools.partial(task(names), report=on_epoch))
-        return outcome
-    with executor(min(jobs, max(total, 1)), dask) as pool:
-        futures: dict[Future[list[Path]], list[RunName]] = {pool.submit(task(names)): names for names in trainings(missing)}
-        for future in as_completed(futures):
-            settle(futures[future], future.result)
-    return outcome
+    if dask is not None:
+        from . import cluster as module
+
+        with module.connected(dask, prepared, configs) as cluster:
+            if on_epoch is not None:
+                cluster.follow(on_epoch)
+            yield _Remote(cluster, where["overrides"], where["device"], Path(where["runs"]))
+    elif jobs == 1:
+        yield _Here(lambda names: functools.partial(task(names), report=on_epoch))
+    else:
+        workers = _Processes(min(jobs, max(total, 1)), task)
+        try:
+            yield workers
+        except BaseException:
+            workers.close(kill=True)
+            raise
+        workers.close(kill=False)
 
 
 def exit_status(work: Callable[[], Mapping[Any, str]]) -> int:
@@ -251,31 +434,3 @@ def _begin_worker(threads: int, parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
-
-
-@contextmanager
-def executor(jobs: int, dask: str | None) -> Iterator[Executor]:
-    """What does the runs. An exception, Ctrl-C above all, ends what goes on: the next sweep takes it up."""
-    if dask is None:
-        from joblib.externals.loky import ProcessPoolExecutor
-
-        threads = max(1, (os.cpu_count() or 1) // jobs)
-        # loky, unlike multiprocessing, does not run the caller's script again in each process
-        pool = ProcessPoolExecutor(jobs, initializer=_begin_worker, initargs=(threads, os.getpid()))
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, kill_workers=True)
-            raise
-        pool.shutdown()
-        return
-    try:
-        from distributed import Client
-    except ImportError:
-        raise SercoreError("a Dask cluster needs `pip install 'sercore[dask]'`") from None
-    try:
-        client = Client(dask, timeout=5)
-    except (OSError, ValueError) as error:
-        raise SercoreError(f"no Dask scheduler answers at {dask} ({error})") from None
-    with client:
-        yield client.get_executor()

@@ -2,7 +2,6 @@ import json
 import os
 import signal
 import time
-from pathlib import Path
 
 import fresh_process
 import numpy as np
@@ -147,18 +146,49 @@ def test_processes_of_a_killed_sweep_end_with_it(tones, tmp_path):
     assert not alive
 
 
-def test_a_dask_cluster_can_do_the_work(tones, tmp_path, monkeypatch):
-    distributed = pytest.importorskip("distributed")
-    monkeypatch.chdir(tmp_path)
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
-        with distributed.Client(cluster) as client:
-            client.run(os.chdir, "/")  # a worker has a working folder of its own
-        wanted = planned(Path(os.path.relpath(tones)), folds="0")
-        outcome = sweep.sweep(wanted, "runs", overrides=QUICK, dask=cluster.scheduler_address)
-    assert len(outcome.finished) == 1 and not outcome.failed and list((tmp_path / "runs").glob("*/run.json"))
+def test_what_fails_is_tried_once_more_and_noted(tones, tmp_path, monkeypatch):
+    calls = []
+
+    def fails(corpus, protocols, system, seed, fold, **where):
+        calls.append(fold)
+        if fold == 1 or calls.count(fold) == 1:
+            raise MemoryError("no room")
+        return experiment_run_together(corpus, protocols, system, seed, fold, **where)
+
+    experiment_run_together = experiment.run_together
+    monkeypatch.setattr(experiment, "run_together", fails)
+    wanted = planned(tones, folds="0,1")
+    outcome = sweep.sweep(wanted, tmp_path, overrides=QUICK)
+    assert calls == [0, 1, 0, 1] and len(outcome.finished) == 1
+    first, second = wanted.names
+    assert outcome.failed == {second: "MemoryError: no room"}
+    noted = json.loads(records.failure(tmp_path, second).read_text())
+    assert noted["cause"] == "MemoryError: no room" and not records.failure(tmp_path, first).exists()
+    log = (tmp_path / "sweep.log").read_text()
+    assert "2 of 2 runs to do, of tones, one after the other here" in log and f"done {first}" in log
+    assert f"failed {first}: MemoryError: no room; it is tried once more" in log and "ended: 1 done, 1 failed" in log
+    monkeypatch.undo()
+    assert not sweep.sweep(wanted, tmp_path, overrides=QUICK).failed
+    assert not records.failure(tmp_path, second).exists()
 
 
-def test_a_record_that_a_worker_wrote_elsewhere_is_not_finished(tones, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment, "run_together", lambda *arguments, **options: [tmp_path / "elsewhere"])
-    outcome = sweep.sweep(planned(tones, folds="0"), tmp_path, overrides=QUICK)
-    assert not outcome.finished and "the worker's disk is another one" in next(iter(outcome.failed.values()))
+def test_a_process_that_is_killed_takes_no_run_with_it(tones, tmp_path, monkeypatch):
+    import psutil
+
+    slow = {**QUICK, "max_epochs": 15, "patience": 15}
+
+    def kill_one(*told):
+        for child in psutil.Process().children(recursive=True):
+            if "loky" in " ".join(child.cmdline()) and child.cpu_times().user > 0.5:
+                child.kill()
+                return
+
+    killed = []
+    outcome = sweep.sweep(
+        planned(tones, folds="0-3"),
+        tmp_path,
+        overrides=slow,
+        jobs=2,
+        on_run=lambda *told: killed.append(1) or (len(killed) == 1 and kill_one()),
+    )
+    assert len(outcome.finished) == 4 and not outcome.failed
