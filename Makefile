@@ -4,13 +4,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: book test bench site-test pdf lint types wheel clean
+.PHONY: book test faults fuzz bench site-test pdf lint types wheel clean
 
 book: $(INSTALLED)  ## the site, in _build/html
 	$(BIN)/jupyter-book build book
 
 test: $(INSTALLED)  ## the tests
 	$(BIN)/pytest
+
+faults: $(INSTALLED)  ## sweeps and publishing killed, starved and locked out: what was tried, and what was lost
+	$(BIN)/python tests/faults.py
+
+fuzz: $(INSTALLED)  ## thousands of damaged files of every kind
+	FUZZ_EXAMPLES=2000 $(BIN)/pytest tests/test_fuzz.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

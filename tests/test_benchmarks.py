@@ -49,3 +49,9 @@ def test_the_others(name):
 
 def test_features(tones):
     assert smoke("features", "--corpus", str(tones))["ms_per_file"]["ours"] > 0
+
+
+def test_a_sweep_by_one_worker_and_by_two():
+    pytest.importorskip("distributed")
+    facts = smoke("sweep")
+    assert set(facts["runs_an_hour"]) == {"1", "2"} and facts["times"] > 0

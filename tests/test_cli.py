@@ -253,7 +253,13 @@ def test_a_bad_file_does_not_keep_the_others_from_their_labels(tones, tmp_path):
 def test_a_sweep_says_once_why_its_runs_failed_and_leaves_no_locks(tones, tmp_path):
     done = call("sweep", "--corpus", tones, "--systems", "baseline", "--runs", tmp_path, "--device", "tpu")
     assert done.exit_code == 1 and done.output.count("unknown device") == 1 and "fold0" in done.output and "fold4" in done.output
-    assert not list(tmp_path.iterdir())
+    assert "0 runs done" in done.output and "0 were there before, 5 failed" in done.output
+    left = [path.name for path in tmp_path.iterdir() if not path.name.endswith(".failed.json")]
+    assert left == ["sweep.log"]
+    rows = json.loads(
+        call("status", tones, "--systems", "baseline", "--protocols", "speaker", "--runs", tmp_path, "--json").stdout
+    )
+    assert rows[0]["failed"] == 5 and rows[0]["missing"] == 0
 
 
 def test_python_api_of_the_readme(tones, tmp_path):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,11 +29,12 @@ def is_bundle(name: str | os.PathLike[str]) -> bool:
 
 def corpus(path: str | os.PathLike[str]) -> Corpus:
     """The corpus's entry in a bundle."""
-    about = _about(path)
-    entry: dict[str, Any] = {name: about[name] for name in (*ENTRY, "clip_seconds")}
-    entry = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
-    heard = tuple(about.get("scales", ()))
-    return Corpus(**entry, adapter=no_audio, make=lambda: Path(path), spectra=True, heard=heard)
+    with _whole(path):
+        about = _about(path)
+        entry: dict[str, Any] = {name: about[name] for name in (*ENTRY, "clip_seconds")}
+        entry = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+        heard = tuple(about.get("scales", ()))
+        return Corpus(**entry, adapter=no_audio, make=lambda: Path(path), spectra=True, heard=heard)
 
 
 def find(name: str, roots: Iterable[Path]) -> Path | None:
@@ -55,7 +55,8 @@ def found(roots: Iterable[Path]) -> list[str]:
 
 def table(path: str | os.PathLike[str]) -> pd.DataFrame:
     """The corpus's utterances, with empty paths."""
-    return pd.DataFrame(_about(path)["table"]).assign(path="")[list(COLUMNS)]
+    with _whole(path):
+        return pd.DataFrame(_about(path)["table"]).assign(path="")[list(COLUMNS)]
 
 
 def no_audio(path: Path) -> pd.DataFrame:
@@ -65,31 +66,36 @@ def no_audio(path: Path) -> pd.DataFrame:
 
 def source(path: str | os.PathLike[str]) -> str:
     """What the corpus was called where the bundle was written."""
-    return str(_about(path)["source"])
+    with _whole(path):
+        return str(_about(path)["source"])
 
 
 def log_mels(path: str | os.PathLike[str]) -> Inputs:
     """The log-Mel energies in a bundle, with the checksum of the data that they were computed from."""
     from ..frontend.inputs import Inputs
 
-    about = _about(path)
-    lengths, low, high = _read(path, "lengths", "low", "high")
-    arrays = tuple(_decode(code, about["step"]) for code in _codes(lengths, low, high))
-    ids = np.array(about["table"]["id"], dtype=object)
-    return Inputs(ids, lengths, arrays, about["digest"], step=about["step"])
+    with _whole(path):
+        about = _about(path)
+        lengths, low, high = _read(path, "lengths", "low", "high")
+        arrays = tuple(_decode(code, about["step"]) for code in _codes(lengths, low, high))
+        ids = np.array(about["table"]["id"], dtype=object)
+        return Inputs(ids, lengths, arrays, about["digest"], step=about["step"])
 
 
 def inputs(path: str | os.PathLike[str], front_end: str) -> Inputs:
     """The frames that another front end made of the recordings, in a bundle that has them (`Corpus.heard`)."""
-    about, log_mel = _about(path), log_mels(path)
-    low, high = _read(path, f"{front_end}-low", f"{front_end}-high")
-    scale = np.asarray(about["scales"][front_end], np.float32)
-    arrays = tuple(_decode(code, 1.0) * scale for code in _codes(log_mel.lengths, low, high))
-    return replace(log_mel, arrays=arrays, front_end=front_end)
+    with _whole(path):
+        about, log_mel = _about(path), log_mels(path)
+        low, high = _read(path, f"{front_end}-low", f"{front_end}-high")
+        scale = np.asarray(about["scales"][front_end], np.float32)
+        arrays = tuple(_decode(code, 1.0) * scale for code in _codes(log_mel.lengths, low, high))
+        return replace(log_mel, arrays=arrays, front_end=front_end)
 
 
 def _codes(lengths: np.ndarray, low: np.ndarray, high: np.ndarray) -> list[np.ndarray]:
     """The codes of each utterance, from their lower and their upper bytes."""
+    if lengths.min() < 1 or not lengths.sum() == len(low) == len(high):
+        raise ValueError("other lengths than frames")
     return np.split(low.astype(np.uint16) | (high.astype(np.uint16) << 8), np.cumsum(lengths)[:-1])
 
 
@@ -111,11 +117,21 @@ def _about(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _read(path: str | os.PathLike[str], *names: str) -> list[np.ndarray]:
-    """Arrays of a bundle; a file that is none, or not whole, raises `SercoreError`."""
+    """Arrays of a bundle, within `_whole`."""
+    with np.load(path) as file:
+        return [file[name] for name in names]
+
+
+@contextmanager
+def _whole(path: str | os.PathLike[str]) -> Iterator[None]:
+    """A file that is no bundle, or not whole, raises `SercoreError`, whatever reading it comes upon."""
     try:
-        with np.load(path) as file:
-            return [file[name] for name in names]
+        yield
+    except SercoreError:
+        raise
     except FileNotFoundError:
         raise SercoreError(f"{path}: no such bundle; `sercore bundle CORPUS` writes one") from None
-    except (ValueError, TypeError, KeyError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error):
-        raise SercoreError(f"{path} is not a whole bundle of sercore: write it again with `sercore bundle`") from None
+    except PermissionError as error:
+        raise SercoreError(f"{path}: {error.strerror}") from None
+    except Exception as error:
+        raise SercoreError(f"{path} is not a whole bundle of sercore: write it again with `sercore bundle`") from error

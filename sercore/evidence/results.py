@@ -9,6 +9,7 @@
 | `maps/CORPUS-PROTOCOL.parquet` | the same, first seeds | run, utterance, x, y: UMAP of the features; trustworthiness |
 | `utterances/CORPUS.parquet` | utterance | id, label, speaker, session, gender, sentence, duration |
 | `costs.parquet` | system | system, parameters, multiply_adds, training_ms, labelling_ms, and where it was measured |
+| `efficiency.parquet` | number of workers | workers, runs_an_hour, and where it was measured |
 | `pilot.parquet` | arm of a training of the pilot, and part | names, arm, part, a list of `MEASURES` by epoch, origin |
 | `splits/CORPUS-PROTOCOL.csv` | utterance and fold | id, fold, part; its SHA-256 is the `split` of its runs |
 
@@ -233,6 +234,11 @@ def pilot(results: str | Path | None = None) -> pd.DataFrame | None:
 def costs(results: str | Path | None = None) -> pd.DataFrame | None:
     """What each system costs, as `sercore.lab.costs` measured it on one machine: one row a system. None before."""
     return read(places.results_folder(results) / "costs.parquet")
+
+
+def efficiency(results: str | Path | None = None) -> pd.DataFrame | None:
+    """How many runs an hour one and two workers do (`benchmarks/sweep.py`): one row a number of workers. None before."""
+    return read(places.results_folder(results) / "efficiency.parquet")
 
 
 def yardstick(corpus: str, protocol_name: str, results: str | Path | None = None, kind: str = "bands") -> pd.DataFrame | None:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from .. import __version__, corpora, extensions
+from .. import corpora, extensions
 from ..config import Config
 from ..corpora import bundled
 from ..errors import SercoreError
@@ -35,6 +36,8 @@ from .records import RunName
 
 if TYPE_CHECKING:
     from distributed import Client, Future
+
+VERSION = metadata.version("sercore")
 
 TOPIC = "sercore"
 """Of the events by which a worker tells each epoch."""
@@ -80,7 +83,7 @@ def pack(prepared: experiment.Prepared, configs: Iterable[Config]) -> Shipment:
     entry = {field.name: getattr(prepared.corpus, field.name) for field in dataclasses.fields(corpora.Corpus)}
     inputs = prepared.data.inputs
     return Shipment(
-        version=__version__,
+        version=VERSION,
         source=prepared.source,
         entry={name: value for name, value in entry.items() if name not in code},
         utterances=prepared.utterances.assign(path=""),
@@ -134,8 +137,8 @@ def work(shipment: Shipment, names: Sequence[RunName], overrides: dict[str, Any]
 
     worker = get_worker()
     with _ONE_AT_A_TIME:
-        if shipment.version != __version__:
-            raise SercoreError(f"worker {worker.address} has sercore {__version__}, the sweep is of {shipment.version}")
+        if shipment.version != VERSION:
+            raise SercoreError(f"worker {worker.address} has sercore {VERSION}, the sweep is of {shipment.version}")
         own = Path(worker.local_directory) / "sercore"
         own.mkdir(exist_ok=True)
         _bring_extensions(shipment, own)
@@ -191,14 +194,14 @@ class Cluster:
 
     def _check_versions(self) -> None:
         """All workers that are there must have this sercore: others would train something else."""
-        found = self.client.run(lambda: __import__("sercore").__version__, on_error="return")
+        found = self.client.run(lambda: __import__("importlib.metadata").metadata.version("sercore"), on_error="return")
         other = [
             f"{worker} has {version if isinstance(version, str) else f'none ({version})'}"
             for worker, version in sorted(found.items())
-            if version != __version__
+            if version != VERSION
         ]
         if other:
-            raise SercoreError(f"workers with another sercore than this one, {__version__}: {'; '.join(other)}", offenders=other)
+            raise SercoreError(f"workers with another sercore than this one, {VERSION}: {'; '.join(other)}", offenders=other)
 
     def submit(
         self, names: Sequence[RunName], overrides: dict[str, Any] | None, device: str, avoiding: Exception | None = None

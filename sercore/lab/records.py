@@ -15,7 +15,6 @@ import glob
 import json
 import math
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,13 +92,13 @@ def load_model(path: Path) -> tuple[Network, tuple[str, ...], dict[str, Any]]:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         model = construct(Config.from_dict(json.loads(saved["config"])), len(saved["classes"]))
         model.load_state_dict(saved["state"])
+        return model.eval(), tuple(map(str, saved["classes"])), dict(saved["origin"])
     except FileNotFoundError:
         raise SercoreError(f"{path}: no such model file") from None
     except SercoreError as error:
         raise SercoreError(f"{path}: {error}") from None
     except Exception as error:
         raise SercoreError(f"{path} is not a model of sercore: name a run's folder, or the model.pt in it") from error
-    return model.eval(), tuple(saved["classes"]), saved["origin"]
 
 
 def finished(runs: Path, name: RunName) -> bool:
@@ -126,7 +125,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         if "recall" in facts:
             facts["recall"] = [math.nan if value is None else value for value in facts["recall"]]
         return facts
-    except (OSError, ValueError) as error:
+    except Exception as error:  # whatever a damaged file comes to
         raise _damaged(folder, error) from error
 
 
@@ -142,7 +141,7 @@ def read_history(folder: Path) -> pd.DataFrame:
     """`history.csv` of one run; a damaged one raises `SercoreError` that names the run."""
     try:
         return pd.read_csv(folder / "history.csv")
-    except (OSError, ValueError) as error:
+    except Exception as error:  # whatever a damaged file comes to
         raise _damaged(folder, error) from error
 
 
@@ -151,7 +150,7 @@ def read_test(folder: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(folder / "test.npz") as arrays:
             return {key: arrays[key] for key in arrays.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:
         raise _damaged(folder, error) from error
 
 

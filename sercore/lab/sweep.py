@@ -6,7 +6,9 @@ epoch, and the records are those of an unbroken sweep. PyTorch is imported where
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import errno
 import functools
 import json
 import os
@@ -218,6 +220,9 @@ def sweep(
     return outcome
 
 
+REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+"""What a disk says that is full, or is not to be written on."""
+
 TRIES = 2
 """Of a run that fails: a machine may have been short of memory, or have gone away."""
 
@@ -238,6 +243,11 @@ def _drive(
             log(f"moved {', '.join(map(str, names))}: its worker is gone")
             waiting[workers.submit(names, None)] = (names, tries)
         except Exception as error:  # a run's failure is reported with all others at the end
+            if isinstance(error, OSError) and error.errno in REFUSED:  # the next run could not be written either
+                where = f"{error.filename}: " if error.filename else ""
+                raise SercoreError(
+                    f"{where}{error.strerror}: no run can be written to {folder}; what is finished is kept"
+                ) from error
             if tries < TRIES:
                 log(f"failed {', '.join(map(str, names))}: {_told(error)}; it is tried once more")
                 waiting[workers.submit(names, error)] = (names, tries + 1)
@@ -259,7 +269,7 @@ class Log:
 
     def __call__(self, line: str) -> None:
         stamp = datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-        with self.path.open("a", encoding="utf-8") as file:
+        with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as file:  # a full disk is told by other means
             file.write(f"{stamp}  {' '.join(line.split())}\n")
 
 

@@ -134,7 +134,13 @@ def table_html(
 def to_csv(frame: pd.DataFrame) -> str:
     """What a table's download holds: full values, and column levels joined by a space."""
     flat = frame.set_axis([" ".join(filter(None, map(str, np.atleast_1d(column)))) for column in _tuples(frame)], axis=1)
-    return flat.to_csv(index=False)
+    return flat.map(_no_formula).rename(columns=_no_formula).to_csv(index=False)
+
+
+def _no_formula(value: Any) -> Any:
+    """A text as a spreadsheet shows it: one that it would compute, as a label could be, begins with an apostrophe."""
+    computed = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") and _number(value) is None
+    return f"'{value}" if computed else value
 
 
 def figure(fig: Figure, alt: str, name: str, records: pd.DataFrame | None = None, caption: str = "") -> None:

@@ -130,7 +130,7 @@ def test_a_scheduler_that_goes_away_ends_the_sweep_and_loses_nothing(tones, tmp_
 def test_other_versions_are_refused_by_name(tones, tmp_path, scheduler, monkeypatch):
     address, worker, _ = scheduler
     worker("first")
-    monkeypatch.setattr(cluster, "__version__", "9.9.9")
+    monkeypatch.setattr(cluster, "VERSION", "9.9.9")
     with pytest.raises(SercoreError, match=r"workers with another sercore than this one, 9\.9\.9: tcp://.* has \d"):
         sweep.sweep(planned(tones), tmp_path, overrides=QUICK, dask=address)
 
