@@ -21,6 +21,7 @@ from sercore import SercoreError, corpora
 from sercore.config import Config
 from sercore.corpora import bundled, check, iemocap
 from sercore.frontend import audio
+from sercore.inference import prediction
 from sercore.lab import bundle, experiment, records, systems
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
@@ -132,6 +133,17 @@ def test_strange_samples(tmp_path, rate, channels, values):
     samples = refused_by_name(path, lambda: audio.read(path))
     if samples is not None:
         assert np.isfinite(samples).all() and samples.size
+
+
+@pytest.mark.parametrize("hours", [0.01, 2] if EXAMPLES >= 1000 else [0.01])
+def test_hours_of_silence(tmp_path, hours):
+    path = tmp_path / "silence.flac"
+    with soundfile.SoundFile(path, "w", 16_000, 1, format="FLAC") as file:
+        for _ in range(round(hours * 60)):
+            file.write(np.zeros(60 * 16_000, np.int16))
+    assert audio.read(path).size == round(hours * 60) * 60 * 16_000
+    heard = prediction.predict([path])
+    assert heard["windows"].item() > 1 and heard["seconds"].item() == round(hours * 60) * 60
 
 
 CELLS = st.one_of(

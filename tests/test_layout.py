@@ -68,3 +68,13 @@ def test_one_version_everywhere():
     changes, citation = ((ROOT / name).read_text() for name in ("CHANGELOG.md", "CITATION.cff"))
     assert re.search(r"^## (\S+)", changes, re.MULTILINE)[1] == sercore.__version__
     assert f"\nversion: {sercore.__version__}\n" in citation
+
+
+def test_nothing_that_is_read_can_run_code():
+    """No pickles: models load their weights alone, arrays no objects, tables are Parquet or CSV."""
+    for path in (ROOT / "sercore").rglob("*.py"):
+        text = path.read_text()
+        for word in ("import pickle", "allow_pickle=True", "joblib.load", "weights_only=False", "read_pickle", "yaml.load("):
+            assert word not in text, f"{path}: {word}"
+        assert not re.search(r"(?<![.\w])(eval|exec)\(", text), path
+        assert all("weights_only=True" in line for line in text.splitlines() if "torch.load(" in line), path

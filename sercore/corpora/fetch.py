@@ -174,13 +174,13 @@ def unpack(archive: Path, folder: Path) -> None:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as packed:
                 entries = [(entry.filename, stat.S_ISLNK(entry.external_attr >> 16)) for entry in packed.infolist()]
-                _refuse(archive, entries, sum(entry.file_size for entry in packed.infolist()), folder)
+                _refuse(archive, entries, sum(entry.file_size for entry in packed.infolist()))
                 packed.extractall(folder)
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as tar:
                 members = list(tar)
                 special = [(entry.name, not (entry.isfile() or entry.isdir())) for entry in members]
-                _refuse(archive, special, sum(entry.size for entry in members), folder)
+                _refuse(archive, special, sum(entry.size for entry in members))
                 if hasattr(tarfile, "data_filter"):
                     tar.extractall(folder, filter="data")
                 else:  # Python before 3.11.4; what was not refused is files and folders inside
@@ -197,29 +197,27 @@ MOST = 50
 """Times its own size that an archive of recordings may come to: sound hardly packs."""
 
 
-def _refuse(archive: Path, entries: list[tuple[str, bool]], unpacked: int, folder: Path) -> None:
-    """Raise where members leave `folder`, or where the archive would come to more than sound can, or than there is room for."""
+def _refuse(archive: Path, entries: list[tuple[str, bool]], unpacked: int) -> None:
+    """Raise where members leave their folder, and where the archive would come to more than sound can, or there is room for."""
 
     def leaves(name: str) -> bool:
         return any(".." in path.parts or path.anchor for path in (PurePosixPath(name), PureWindowsPath(name)))
 
     outside = [name for name, special in entries if special or leaves(name)]
-    if outside:
+    size, room = archive.stat().st_size, shutil.disk_usage(archive.parent).free
+    explodes = unpacked > max(MOST * size, 2**28)
+    if outside or explodes:
         archive.unlink()
-    if unpacked > max(MOST * archive.stat().st_size, 2**28) if archive.exists() else False:
-        size = archive.stat().st_size
-        archive.unlink()
-        raise SercoreError(
-            f"{archive}: removed, nothing unpacked: {size} bytes would become {unpacked}, more than sound ever does"
-        )
-    if archive.exists() and unpacked > (room := shutil.disk_usage(folder).free):
-        raise SercoreError(
-            f"{archive} needs {unpacked >> 20} MiB in {folder}, where {room >> 20} MiB are free; nothing was unpacked"
-        )
     complain(
         f"{archive}: removed, nothing unpacked: members that are links or lie outside the archive's folder",
         outside,
     )
+    if explodes:
+        raise SercoreError(
+            f"{archive}: removed, nothing unpacked: {size} bytes would become {unpacked}, more than sound ever does"
+        )
+    if unpacked > room:
+        raise SercoreError(f"{archive} needs {unpacked >> 20} MiB where {room >> 20} MiB are free; nothing was unpacked")
 
 
 def _verify(archive: Path, digest: str, checksum: str, record: Path) -> bool:

@@ -240,7 +240,7 @@ def _drive(
             if elsewhere := [name for name in names if not records.finished(folder, name)]:
                 raise SercoreError(f"done, but no record of {', '.join(map(str, elsewhere))} is in {folder}")
         except CancelledError:  # the worker and what it had have gone: that is no fault of the run
-            log(f"moved {', '.join(map(str, names))}: its worker is gone")
+            log(f"moved {', '.join(map(str, names))}: its worker is gone, and another one starts again")
             waiting[workers.submit(names, None)] = (names, tries)
         except Exception as error:  # a run's failure is reported with all others at the end
             if isinstance(error, OSError) and error.errno in REFUSED:  # the next run could not be written either

@@ -5,6 +5,7 @@ import os
 import stat
 import tarfile
 import threading
+import types
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -323,3 +324,32 @@ def test_what_cannot_be_fetched(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["cremad", "emodb", "nemo", "ravdess"])
 def test_open_corpora_have_a_source(name):
     assert get(name).source.url.startswith("http")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_does_not_explode(tmp_path, kind, monkeypatch):
+    path = tmp_path / f"bomb.{kind}"
+    zeros = b"\0" * 2**20
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            for number in range(300):
+                packed.writestr(f"{number}.wav", zeros)
+    else:
+        with tarfile.open(path, "w:gz") as packed:
+            for number in range(300):
+                entry = tarfile.TarInfo(f"{number}.wav")
+                entry.size = len(zeros)
+                packed.addfile(entry, io.BytesIO(zeros))
+    with pytest.raises(SercoreError, match=r"bomb\.\w+: removed, nothing unpacked: \d+ bytes would become \d+, more than sound"):
+        fetch.unpack(path, tmp_path)
+    assert not path.exists() and not list(tmp_path.glob("*.wav"))
+
+
+def test_an_archive_that_has_no_room_is_kept(tmp_path, monkeypatch):
+    path = tmp_path / "large.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("one.wav", b"\1" * 2_000_000)
+    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=2**20))
+    with pytest.raises(SercoreError, match="needs 1 MiB where 1 MiB are free; nothing was unpacked"):
+        fetch.unpack(path, tmp_path)
+    assert path.exists() and not (tmp_path / "one.wav").exists()

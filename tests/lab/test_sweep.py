@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -173,8 +174,6 @@ def test_what_fails_is_tried_once_more_and_noted(tones, tmp_path, monkeypatch):
 
 
 def test_a_process_that_is_killed_takes_no_run_with_it(tones, tmp_path, monkeypatch):
-    import psutil
-
     slow = {**QUICK, "max_epochs": 15, "patience": 15}
 
     def kill_one(*told):
@@ -192,3 +191,19 @@ def test_a_process_that_is_killed_takes_no_run_with_it(tones, tmp_path, monkeypa
         on_run=lambda *told: killed.append(1) or (len(killed) == 1 and kill_one()),
     )
     assert len(outcome.finished) == 4 and not outcome.failed
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EFBIG])
+def test_a_disk_that_refuses_ends_the_sweep_with_one_error(tones, tmp_path, monkeypatch, number):
+    calls = []
+
+    def refuse(*arguments, **where):
+        calls.append(1)
+        raise OSError(number, os.strerror(number), "model.pt")
+
+    monkeypatch.setattr(experiment, "run_together", refuse)
+    with pytest.raises(
+        SercoreError, match=rf"model\.pt: {os.strerror(number)}: no run can be written to .*what is finished is kept"
+    ):
+        sweep.sweep(planned(tones), tmp_path, overrides=QUICK)
+    assert len(calls) == 1

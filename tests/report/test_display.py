@@ -328,3 +328,22 @@ def test_a_brief_chip_keeps_its_word_for_those_who_listen_and_download():
     assert '<li><span class="sercore-chip sercore-good">holds</span></li>' in html
     assert 'title="replicates"' in html and '<span class="sercore-unseen">replicates</span>†' in html
     assert display.to_csv(frame) == "Claim,Verdict\na,replicates\u202f†\n"
+
+
+def test_no_text_of_a_table_is_a_formula_in_its_download():
+    rows = [["=HYPERLINK(1)", "+1.2 [0.1, 2.3]", "-3", "@sum", "−0.4"], ["<script>", "-cmd|calc", "+7.5", "plain", "a=b"]]
+    text = display.to_csv(pd.DataFrame(rows, columns=["label", "gain", "n", "=x", "y"]))
+    assert text.splitlines()[0] == "label,gain,n,'=x,y"
+    assert "'=HYPERLINK(1)" in text and "'-cmd|calc" in text and "'@sum" in text
+    assert (
+        ",+1.2 [0.1" not in text and '"+1.2 [0.1, 2.3]"' in text and ",-3," in text and ",+7.5," in text
+    )  # numbers stay numbers
+
+
+def test_tabs_hold_every_panel_and_escape_their_titles(monkeypatch):
+    shown = []
+    monkeypatch.setattr(display, "raw", lambda html, plain: shown.append((html, plain)))
+    display.tabs({"EmoDB, speaker": "<p>one</p>", "<b>": "<p>two</p>"}, "Two panels")
+    html, plain = shown[0]
+    assert html.count('<section class="sercore-tab"') == 2 and "<p>one</p>" in html and "<p>two</p>" in html
+    assert 'data-title="&lt;b&gt;"' in html and plain == "Two panels"
