@@ -253,7 +253,8 @@ def interrupted(trial: Trial) -> tuple[str, int, Lost]:
                 os.kill(process.pid, signal.SIGINT)
                 time.sleep(0.05)
             process.join(30)
-            if process.is_alive() or (times == 1 and process.exitcode != 130):
+            done = process.exitcode == 0 and len(trial.there(runs)) == len(trial.wanted.names)  # it had ended by itself
+            if process.is_alive() or (times == 1 and process.exitcode != 130 and not done):
                 print(f"    exit {process.exitcode} after {times}")
                 lost += 1
         lost += len(before - trial.there(runs))

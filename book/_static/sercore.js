@@ -27,7 +27,7 @@
     try { localStorage.setItem(KEY, title); } catch { /* it is chosen here all the same */ }
   }
 
-  document.addEventListener("DOMContentLoaded", () => {
+  function start() {
     document.querySelectorAll(".sercore-tabs").forEach((group, number) => {
       const panels = [...group.querySelectorAll(":scope > .sercore-tab")], titles = panels.map(panel => panel.dataset.title);
       if (panels.length < 2) return;
@@ -62,7 +62,10 @@
     // a link into a tab opens it
     const target = location.hash && document.getElementById(location.hash.slice(1))?.closest(".sercore-tab");
     if (target) { choose(target.dataset.title); target.scrollIntoView(); }
-  });
+  }
+
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
 })();
 
 // Tables sort by the buttons in their headers: upwards, downwards, and as they were; and tell that they scroll.

@@ -7,10 +7,11 @@ import sys
 import threading
 import time
 
+import fresh_process
 import numpy as np
 import pytest
 
-from sercore import SercoreError, corpora
+from sercore import SercoreError
 from sercore.lab import cluster, experiment, records, sweep, systems
 
 distributed = pytest.importorskip("distributed")
@@ -26,27 +27,47 @@ def start(*arguments, cwd):
     return subprocess.Popen(command, cwd=cwd, env=own, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-@pytest.fixture
-def scheduler(tmp_path):
-    """Its address, and a function that starts a worker in a folder of its own."""
-    file, processes = tmp_path / "scheduler.json", []
-    processes.append(start("dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(file), cwd=tmp_path))
-    deadline = time.time() + 60
-    while not file.exists() and time.time() < deadline:
-        time.sleep(0.05)
-    address = json.loads(file.read_text())["address"]
+class Started:
+    """A scheduler, and workers that start in folders of their own."""
 
-    def worker(name, *options):
-        folder = tmp_path / name
+    def __init__(self, folder):
+        self.folder, file = folder, folder / "scheduler.json"
+        self.processes = [
+            start("dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(file), cwd=folder),
+        ]
+        deadline = time.time() + 60
+        while not file.exists() and time.time() < deadline:
+            time.sleep(0.05)
+        self.address = json.loads(file.read_text())["address"]
+
+    def worker(self, name, *options):
+        folder = self.folder / name
         folder.mkdir()
         plain = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder), *options)
-        processes.append(start("dask_worker", address, *plain, cwd=folder))
-        return processes[-1]
+        self.processes.append(start("dask_worker", self.address, *plain, cwd=folder))
+        return self.processes[-1]
 
-    yield address, worker, processes[0]
-    for process in processes:
-        process.kill()
-        process.wait()
+    def stop(self):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Two workers for those who do them no harm."""
+    started = Started(tmp_path_factory.mktemp("shared"))
+    started.worker("first", "--resources", "GPU=1"), started.worker("second", "--resources", "GPU=1")
+    yield started.address
+    started.stop()
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A scheduler to be harmed."""
+    started = Started(tmp_path)
+    yield started
+    started.stop()
 
 
 def planned(corpus, system="baseline", folds="0", **options):
@@ -69,13 +90,11 @@ def test_what_is_packed_comes_out_as_it_was(tones):
         cluster.unpack(shipment)
 
 
-def test_workers_without_the_corpus_give_the_records_of_this_machine(tones, tmp_path, scheduler, monkeypatch):
-    address, worker, _ = scheduler
-    worker("first"), worker("second")
+def test_workers_without_the_corpus_give_the_records_of_this_machine(tones, tmp_path, shared, monkeypatch):
     monkeypatch.chdir(tones.parent)
     heard = []
     wanted = planned("tones.csv", "baseline,tdnn-lstm", protocols="paper,leaky")
-    outcome = sweep.sweep(wanted, tmp_path / "runs", overrides=QUICK, dask=address, on_epoch=lambda *told: heard.append(told))
+    outcome = sweep.sweep(wanted, tmp_path / "runs", overrides=QUICK, dask=shared, on_epoch=lambda *told: heard.append(told))
     assert len(outcome.finished) == 4 and not outcome.failed
     here = sweep.sweep(wanted, tmp_path / "here", overrides=QUICK)
     for ours, theirs in zip(sorted(outcome.finished), sorted(here.finished), strict=True):
@@ -86,58 +105,54 @@ def test_workers_without_the_corpus_give_the_records_of_this_machine(tones, tmp_
         assert records.read_facts(ours)["source"] == str(tones)
     assert {told[2] for told in heard} == {2} and {told[1] for told in heard} == {1, 2}
     assert not [path for path in (tmp_path / "runs").iterdir() if path.suffix in (".partial", ".lock")]
-    assert not sweep.sweep(wanted, tmp_path / "runs", overrides=QUICK, dask=address).finished  # nothing is left to do
+    assert not sweep.sweep(wanted, tmp_path / "runs", overrides=QUICK, dask=shared).finished  # nothing is left to do
 
 
-def test_a_worker_that_is_killed_and_one_that_joins_late(tones, tmp_path, scheduler):
-    address, worker, _ = scheduler
-    first = worker("first")
+def test_a_worker_that_is_killed_and_one_that_joins_late(tones, tmp_path, own):
+    first = own.worker("first")
     begun = threading.Event()
 
     def meanwhile():
         begun.wait(120)
-        worker("late")
+        own.worker("late")
         time.sleep(1)
         first.kill()
 
     helper = threading.Thread(target=meanwhile)
     helper.start()
     wanted = planned(tones, folds="0-3")
-    outcome = sweep.sweep(wanted, tmp_path / "runs", overrides=SLOW, dask=address, on_epoch=lambda *told: begun.set())
+    outcome = sweep.sweep(wanted, tmp_path / "runs", overrides=SLOW, dask=own.address, on_epoch=lambda *told: begun.set())
     helper.join()
     assert len(outcome.finished) == 4 and not outcome.failed
     assert all(records.read_facts(folder)["epochs"] == 12 for folder in outcome.finished)
 
 
-def test_a_scheduler_that_goes_away_ends_the_sweep_and_loses_nothing(tones, tmp_path, scheduler):
-    address, worker, process = scheduler
-    worker("first")
+def test_a_scheduler_that_goes_away_ends_the_sweep_and_loses_nothing(tones, tmp_path, own):
+    own.worker("first")
     wanted, done = planned(tones, folds="0-3"), []
 
     def after_the_first(name, number, total):
         done.append(name)
         if number == 1:
-            process.kill()
+            own.processes[0].kill()
 
     with pytest.raises(SercoreError, match="scheduler at .* has gone away: what is finished is kept"):
-        sweep.sweep(wanted, tmp_path / "runs", overrides=SLOW, dask=address, on_run=after_the_first)
+        sweep.sweep(wanted, tmp_path / "runs", overrides=SLOW, dask=own.address, on_run=after_the_first)
     assert done and all(records.finished(tmp_path / "runs", name) for name in done)
     assert "ended by SercoreError" in (tmp_path / "runs" / "sweep.log").read_text()
     rest = sweep.sweep(wanted, tmp_path / "runs", overrides=SLOW, dask="local:1")
     assert len(rest.finished) == 4 - len(done) and not rest.failed
 
 
-def test_other_versions_are_refused_by_name(tones, tmp_path, scheduler, monkeypatch):
-    address, worker, _ = scheduler
-    worker("first")
+def test_other_versions_are_refused_by_name(tones, tmp_path, shared, monkeypatch):
     monkeypatch.setattr(cluster, "VERSION", "9.9.9")
     with pytest.raises(SercoreError, match=r"workers with another sercore than this one, 9\.9\.9: tcp://.* has \d"):
-        sweep.sweep(planned(tones), tmp_path, overrides=QUICK, dask=address)
+        sweep.sweep(planned(tones), tmp_path, overrides=QUICK, dask=shared)
 
 
-def test_a_scheduler_without_workers_and_wrong_words(tones, tmp_path, scheduler):
+def test_a_scheduler_without_workers_and_wrong_words(tones, tmp_path, own):
     with pytest.raises(SercoreError, match="has no workers: start some"):
-        sweep.sweep(planned(tones), tmp_path, overrides=QUICK, dask=scheduler[0])
+        sweep.sweep(planned(tones), tmp_path, overrides=QUICK, dask=own.address)
     for wrong in ("local:0", "local:many"):
         with pytest.raises(SercoreError, match="write local:2 for two workers on this machine"):
             sweep.sweep(planned(tones), tmp_path, overrides=QUICK, dask=wrong)
@@ -153,29 +168,24 @@ LOSSES["mine"] = Mine
 """
 
 
-def test_files_of_ones_own_travel_along(tones, tmp_path, scheduler):
-    import fresh_process
-
-    address, worker, _ = scheduler
-    worker("first")
+def test_files_of_ones_own_travel_along(tones, tmp_path, shared):
     (tmp_path / "mine.py").write_text(LOSS)
     command = ("-m", "sercore", "sweep", "--corpus", tones, "--systems", "baseline@loss=mine", "--folds", "0")
     quick = ("--set", "max_epochs=1", "--set", "clip_seconds=0.5", "--runs", tmp_path / "runs")
-    done = fresh_process.run(*command, *quick, "--dask", address, cwd=tmp_path, SERCORE_EXTENSIONS="mine.py")
+    done = fresh_process.run(*command, *quick, "--dask", shared, cwd=tmp_path, SERCORE_EXTENSIONS="mine.py")
     assert done.returncode == 0 and "1 runs done" in done.stderr, done.stderr
     facts = records.read_facts(next((tmp_path / "runs").glob("*fold0")))
     again = fresh_process.run(*command, *quick, cwd=tmp_path, SERCORE_EXTENSIONS="mine.py")
     assert again.returncode == 0 and list(facts["code"]) == ["loss"], again.stderr
 
 
-def test_a_gpu_takes_one_run_at_a_time(tones, tmp_path, scheduler):
-    address, worker, _ = scheduler
-    worker("first", "--resources", "GPU=1", "--nthreads", "2")
-    with distributed.Client(address) as client:
-        client.wait_for_workers(1, timeout=30)
-        prepared = experiment.prepare(str(tones))
-        own = cluster.Cluster(client, address, prepared, [experiment.configure(prepared, "baseline", QUICK)])
-        future = own.submit(planned(tones).names, QUICK, "cpu")
+def test_a_worker_with_a_gpu_takes_one_run_at_a_time(tones, shared):
+    prepared = experiment.prepare(str(tones))
+    with distributed.Client(shared) as client:
+        sent = cluster.Cluster(client, shared, prepared, [experiment.configure(prepared, "baseline", QUICK)])
+        future = sent.submit(planned(tones).names, QUICK, "cpu")
+        needs = client.run_on_scheduler(
+            lambda dask_scheduler: [dict(task.resource_restrictions or {}) for task in dask_scheduler.tasks.values()]
+        )
+        assert {"GPU": 1} in needs
         assert future.result()[0].keys() == set(records.FILES)
-        assert client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.resources).keys() == {"GPU"}
-        assert corpora.get(str(tones)).name == "tones"

@@ -156,6 +156,29 @@ def test_a_table_sorts_by_pointer_and_by_keyboard_and_is_downloaded(visit):
     assert text.startswith("System") and "62.3" in text
 
 
+def test_tabs_show_one_place_by_pointer_and_keyboard_and_remember_it(visit):
+    page = visit("table-1").page
+    groups = page.locator(".sercore-tabbed")
+    assert groups.count() >= 2
+    places = page.locator(".sercore-tabbed:has(#table-1-emodb-speaker)").first
+    tabs, panels = places.get_by_role("tab"), places.locator(":scope > .sercore-tab")
+    assert tabs.count() == panels.count() > 1
+    shown = "panels => panels.map(panel => !panel.hidden)"
+    assert panels.evaluate_all(shown).count(True) == 1
+    tabs.nth(1).click()
+    assert panels.evaluate_all(shown)[1] and tabs.nth(1).get_attribute("aria-selected") == "true"
+    page.keyboard.press("ArrowRight")
+    chosen = 2 % tabs.count()
+    assert panels.evaluate_all(shown)[chosen] and tabs.nth(chosen).evaluate("tab => tab === document.activeElement")
+    assert places.get_by_role("tabpanel").count() == 1  # the others are hidden from all
+    name = tabs.nth(chosen).inner_text()
+    page.reload()
+    page.wait_for_load_state("load")
+    assert places.locator('[role=tab][aria-selected="true"]').inner_text() == name
+    page.emulate_media(media="print")
+    assert all(panels.evaluate_all("panels => panels.map(panel => panel.getClientRects().length > 0)"))
+
+
 def test_a_table_is_filtered(visit):
     page = visit("table-2").settled()
     box = page.locator(".sercore-filter input").first
