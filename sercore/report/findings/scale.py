@@ -31,7 +31,7 @@ def efficiency_sentence(found: pd.DataFrame | None) -> str:
 
 def scale_sentence(runs: pd.DataFrame) -> str:
     """What a full study would take on 64 GPUs, and what would be short first, by the runs that were made on a GPU."""
-    own = runs[runs["device"].astype(str).str.startswith("cuda")] if len(runs) else runs
+    own = runs[runs["device"] != "cpu"] if len(runs) else runs
     if own.empty:
         return ""
     seconds = own["seconds"].median()
