@@ -82,3 +82,5 @@ def test_one_run_within_a_page_has_its_sound(tones):
     assert set(data["cell"]["sound"]) == set(data["cell"]["ids"])
     assert all(one["audio"].startswith("data:audio/mpeg;base64,") for one in data["cell"]["sound"].values())
     assert json.loads(re.search(r'json">(.*?)</script>', explorer.html(data))[1]) == data
+    without = test | {"attention": np.zeros((8, 0), np.float16)}  # an earlier system that has none
+    assert explorer.inline(without, facts | {"system": "lstm"}, table, np.zeros((8, 2)))["system"]["steps"] == 0

@@ -67,6 +67,13 @@ def test_earlier_systems_are_no_part_of_the_other_tables(folder):
     assert tables.table_2("speaker", folder)["mine, ours", "UA"].notna().sum() == 1 + 2
 
 
+def test_they_go_from_speaker_to_speaker_too(folder):
+    compared = ["baseline", *tables.measured_earlier("mine", "speaker", folder)]
+    spread = tables.speaker_spread(tables.speaker_table("mine", "speaker", compared, folder)).set_index("System")
+    assert list(spread.index) == [tables.title(slug) for slug in compared]
+    assert (spread["Lowest UA"] <= spread["Median"]).all() and (spread["Median"] <= spread["Highest UA"]).all()
+
+
 def test_what_is_said_of_them(folder):
     found = {("mine", "speaker"): tables.on_equal_terms("mine", "speaker", folder)}
     said = findings.earlier_sentence(found)

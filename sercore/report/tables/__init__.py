@@ -41,7 +41,7 @@ from .measured import (
     source_name,
 )
 from .protocols import gap_runs, protocol_gaps, yardstick_gaps
-from .speakers import gender_table, speaker_range_by_chance, speaker_table
+from .speakers import gender_table, speaker_range_by_chance, speaker_spread, speaker_table
 from .words import (
     ENDS,
     IN_COMBINATIONS,

@@ -29,6 +29,24 @@ def speaker_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str 
     return pd.DataFrame(rows, columns=["slug", "speaker", "gender", "utterances", "ua"])
 
 
+def speaker_spread(people: pd.DataFrame) -> pd.DataFrame:
+    """`speaker_table` as one row a system: the speakers that it does worst and best on, and what lies between."""
+    rows = []
+    for slug, own in people.groupby("slug", sort=False):
+        worst, best = own.loc[own["ua"].idxmin()], own.loc[own["ua"].idxmax()]
+        rows.append(
+            {
+                "System": title(str(slug)),
+                "Worst speaker": str(worst["speaker"]),
+                "Lowest UA": worst["ua"],
+                "Median": own["ua"].median(),
+                "Highest UA": best["ua"],
+                "Best speaker": str(best["speaker"]),
+            }
+        )
+    return pd.DataFrame(rows, columns=["System", "Worst speaker", "Lowest UA", "Median", "Highest UA", "Best speaker"])
+
+
 def speaker_range_by_chance(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> float:
     """How far apart in UA the baseline's best and worst speaker of `speaker_table` would lie were speakers alike
     (`statistics.range_by_chance`), points; NaN without a baseline."""
