@@ -25,6 +25,7 @@ def folder(tmp_path_factory):
     rows = [(f"s{speaker}", label, number) for speaker in range(10) for label in LABELS for number in range(10)]
     utterances = pd.DataFrame(rows, columns=["speaker", "label", "number"])
     utterances["id"] = [f"{speaker}-{label}-{number}" for speaker, label, number in rows]
+    utterances["gender"] = "f"
     (path / "utterances").mkdir()
     utterances.drop(columns="number").to_parquet(path / "utterances" / "mine.parquet")
     (path / "predictions").mkdir()
