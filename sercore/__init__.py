@@ -17,14 +17,14 @@ from .errors import SercoreError
 if TYPE_CHECKING:
     from .corpora import load
     from .evidence import publish
-    from .inference import predict
+    from .inference import load_model, predict
     from .lab.experiment import run
     from .network import Network
 
 __version__ = "0.2.0"
-__all__ = ["Config", "SercoreError", "__version__", "build", "load", "predict", "publish", "run"]
+__all__ = ["Config", "SercoreError", "__version__", "build", "load", "load_model", "predict", "publish", "run"]
 
-_HOMES = {"load": "corpora", "run": "lab.experiment", "predict": "inference", "publish": "evidence"}
+_HOMES = {"load": "corpora", "run": "lab.experiment", "predict": "inference", "load_model": "inference", "publish": "evidence"}
 
 
 def build(system: str = "baseline", classes: int = 4, seed: int = 0, **overrides: Any) -> Network:

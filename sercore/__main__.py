@@ -8,6 +8,7 @@ import math
 import os
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -432,10 +433,31 @@ def chapters(
     out.print(f"{len(done)} chapters executed in {book}; `{build}` makes the site")
 
 
+@contextmanager
+def as_files(files: list[Path]) -> Iterator[tuple[list[Path], dict[str, str]]]:
+    """The files, with what comes on the standard input as one where `-` is among them; and what such a file is called."""
+    if Path("-") not in files:
+        yield files, {}
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        given = Path(folder) / "standard-input"
+        given.write_bytes(sys.stdin.buffer.read())
+        yield [given if file == Path("-") else file for file in files], {str(given): "-"}
+
+
 @app.command()
 def predict(
-    files: Annotated[list[Path], typer.Argument(help="Audio files of any format that libsndfile reads, or folders")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Audio files of any format that libsndfile reads, folders, or - for one on the standard input"),
+    ],
     model: Annotated[Path | None, typer.Option(help="A run's folder or a model.pt [default: the model of this package]")] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="table, json, jsonl (a line a file, as soon as it is labelled) or csv")
+    ] = "table",
+    windows: Annotated[
+        bool, typer.Option("--windows", help="A row for each window of a recording, with its times in seconds")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Label audio files with class probabilities; a folder stands for the audio files in it and below.
@@ -451,12 +473,28 @@ def predict(
 
     unread: list[Unreadable] = []
     doubtful: list[str] = []
+    form = "json" if as_json else form
     machine.keep_pages()
-    with errors_told():
-        labelled = prediction.predict(files, model, unread, doubtful, progress=True)
-        _, _, origin = prediction.load(model)
-    err.print(f"model: {origin.get('run', '?')}; it knows how that corpus sounds, and little else")
-    show(labelled.to_dict("records"), as_json)
+    with errors_told(), as_files(files) as (paths, called):
+        if form not in ("table", "json", "jsonl", "csv"):
+            raise SercoreError(f"--format {form}: there are table, json, jsonl and csv")
+        classifier = prediction.Classifier(model)
+        err.print(f"model: {classifier.origin.get('run', '?')}; it knows how that corpus sounds, and little else")
+        rows = []
+        for file, said in classifier.label(paths, unread, doubtful, progress=True):
+            own = prediction.rows(called.get(file, file), said, windows)
+            rows += own
+            if form == "jsonl":
+                for row in own:
+                    print(machine.json_text(row), flush=True)
+    if form == "csv":
+        import csv
+
+        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else ["file"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    elif form != "jsonl":
+        show(rows, form == "json")
     for doubt in doubtful:
         err.print(f"sercore: {doubt}", style="yellow")
     if unread:

@@ -1,4 +1,5 @@
 import functools
+import io
 import json
 import os
 import shutil
@@ -238,6 +239,22 @@ def test_ctrl_c_ends_a_sweep_of_several_processes(tones, tmp_path):
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130 and "the same command goes on" in said and "Traceback" not in said
     assert not list(tmp_path.glob("*/run.json"))
+
+
+def test_labels_in_every_form(tones, tmp_path):
+    files = sorted(tones.parent.glob("angry-*.wav"))[:2]
+    rows = json.loads(call("predict", *files, "--format", "json").stdout)
+    lines = [json.loads(line) for line in call("predict", *files, "--format", "jsonl").stdout.splitlines()]
+    assert rows == lines and [row["file"] for row in rows] == [str(file) for file in files]
+    table = pd.read_csv(io.StringIO(call("predict", *files, "--format", "csv").stdout))
+    assert table["label"].tolist() == [row["label"] for row in rows] and list(table.columns) == list(rows[0])
+    parts = json.loads(call("predict", files[0], "--windows", "--json").stdout)
+    assert len(parts) == 1 and (parts[0]["begin"], parts[0]["end"]) == (0, 0.5)
+    heard = CliRunner().invoke(app, ["predict", "-", "--json"], input=files[0].read_bytes())
+    own = json.loads(heard.stdout)[0]
+    assert own["file"] == "-" and {**own, "file": rows[0]["file"]} == rows[0]
+    wrong = call("predict", files[0], "--format", "xml")
+    assert wrong.exit_code == 2 and "--format xml: there are table, json, jsonl and csv" in wrong.output
 
 
 def test_a_bad_file_does_not_keep_the_others_from_their_labels(tones, tmp_path):

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import SercoreError, Unreadable
 from . import containers
@@ -66,6 +67,40 @@ def blocks(path: str | os.PathLike[str], look: Callable[[np.ndarray, int], None]
 
     `look` is shown what is stored: samples (samples, channels) and their rate.
     """
+    yield from _mixed(path, _stored(path), look)
+
+
+def of_samples(samples: ArrayLike, rate: int) -> np.ndarray:
+    """Samples in memory, (samples,) or (samples, channels) at `rate` Hz, as `read` gives those of a file.
+
+    Whole numbers are taken to be of full scale, as in a WAV file. Raises `SercoreError` as `read` does, and for another shape or
+    rate.
+    """
+    array = np.asarray(samples)
+    if array.ndim not in (1, 2) or array.size == 0 or array.dtype.kind not in "iuf":
+        raise SercoreError(f"samples must be numbers, (samples,) or (samples, channels), not {array.dtype} {array.shape}")
+    if array.ndim == 2 and array.shape[1] > array.shape[0]:
+        raise SercoreError(
+            f"samples (samples, channels) with {array.shape[1]} channels of {array.shape[0]} samples: transpose them"
+        )
+    if not isinstance(rate, int | np.integer) or rate < 1:
+        raise SercoreError(f"rate={rate!r}: samples a second, a whole number from 1")
+    if array.dtype.kind == "u":
+        array = array.astype(np.float32) / (np.iinfo(array.dtype).max / 2 + 0.5) - 1
+    elif array.dtype.kind == "i":
+        array = array.astype(np.float32) / (np.iinfo(array.dtype).max + 1)
+    frames = np.ascontiguousarray(array, dtype=np.float32).reshape(len(array), -1)
+    with _naming("samples"):
+        _refuse_strange("samples", frames)
+        return np.concatenate(list(_mixed("samples", iter([(frames, int(rate))]))))
+
+
+def _mixed(
+    path: str | os.PathLike[str],
+    stored: Iterator[tuple[np.ndarray, int]],
+    look: Callable[[np.ndarray, int], None] | None = None,
+) -> Iterator[np.ndarray]:
+    """What is stored, block after block, as one channel at 16 kHz."""
     import soxr
 
     resampler, at_rate = None, SAMPLE_RATE
@@ -77,7 +112,7 @@ def blocks(path: str | os.PathLike[str], look: Callable[[np.ndarray, int], None]
             given += len(mono)
             yield np.clip(mono, -1.0, 1.0, out=mono)
 
-    for samples, rate in _stored(path):
+    for samples, rate in stored:
         if look is not None:
             look(samples, rate)
         if rate != at_rate:

@@ -7,11 +7,12 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -39,50 +40,126 @@ WINDOWS = 8
 """That the network hears at once: more would take more memory and hardly less time."""
 
 
+class Window(NamedTuple):
+    """What the network says of a part of a recording, from `begin` to `end` (seconds)."""
+
+    begin: float
+    end: float
+    label: str
+    probabilities: dict[str, float]
+
+
+class Prediction(NamedTuple):
+    """What the network says of a recording: the mean of its windows' probabilities, and the class with the highest."""
+
+    label: str
+    probabilities: dict[str, float]
+    seconds: float
+    windows: tuple[Window, ...]
+    doubt: str  # "silent", "only 0.2 s": why the label means nothing; "" where it may
+
+
+class Classifier:
+    """A trained model, loaded once: `predict` labels samples in memory, `label` files as they come."""
+
+    def __init__(self, model: str | Path | None = None) -> None:
+        self.network, self.classes, self.origin = load(model)
+        fold_batch_norm(self.network)
+
+    def predict(self, samples: ArrayLike, rate: int) -> Prediction:
+        """Label samples (samples,) or (samples, channels) at `rate` Hz: floats in [-1, 1], or whole numbers of full scale.
+
+        What is longer than the model's clip is heard in windows of that length, half overlapping. Raises `SercoreError` for what
+        is no sound.
+        """
+        return self._said(_hear(self.network, iter([audio.of_samples(samples, rate)])))
+
+    def label(
+        self,
+        files: str | Path | Iterable[str | Path],
+        unread: list[Unreadable] | None = None,
+        doubtful: list[str] | None = None,
+        progress: bool = False,
+    ) -> Iterator[tuple[str, Prediction]]:
+        """(file, prediction) of each file, as it is read; arguments and errors as those of `predict`, the function."""
+        from tqdm import tqdm
+
+        given = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+        if strange := sorted({type(name).__name__ for name in given if not isinstance(name, (str, os.PathLike))}):
+            raise SercoreError(
+                f"files are given by their paths, not as {', '.join(strange)}; "
+                "sercore.load_model().predict(samples, rate) takes samples"
+            )
+        doubts, problems = [] if doubtful is None else doubtful, [] if unread is None else unread
+        with tqdm(_recordings(given, problems, doubts), unit="file", disable=not progress, delay=1) as bar:
+            for path in bar:
+                try:
+                    heard = _hear(
+                        self.network,
+                        audio.blocks(path),
+                        lambda seconds: bar.set_postfix_str(f"{seconds / 60:.0f} min", refresh=True),
+                    )
+                except Unreadable as error:
+                    problems.append(error)
+                    continue
+                said = self._said(heard)
+                if said.doubt:
+                    doubts.append(f"{path}: {said.doubt}: its label means nothing")
+                yield str(path), said
+        if unread is None:
+            audio.refuse(problems)
+
+    def _said(self, heard: Heard) -> Prediction:
+        clip = self.network.config.clip_seconds
+        last = max(heard.seconds - clip, 0.0)
+        windows = []
+        for number, shares in enumerate(heard.probabilities):
+            begin = min(number * clip / 2, last)
+            windows.append(Window(begin, min(begin + clip, heard.seconds), *self._named(shares)))
+        doubt = f"only {heard.seconds} s" if heard.seconds < SHORT_SECONDS else "silent" if heard.peak < audio.SILENT else ""
+        mean = heard.probabilities.mean(0, dtype=np.float64)
+        return Prediction(*self._named(mean), heard.seconds, tuple(windows), doubt)
+
+    def _named(self, shares: np.ndarray) -> tuple[str, dict[str, float]]:
+        return self.classes[int(shares.argmax())], dict(zip(self.classes, map(float, shares), strict=True))
+
+
 def predict(
     files: str | Path | Iterable[str | Path],
     model: str | Path | None = None,
     unread: list[Unreadable] | None = None,
     doubtful: list[str] | None = None,
     progress: bool = False,
+    windows: bool = False,
 ) -> pd.DataFrame:
     """Label files: columns file, label, one probability a class (named by it), seconds, windows.
 
-    A probability is the network's, and tells of the recordings that it was trained on: it has not been calibrated, and can be
-    as sure of noise as of speech. How well it did on speakers that it had not heard stands in the book, page `voice`.
-    A folder stands for the audio files in it and below.
+    A probability is the network's, and tells of the recordings that it was trained on: it has not been calibrated, and can be as
+    sure of noise as of speech. How well it did on speakers that it had not heard stands in the book, page `voice`. A folder
+    stands for the audio files in it and below.
 
-    `model` is a `model.pt` or the folder of a run (default: the one that comes with the package). Files longer than the
-    model's clip are heard in windows of that length, half overlapping, whose probabilities are averaged; a file is labelled as
-    it is read, in memory that does not grow with its length. All files that cannot be read are named in one `SercoreError`;
-    with `unread`, a list, their errors go there and the others are labelled. Files that are labelled but hold next to no speech
-    (silent, or very short), and files of a folder that are passed over, are named in the list `doubtful`.
+    `model` is a `model.pt` or the folder of a run (default: the one that comes with the package). Files longer than the model's
+    clip are heard in windows of that length, half overlapping, whose probabilities are averaged; with `windows` each of these is
+    a row, with the columns begin and end (seconds) for seconds and windows. A file is labelled as it is read, in memory that does
+    not grow with its length. All files that cannot be read are named in one `SercoreError`; with `unread`, a list, their errors
+    go there and the others are labelled. Files that are labelled but hold next to no speech (silent, or very short), and files of
+    a folder that are passed over, are named in the list `doubtful`.
     """
-    from tqdm import tqdm
+    own = Classifier(model)
+    labelled = own.label(files, unread, doubtful, progress)
+    found = [row for file, said in labelled for row in rows(file, said, windows)]
+    ends = ("begin", "end") if windows else ("seconds", "windows")
+    return pd.DataFrame(found, columns=["file", "label", *own.classes, *ends])
 
-    given = [files] if isinstance(files, (str, os.PathLike)) else list(files)
-    if strange := sorted({type(name).__name__ for name in given if not isinstance(name, (str, os.PathLike))}):
-        raise SercoreError(f"files are given by their paths, not as {', '.join(strange)}: write samples to a file first")
-    doubts, problems = [] if doubtful is None else doubtful, [] if unread is None else unread
-    network, classes, _ = load(model)
-    fold_batch_norm(network)
-    paths, rows = _recordings(given, problems, doubts), []
-    with tqdm(paths, unit="file", disable=not progress, delay=1) as bar:
-        for path in bar:
-            try:
-                heard = _hear(network, path, lambda seconds: bar.set_postfix_str(f"{seconds / 60:.0f} min", refresh=True))
-            except Unreadable as error:
-                problems.append(error)
-                continue
-            if heard.seconds < SHORT_SECONDS or heard.peak < audio.SILENT:
-                why = "silent" if heard.seconds >= SHORT_SECONDS else f"only {heard.seconds} s"
-                doubts.append(f"{path}: {why}: its label means nothing")
-            scores = dict(zip(classes, heard.mean.tolist(), strict=True))
-            label = classes[int(heard.mean.argmax())]
-            rows.append({"file": str(path), "label": label, **scores, "seconds": heard.seconds, "windows": heard.windows})
-    if unread is None:
-        audio.refuse(problems)
-    return pd.DataFrame(rows, columns=["file", "label", *classes, "seconds", "windows"])
+
+def rows(file: str, said: Prediction, windows: bool = False) -> list[dict[str, Any]]:
+    """A prediction as rows of `predict`."""
+    if windows:
+        return [
+            {"file": file, "label": each.label, **each.probabilities, "begin": each.begin, "end": each.end}
+            for each in said.windows
+        ]
+    return [{"file": file, "label": said.label, **said.probabilities, "seconds": said.seconds, "windows": len(said.windows)}]
 
 
 def _recordings(given: Iterable[str | Path], problems: list[Unreadable], doubts: list[str]) -> list[str | Path]:
@@ -101,34 +178,32 @@ def _recordings(given: Iterable[str | Path], problems: list[Unreadable], doubts:
 
 
 class Heard(NamedTuple):
-    """What the network says of a file."""
+    """What the network says of a recording, window by window."""
 
-    mean: np.ndarray  # (classes,), over the windows
-    windows: int
+    probabilities: np.ndarray  # (windows, classes)
     seconds: float
     peak: float
 
 
-def _hear(model: Network, path: str | Path, report: Callable[[float], None]) -> Heard:
-    """One file, as it is read; `report` is called with the seconds that have been read."""
+def _hear(model: Network, blocks: Iterator[np.ndarray], report: Callable[[float], None] = lambda seconds: None) -> Heard:
+    """One recording, as it comes; `report` is called with the seconds that have been read."""
     samples, peak = 0, 0.0
 
     def watched() -> Iterator[np.ndarray]:
         nonlocal samples, peak
-        for block in audio.blocks(path):
+        for block in blocks:
             samples, peak = samples + len(block), max(peak, float(np.abs(block).max()))
             if samples > len(block):
                 report(samples / audio.SAMPLE_RATE)
             yield block
 
-    total, count, front_end = 0.0, 0, FRONT_ENDS[model.front_end]
+    front_end = FRONT_ENDS[model.front_end]
     if front_end.of_log_mel is not None:
         windows = map(front_end.of_log_mel, _windows(log_mel_blocks(watched()), clip_frames(model.config.clip_seconds)))
     else:
         windows = map(front_end.compute, _windows(watched(), clip_frames(model.config.clip_seconds) * HOP))
-    for probabilities in _by_windows(model, windows):
-        total, count = total + probabilities.sum(0, dtype=np.float64), count + len(probabilities)
-    return Heard(np.asarray(total / count), count, round(samples / audio.SAMPLE_RATE, 3), peak)
+    probabilities = np.concatenate(list(_by_windows(model, windows)))
+    return Heard(probabilities, round(samples / audio.SAMPLE_RATE, 3), peak)
 
 
 def load(model: str | Path | None = None) -> tuple[Network, tuple[str, ...], dict]:

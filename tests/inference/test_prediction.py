@@ -6,9 +6,11 @@ import soundfile
 import torch
 
 import sercore
+from sercore import SercoreError
 from sercore.evidence import results
 from sercore.frontend import audio
 from sercore.frontend.log_mel import log_mel
+from sercore.inference import prediction
 from sercore.inference.prediction import _windows, fold_batch_norm, load, window_probabilities
 from sercore.lab import records
 
@@ -87,7 +89,7 @@ def test_any_format_and_every_bad_file_named(model_file, tmp_path):
 
 
 def test_samples_instead_of_files_are_refused(model_file):
-    with pytest.raises(sercore.SercoreError, match=r"not as float64: write samples to a file"):
+    with pytest.raises(sercore.SercoreError, match=r"not as float64; sercore.load_model\(\).predict\(samples, rate\) takes samples"):
         sercore.predict(wave(1.0), model_file)
 
 
@@ -118,3 +120,52 @@ def test_the_model_that_comes_along_is_that_of_a_published_run_and_labels(tmp_pa
     assert runs.at[origin["run"], "parameters"] == model.num_parameters()
     soundfile.write(tmp_path / "a.wav", wave(1.5), 16_000)
     assert sercore.predict(tmp_path / "a.wav").loc[0, "label"] in CLASSES
+
+
+def test_samples_in_memory_are_labelled_as_their_file(model_file, tmp_path):
+    own = sercore.load_model(model_file)
+    random = np.random.default_rng(0)
+    for rate, channels in ((16_000, 1), (44_100, 2), (8_000, 1)):
+        samples = random.standard_normal((2 * rate, channels)) / 10
+        path = tmp_path / f"{rate}.wav"
+        soundfile.write(path, samples, rate, subtype="FLOAT")
+        row = sercore.predict(path, model_file).iloc[0]
+        for given in (samples, samples.astype(np.float32), (samples[:, 0] if channels == 1 else samples).tolist()):
+            said = own.predict(given, rate)
+            assert said.label == row["label"] and said.seconds == row["seconds"] and len(said.windows) == row["windows"]
+            np.testing.assert_allclose(
+                [said.probabilities[name] for name in own.classes], row[list(own.classes)].astype(float), atol=1e-5
+            )
+    whole = np.round(random.standard_normal(16_000) * 3_000).astype(np.int16)
+    assert own.predict(whole, 16_000).probabilities == own.predict(whole / 32_768, 16_000).probabilities
+    assert own.predict(np.zeros(16_000), 16_000).doubt == "silent" and own.predict(whole[:1_600], 16_000).doubt == "only 0.1 s"
+
+
+@pytest.mark.parametrize(
+    "samples, rate, words",
+    [
+        (np.zeros((2, 3, 4)), 16_000, r"must be numbers, \(samples,\) or \(samples, channels\), not float64 \(2, 3, 4\)"),
+        ([], 16_000, "must be numbers"),
+        (["a"], 16_000, "must be numbers"),
+        (np.zeros((2, 16_000)), 16_000, "with 16000 channels of 2 samples: transpose them"),
+        (np.zeros(100), 0, "rate=0: samples a second"),
+        (np.full(100, np.nan), 16_000, "samples: holds samples that are not finite numbers"),
+        (np.full(100, 3e4), 16_000, "samples: float samples far beyond"),
+    ],
+)
+def test_what_is_no_sound_is_refused(model_file, samples, rate, words):
+    with pytest.raises(SercoreError, match=words):
+        sercore.load_model(model_file).predict(samples, rate)
+
+
+def test_windows_have_their_times(model_file, tmp_path):
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.random.default_rng(0).standard_normal(40_000) / 10, 16_000)
+    whole, parts = sercore.predict(path, model_file), prediction.predict(path, model_file, windows=True)
+    clip = prediction.load(model_file)[0].config.clip_seconds
+    assert len(parts) == whole["windows"].item() > 2 and list(parts.columns[-2:]) == ["begin", "end"]
+    assert parts["begin"].iloc[0] == 0 and parts["end"].iloc[-1] == 2.5
+    np.testing.assert_allclose(parts["begin"].diff().iloc[1:-1], clip / 2)
+    np.testing.assert_allclose(parts["end"] - parts["begin"], clip)
+    classes = [name for name in whole.columns if name not in ("file", "label", "seconds", "windows")]
+    np.testing.assert_allclose(parts[classes].mean(), whole[classes].iloc[0].astype(float), atol=1e-6)
