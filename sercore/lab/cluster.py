@@ -276,7 +276,7 @@ def connected(address: str, prepared: experiment.Prepared, configs: Iterable[Con
         number = address.removeprefix(LOCAL)
         if not (number.isdecimal() and int(number)):
             raise SercoreError(f"--dask {address}: write {LOCAL}2 for two workers on this machine")
-        cluster = LocalCluster(n_workers=int(number), threads_per_worker=1, dashboard_address=None)
+        cluster = LocalCluster(n_workers=int(number), threads_per_worker=1, dashboard_address=":0")
         with cluster, Client(cluster) as client:
             yield Cluster(client, address, prepared, configs)
         return

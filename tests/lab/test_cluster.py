@@ -184,8 +184,9 @@ def test_a_worker_with_a_gpu_takes_one_run_at_a_time(tones, shared):
     with distributed.Client(shared) as client:
         sent = cluster.Cluster(client, shared, prepared, [experiment.configure(prepared, "baseline", QUICK)])
         future = sent.submit(planned(tones).names, QUICK, "cpu")
+        found = future.result()
         needs = client.run_on_scheduler(
             lambda dask_scheduler: [dict(task.resource_restrictions or {}) for task in dask_scheduler.tasks.values()]
         )
         assert {"GPU": 1} in needs
-        assert future.result()[0].keys() == set(records.FILES)
+        assert found[0].keys() == set(records.FILES)
