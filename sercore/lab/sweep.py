@@ -189,6 +189,8 @@ def sweep(
     if different:
         raise SercoreError("\n".join(different))
     missing, outcome = wanted.missing(folder), Outcome()
+    if not missing:
+        return outcome
     configs = {experiment.configure(prepared, name.system, overrides) for name in missing}
     for config in configs:
         prepared.heard_by(config, progress=on_epoch is not None)  # once, before the runs; and what is not installed is said now
@@ -224,7 +226,10 @@ REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, e
 """What a disk says that is full, or is not to be written on."""
 
 TRIES = 2
-"""Of a run that fails: a machine may have been short of memory, or have gone away."""
+"""Of a run that fails: a machine may have been short of memory."""
+
+BREAKS = 5
+"""Tries of a run whose process was killed, by itself or with another that was."""
 
 
 def _drive(
@@ -248,7 +253,7 @@ def _drive(
                 raise SercoreError(
                     f"{where}{error.strerror}: no run can be written to {folder}; what is finished is kept"
                 ) from error
-            if tries < TRIES:
+            if tries < (BREAKS if isinstance(error, BrokenExecutor) else TRIES):
                 log(f"failed {', '.join(map(str, names))}: {_told(error)}; it is tried once more")
                 waiting[workers.submit(names, error)] = (names, tries + 1)
             else:
@@ -367,7 +372,11 @@ class _Remote:
     def fetch(self, future: Any, names: Sequence[RunName]) -> None:
         from .cluster import write
 
-        for name, files in zip(names, future.result(), strict=True):
+        try:
+            records_of_it = future.result()
+        except OSError as error:  # its worker's disk, not the one here
+            raise SercoreError(f"on its worker: {error}") from error
+        for name, files in zip(names, records_of_it, strict=True):
             write(self.folder, name, files)
 
 
