@@ -38,7 +38,7 @@ def no_unbounded_memory():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    assert grown < 1500, f"{grown:.0f} MB more than before"
+    assert grown < 1500 + EXAMPLES, f"{grown:.0f} MB more than before"  # of each example hypothesis keeps what it drew
 
 
 @st.composite

@@ -89,7 +89,9 @@ def test_any_format_and_every_bad_file_named(model_file, tmp_path):
 
 
 def test_samples_instead_of_files_are_refused(model_file):
-    with pytest.raises(sercore.SercoreError, match=r"not as float64; sercore.load_model\(\).predict\(samples, rate\) takes samples"):
+    with pytest.raises(
+        sercore.SercoreError, match=r"not as float64; sercore.load_model\(\).predict\(samples, rate\) takes samples"
+    ):
         sercore.predict(wave(1.0), model_file)
 
 

@@ -174,7 +174,7 @@ def test_what_fails_is_tried_once_more_and_noted(tones, tmp_path, monkeypatch):
 
 
 def test_a_process_that_is_killed_takes_no_run_with_it(tones, tmp_path, monkeypatch):
-    slow = {**QUICK, "max_epochs": 15, "patience": 15}
+    slow = {**QUICK, "max_epochs": 8, "patience": 8}
 
     def kill_one(*told):
         for child in psutil.Process().children(recursive=True):
@@ -184,13 +184,13 @@ def test_a_process_that_is_killed_takes_no_run_with_it(tones, tmp_path, monkeypa
 
     killed = []
     outcome = sweep.sweep(
-        planned(tones, folds="0-3"),
+        planned(tones, folds="0-2"),
         tmp_path,
         overrides=slow,
         jobs=2,
         on_run=lambda *told: killed.append(1) or (len(killed) == 1 and kill_one()),
     )
-    assert len(outcome.finished) == 4 and not outcome.failed
+    assert len(outcome.finished) == 3 and not outcome.failed
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EFBIG])
