@@ -102,6 +102,11 @@ def test_costs_stand_beside_what_is_reported(folder, tmp_path):
     pd.DataFrame(rows, columns=columns).to_parquet(tmp_path / "costs.parquet")
     found = tables.with_costs(tmp_path).set_index("System")
     assert found.at["LSTM", "Million multiply-adds"] == 200 and found.at["LSTM", "Whose it is"] == "unknown"
+    assert "have not been measured yet" in findings.costs_sentence(tables.costs(folder))
+    measured = tables.costs(tmp_path).assign(finished="2026-11-26T22:00", processor="made up", cores=2, commit="0123456789abcdef")
+    assert (
+        findings.costs_sentence(measured) == "Measured on 2026-11-26 on made up, 2 cores, by the code of commit `0123456789ab`."
+    )
     known = tables.on_equal_terms("mine", "speaker", folder).merge(tables.costs(tmp_path), left_on="slug", right_index=True)
     figure = cost_plots.accuracy_against_cost(known)
     assert {text.get_text() for text in figure.axes[0].texts} == {tables.title(slug).partition(" (")[0] for slug in SHARES}

@@ -57,7 +57,7 @@ from .chance import (
     selection_table,
     setting_name,
 )
-from .earlier import earlier_sentence, ranks_sentence
+from .earlier import costs_sentence, earlier_sentence, ranks_sentence
 from .scale import efficiency_sentence, scale_sentence
 from .study import study_progress, study_sentence, study_table
 from .verdicts import (

@@ -33,6 +33,15 @@ def earlier_sentence(found: Mapping[tuple[str, str], pd.DataFrame]) -> str:
     return text + (f" Not measured yet: {listed(waiting)}." if waiting else "")
 
 
+def costs_sentence(costs: pd.DataFrame) -> str:
+    """Where and by which code the costs were measured (`tables.costs`)."""
+    if costs.empty:
+        return "*The costs have not been measured yet: `python -m sercore.lab.costs`.*"
+    own = costs.iloc[0]
+    day, commit = str(own["finished"])[:10], str(own["commit"])[:12]
+    return f"Measured on {day} on {own['processor']}, {own['cores']} cores, by the code of commit `{commit}`."
+
+
 def ranks_sentence(found: Mapping[tuple[str, str], pd.DataFrame]) -> str:
     """What is left of the order in which Table 1 reports its systems, where five or more of them were measured; "" elsewhere."""
     parts = []
