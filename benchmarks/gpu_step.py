@@ -23,8 +23,10 @@ def step(batch: int, frames: int, engine: str, replayed: bool, compiled: bool = 
     import sercore
     from sercore.network.engines import cuda_graph
     from sercore.network.engines.adam import Adam
+    from sercore.network.model import SERModel
 
     model = sercore.build("baseline", precision="bfloat16").to("cuda").train()
+    assert isinstance(model, SERModel)
     model.engine = engine
     if engine == "plain":
         model.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
