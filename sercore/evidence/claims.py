@@ -146,7 +146,7 @@ CLAIMS = (
         text=f"The baseline beats most of the seven earlier systems, with fewer than {PARAMETER_LIMIT:,} parameters.",
         measures=("UA",),
         size=0.0,
-        pairs=tuple(("baseline", slug) for slug in TABLE_1),
+        pairs=tuple(("baseline", slug) for slug in paper.SOURCES),
         where="Table 1 and section 4.2",
     ),
     _together("6-ams", "AMS"),

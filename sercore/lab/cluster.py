@@ -71,7 +71,7 @@ class Shipment:
     digest: str
     step: float
     extensions: tuple[tuple[str, str], ...]  # (name, text) of the user's files
-    checksum: str  # of the frames
+    checksum: str  # of all that is trained on: frames, labels, and what the corpus's entry says
 
 
 def pack(prepared: experiment.Prepared, configs: Iterable[Config]) -> Shipment:
@@ -80,12 +80,13 @@ def pack(prepared: experiment.Prepared, configs: Iterable[Config]) -> Shipment:
     heard.setdefault("log_mel", prepared.data.inputs)
     frames = {name: np.concatenate(own.arrays) for name, own in heard.items()}
     code = ("adapter", "make", "source")
-    entry = {field.name: getattr(prepared.corpus, field.name) for field in dataclasses.fields(corpora.Corpus)}
+    names = (field.name for field in dataclasses.fields(corpora.Corpus) if field.name not in code)
+    entry = {name: getattr(prepared.corpus, name) for name in names}
     inputs = prepared.data.inputs
     return Shipment(
         version=VERSION,
         source=prepared.source,
-        entry={name: value for name, value in entry.items() if name not in code},
+        entry=entry,
         utterances=prepared.utterances.assign(path=""),
         ids=np.asarray(inputs.ids),
         lengths={name: own.lengths for name, own in heard.items()},
@@ -95,13 +96,14 @@ def pack(prepared: experiment.Prepared, configs: Iterable[Config]) -> Shipment:
         digest=inputs.digest,
         step=inputs.step,
         extensions=tuple((path.name, path.read_text()) for path in extensions.files()),
-        checksum=_checksum(frames),
+        checksum=_checksum(frames, prepared.data.labels, inputs.digest, entry),
     )
 
 
 def unpack(shipment: Shipment) -> experiment.Prepared:
     """The corpus as it was packed; damaged on its way, it raises `SercoreError`."""
-    if (found := _checksum(shipment.frames)) != shipment.checksum:
+    found = _checksum(shipment.frames, shipment.labels, shipment.digest, shipment.entry)
+    if found != shipment.checksum:
         raise SercoreError(f"the data came with checksum {found[:12]} and were sent with {shipment.checksum[:12]}")
 
     def inputs(name: str) -> Inputs:
@@ -115,8 +117,8 @@ def unpack(shipment: Shipment) -> experiment.Prepared:
     return experiment.Prepared(shipment.source, corpus, shipment.utterances, data, beside=beside)
 
 
-def _checksum(frames: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def _checksum(frames: dict[str, np.ndarray], labels: np.ndarray, data: str, entry: dict[str, Any]) -> str:
+    digest = hashlib.sha256(repr((data, labels.tolist(), sorted(entry.items()))).encode())
     for name in sorted(frames):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(frames[name]).data)

@@ -1,5 +1,6 @@
 """Sweeps over a real Dask scheduler and real workers, in other folders, without the corpus."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -85,6 +86,10 @@ def test_what_is_packed_comes_out_as_it_was(tones):
     assert not there.utterances["path"].any() and experiment.configure(there, "baseline") == experiment.configure(
         prepared, "baseline"
     )
+    relabelled = dataclasses.replace(prepared, data=dataclasses.replace(prepared.data, labels=prepared.data.labels[::-1]))
+    assert (
+        cluster.pack(relabelled, [config]).checksum != shipment.checksum
+    )  # a worker that has the one does not take it for the other
     shipment.frames["log_mel"][0, 0] += 1
     with pytest.raises(SercoreError, match="the data came with checksum .* and were sent with"):
         cluster.unpack(shipment)

@@ -127,3 +127,11 @@ def test_every_network_is_drawn_from_its_code(slug):
     figure = outlines.outline(model, x, lengths)
     assert "classes" in [text.get_text() for text in figure.axes[0].texts]
     plt.close(figure)
+
+
+def test_an_eighth_system_has_its_row_and_no_part_in_the_papers_claim(folder, monkeypatch):
+    monkeypatch.setitem(systems.TABLE_1, "eighth", {"network": "lstm"})
+    monkeypatch.setattr(tables.earlier, "ORDER", (*systems.TABLE_1, *systems.CLAIMS))
+    rows = tables.with_costs(folder).set_index("System")
+    assert rows.at["eighth", "Whose it is"] == "not in the paper" and np.isnan(rows.at["eighth", "Reported UA"])
+    assert "eighth" in tables.table_1("mine", "speaker", folder)["System"].tolist()

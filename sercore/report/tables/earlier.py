@@ -33,7 +33,7 @@ def reported() -> pd.Series:
     """slug -> UA in percent on IEMOCAP, as the paper's tables have it."""
     first = paper.table_1().query("group == 'prior'")["ua"]
     second = paper.table_2().set_index("slug")["ua"]
-    return pd.concat([pd.Series(first.to_numpy(), index=list(systems.TABLE_1)), second])
+    return pd.concat([pd.Series(first.to_numpy(), index=list(paper.SOURCES)), second])
 
 
 def sources() -> pd.DataFrame:
@@ -65,7 +65,7 @@ def with_costs(folder: str | Path | None = None) -> pd.DataFrame:
             {
                 "System": title(slug),
                 "Reported UA": said.get(slug, np.nan),
-                "Whose it is": ATTRIBUTION.get(slug, "the paper's own"),
+                "Whose it is": ATTRIBUTION.get(slug, "not in the paper" if slug in systems.TABLE_1 else "the paper's own"),
                 "Parameters": own.get("parameters", np.nan),
                 "Million multiply-adds": own.get("multiply_adds", np.nan) / 1e6,
                 "Training, ms": own.get("training_ms", np.nan),

@@ -49,6 +49,8 @@ def title(slug: str) -> str:
 
 
 def _scheme(slug: str) -> str:
+    if slug in systems.TABLE_1:  # one that came after the paper's seven
+        return slug
     family, *values = slug.split("-")
     symbols = {"s": "s", "m": "m", "g": "γ", "a": "α"}
     numbers = ", ".join(f"{symbols[value[0]]} = {value[1:]}" for value in values)
