@@ -11,7 +11,7 @@ from ..tables import title
 from .plots import family_colour
 
 
-def accuracy_against_cost(table: pd.DataFrame, chance: float | None = None) -> Figure:
+def accuracy_against_cost(table: pd.DataFrame) -> Figure:
     """One dot a system: `multiply_adds` of 3 s of speech to the right, `ua` upwards with its interval; a dot's area is its
     parameters.
 
@@ -29,10 +29,8 @@ def accuracy_against_cost(table: pd.DataFrame, chance: float | None = None) -> F
     axes.set_xscale("log")
     axes.margins(x=0.08)
     low, high = axes.get_ylim()
-    lowest, gap = (
-        low,
-        (high - low) / 15,
-    )  # names stand in a column of their own, each as near to its dot's height as there is room
+    # names stand in a column of their own, each as near to its dot's height as there is room
+    lowest, gap = low, (high - low) / 15
     heights: list[float] = []
     for value in known["ua"]:
         lowest = max(value, lowest + gap) if heights else max(value, low)
@@ -49,17 +47,6 @@ def accuracy_against_cost(table: pd.DataFrame, chance: float | None = None) -> F
             color=family_colour(row.slug),
             arrowprops=dict(arrowstyle="-", color=family_colour(row.slug), alpha=0.35, linewidth=0.8, shrinkA=2, shrinkB=4),
             annotation_clip=False,
-        )
-    if chance is not None:
-        axes.axhline(chance, color="#7d8597", linewidth=1, linestyle=(0, (4, 3)))
-        axes.annotate(
-            "chance",
-            (1, chance),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 4),
-            textcoords="offset points",
-            ha="right",
-            fontsize="small",
         )
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set(xlabel="million multiply-adds for 3 s of speech", ylabel="UA (%)")

@@ -55,7 +55,7 @@ def stages(model: Network, x: Tensor, lengths: Tensor) -> list[tuple[str, Tensor
     return [(FRONT_ENDS[model.front_end].title, model.normalise(x, lengths)[0], 0), *own]
 
 
-def _parts(model: nn.Module, within: str = "") -> Iterator[tuple[str, nn.Module]]:
+def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """The parts that are worth a row of their own."""
     for name, part in model.named_children():
         if isinstance(part, nn.ModuleList):
