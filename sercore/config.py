@@ -27,7 +27,7 @@ CHOICES = {
     "lstm_merge": ("concat", "sum"),
     "score": ("dot", "general"),
     "toolkit": ("keras", "pytorch"),
-    "normalisation": ("corpus", "utterance"),
+    "normalisation": ("corpus", "utterance", "level"),
     "precision": ("float32", "bfloat16"),
     "engine": ("auto", "plain", "fused"),
     "batch_norm": ("running", "recalibrated"),
@@ -61,7 +61,8 @@ class Config:
     - `dropout`: after every sub-module of the CNN.
     - `masked`: True leaves padding out of attention, statistics, batch norm and BLSTM.
     - `toolkit`: "keras" or "pytorch", whose defaults fill what the paper leaves out.
-    - `normalisation`: "corpus" is per Mel band over the training part, "utterance" over each utterance.
+    - `normalisation`: "corpus" is per Mel band over the training part, "utterance" over each utterance; "level" is "corpus" after
+      each utterance's loudest cell has been put at 0 dB, so that how far away a microphone was does not count.
 
     The input:
 

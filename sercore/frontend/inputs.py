@@ -54,12 +54,16 @@ class Inputs:
             out[row, :length] = self.arrays[index][:length]
         return torch.from_numpy(out), torch.from_numpy(lengths.astype(np.int64))
 
-    def normalisation(self, indices: Sequence[int] | np.ndarray, frames: int) -> tuple[Tensor, Tensor]:
-        """Per-band mean and standard deviation (bands,) over the frames before any padding of these utterances."""
+    def normalisation(self, indices: Sequence[int] | np.ndarray, frames: int, level: bool = False) -> tuple[Tensor, Tensor]:
+        """Per-band mean and standard deviation (bands,) over the frames before any padding of these utterances; with `level`,
+        over those of `log_mel.levelled`."""
         bands = FRONT_ENDS[self.front_end].bands
         total, squares, count = np.zeros(bands), np.zeros(bands), 0
         for index in indices:
-            values = self.arrays[index][:frames].astype(np.float64)
+            kept = self.arrays[index][:frames]
+            if level:
+                kept = log_mel.levelled(torch.from_numpy(kept[None]))[0].numpy()
+            values = kept.astype(np.float64)
             total += values.sum(0)
             squares += (values**2).sum(0)
             count += len(values)

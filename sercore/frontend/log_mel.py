@@ -26,6 +26,9 @@ FLOOR = 1e-6
 PADDING = float(np.float32(math.log(FLOOR)))
 """The log-Mel energy of digital silence, which is what zero-padding a waveform comes to."""
 
+RANGE = 8 * math.log(10)
+"""80 dB in the unit of the energies: what lies further below an utterance's loudest cell is as silence (`levelled`)."""
+
 FRAMES_PER_SECOND = SAMPLE_RATE // HOP
 SETTINGS = {
     "rate": SAMPLE_RATE,
@@ -107,3 +110,16 @@ def _energies(samples: np.ndarray) -> np.ndarray:
     squares = torch.view_as_real(spectrum).square()
     energies = filters @ (squares[..., 0] + squares[..., 1])  # (mels, frames)
     return energies.add_(FLOOR).log_().T.contiguous().numpy()
+
+
+def levelled(x: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Energies x (batch, frames, mels) below the loudest cell of their utterance, `RANGE` at most.
+
+    What mask (batch, frames) calls padding, where there is one, is silence: at the bottom. A recording that is louder as a whole
+    comes to the same, as far as it does not reach the floor of 16 bits.
+    """
+    if mask is None:
+        return (x - x.amax((1, 2), keepdim=True)).clamp_min(-RANGE)
+    counted = mask[:, :, None]
+    loudest = x.masked_fill(~counted, PADDING).amax((1, 2), keepdim=True)
+    return (x - loudest).clamp_min(-RANGE).masked_fill(~counted, -RANGE)

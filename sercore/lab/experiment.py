@@ -249,6 +249,7 @@ def _train(
         history = kept[chosen_by].history
         model.load_state_dict(kept[chosen_by].weights)
         predicted = training.predict(model, data, rows["test"])
+        choosing = training.predict(model, data, rows[chosen_by]).probabilities
         facts = {
             "run": str(name),
             "source": prepared.source,
@@ -259,6 +260,7 @@ def _train(
             "epochs": len(history.epochs),
             "chosen_epoch": history.chosen_epoch,
             "chosen_by": chosen_by,
+            "temperature": metrics.temperature(prepared.data.labels[rows[chosen_by]], choosing),
             "parameters": model.num_parameters(),
             "seconds": sum(epoch["seconds"] for epoch in history.epochs),
             "seconds_last_start": time.perf_counter() - started,

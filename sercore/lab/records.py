@@ -29,6 +29,9 @@ from ..errors import SercoreError
 if TYPE_CHECKING:  # reading records needs no PyTorch
     from ..network.base import Network
 
+ORIGIN = ("run", "corpus", "commit", "temperature")
+"""What a model says of where it comes from; the temperature is 1 where its run told none."""
+
 FILES = ("run.json", "history.csv", "test.npz", "model.pt")
 
 
@@ -78,7 +81,7 @@ def write(
 def save_model(path: Path, model: Network, classes: tuple[str, ...], facts: dict[str, Any]) -> None:
     """Weights with their configuration, classes and origin, in a file that loads without running any code."""
     state = {name: value.cpu() for name, value in model.state_dict().items()}
-    origin = {key: facts[key] for key in ("run", "corpus", "commit") if key in facts}
+    origin = {key: facts[key] for key in ORIGIN if key in facts}
     machine.save({"config": model.config.to_json(), "classes": list(classes), "origin": origin, "state": state}, path)
 
 

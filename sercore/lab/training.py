@@ -119,7 +119,7 @@ def fit(
     model.engine = choose_engine(config, device)
     if isinstance(model, SERModel) and model.engine != "fused":  # whose passes take weights as they are defined
         model.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on a CPU
-    model.set_normalisation(*data.inputs.normalisation(train, frames))
+    model.set_normalisation(*data.inputs.normalisation(train, frames, model.config.normalisation == "level"))
     optimiser = Adam(model.parameters(), config.learning_rate, eps=1e-7 if config.toolkit == "keras" else 1e-8)
     kept, epoch = {part: Kept(History(), _copy(model.state_dict())) for part in choosers}, 0
     averaged = None

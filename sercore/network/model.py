@@ -19,6 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from .. import extensions
 from ..config import POOLED, Config
 from ..errors import SercoreError, nearest
+from ..frontend.log_mel import levelled
 from .base import Network, Outputs
 from .losses import LOSSES, AdditiveMargin, Softmax
 from .pooling import POOLINGS
@@ -161,7 +162,9 @@ class SERModel(Network):
 
     def normalise(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """Zero mean and unit deviation per band; (batch, frames, mels) -> the same."""
-        if self.config.normalisation == "corpus":
+        if self.config.normalisation == "level":
+            x = levelled(x, None if lengths is None else time_mask(lengths, x.shape[1]))
+        if self.config.normalisation != "utterance":
             return (x - self.mean) / self.deviation
         if lengths is None:
             return (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True, correction=0).clamp_min(1e-3)

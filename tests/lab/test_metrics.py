@@ -95,3 +95,24 @@ def test_shapes_of_probabilities_are_checked():
         metrics.ece([0.2, 0.8], [0, 1])
     with pytest.raises(SercoreError, match="2 rows, 1 labels"):
         metrics.ece(np.eye(2), [0])
+
+
+@pytest.mark.parametrize("sure", [0.5, 1.0, 3.0])
+def test_temperature_finds_by_how_much_probabilities_are_too_sure(sure):
+    rng = np.random.default_rng(0)
+    scores = rng.normal(0, 1.5, (4000, 4))
+    honest = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    labels = np.array([rng.choice(4, p=row) for row in honest])
+    said = np.exp(sure * scores) / np.exp(sure * scores).sum(1, keepdims=True)
+    found = metrics.temperature(labels, said)
+    assert found == pytest.approx(sure, rel=0.1)
+    np.testing.assert_allclose(metrics.cooled(said, sure), honest, rtol=1e-6)
+    assert metrics.ece(metrics.cooled(said, found), labels) < 0.03
+
+
+def test_temperature_believes_no_small_part_that_is_all_right_or_all_wrong():
+    said = np.array([[0.7, 0.3], [0.2, 0.8]])
+    low, high = metrics.TEMPERATURES
+    assert metrics.temperature([0, 1], said) == pytest.approx(low, rel=1e-3)
+    assert metrics.temperature([1, 0], said) == pytest.approx(high, rel=1e-3)
+    assert metrics.cooled(np.array([1.0, 0.0]), 2.0).tolist() == pytest.approx([1, 0], abs=1e-5)

@@ -1,9 +1,12 @@
+import math
+
 import pytest
 import torch
 
 import sercore
 from sercore import SercoreError
 from sercore.config import Config
+from sercore.frontend.log_mel import PADDING, RANGE, levelled
 from sercore.network.losses import LOSSES, Softmax
 from sercore.network.model import MIN_FRAMES, BatchNorm, SERModel, dropout
 from sercore.network.networks import build
@@ -69,7 +72,7 @@ def test_last_hidden_state_is_the_end_of_each_direction():
 
 
 @pytest.mark.parametrize("pooling", ["attentive", "combined"])
-@pytest.mark.parametrize("normalisation", ["corpus", "utterance"])
+@pytest.mark.parametrize("normalisation", ["corpus", "utterance", "level"])
 def test_masked_model_gives_one_by_one_what_a_batch_gives(pooling, normalisation):
     model = small(masked=True, pooling=pooling, normalisation=normalisation)
     lengths = torch.tensor([64, 150, 97])
@@ -103,6 +106,26 @@ def test_unmasked_model_hears_the_padding_as_in_the_paper():
     model, x = small(), torch.randn(1, 64, 40)
     padded = torch.cat([x, torch.full((1, 64, 40), -13.8)], 1)
     assert not torch.allclose(model(x), model(padded), atol=1e-4)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_level_makes_the_gain_of_a_recording_count_for_nothing(masked):
+    model, lengths = small(normalisation="level", masked=masked), torch.tensor([70, 96])
+    x = torch.randn(2, 96, 40)
+    x[0, 70:] = PADDING
+    louder = x + 3
+    louder[0, 70:] = PADDING
+    torch.testing.assert_close(model(louder, lengths), model(x, lengths), rtol=1e-4, atol=1e-5)
+    other = small(masked=masked)
+    assert not torch.allclose(other(louder, lengths), other(x, lengths), atol=1e-3)
+
+
+def test_levels_are_below_the_loudest_cell_and_end_80_db_below():
+    x = torch.tensor([[[0.0, -5.0], [3.0, -30.0], [9.0, 9.0]]])
+    expected = torch.tensor([[[-3.0, -8.0], [0.0, -RANGE], [-RANGE, -RANGE]]])
+    torch.testing.assert_close(levelled(x, torch.tensor([[True, True, False]])), expected)
+    torch.testing.assert_close(levelled(x[:, :2]), expected[:, :2])
+    assert pytest.approx(80 / (10 / math.log(10))) == RANGE
 
 
 def test_normalisation_is_part_of_the_model():
