@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from .evidence import publish
     from .inference import load_model, predict
     from .lab.experiment import run
-    from .network import Network
+    from .network import Network, testing
 
 __version__ = "0.2.0"
-__all__ = ["Config", "SercoreError", "__version__", "build", "load", "load_model", "predict", "publish", "run"]
+__all__ = ["Config", "SercoreError", "__version__", "build", "load", "load_model", "predict", "publish", "run", "testing"]
 
 _HOMES = {"load": "corpora", "run": "lab.experiment", "predict": "inference", "load_model": "inference", "publish": "evidence"}
 
@@ -44,8 +44,10 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     # imported when first used: training needs neither audio files nor the command line
-    if name in _HOMES:
-        from importlib import import_module
+    from importlib import import_module
 
+    if name == "testing":
+        return import_module(".network.testing", __name__)
+    if name in _HOMES:
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import io
 import math
@@ -45,6 +46,9 @@ out, err = Console(soft_wrap=True, **AS_IT_IS), Console(stderr=True, soft_wrap=T
 DataRoot = Annotated[Path | None, typer.Option(help="Folder that holds the corpora [default: SERCORE_DATA, else the cache]")]
 Runs = Annotated[Path | None, typer.Option(help="Folder of the runs [default: SERCORE_RUNS, else ./runs]")]
 Results = Annotated[Path | None, typer.Option(help="Folder of the published records [default: SERCORE_RESULTS, else ./results]")]
+Model = Annotated[
+    str | None, typer.Option(help="A name (`sercore models`), a folder or a model.pt [default: the model of this package]")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a machine to read")]
 Jobs = Annotated[int, typer.Option(min=1, help="Runs at once; each gets its share of the cores")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
@@ -88,16 +92,22 @@ def errors_told() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def show(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Rows as a table, or as JSON."""
+def show(rows: list[dict[str, Any]], as_json: bool, as_csv: bool = False, digits: int = 3) -> None:
+    """Rows as a table, as JSON or as CSV."""
     if as_json:
         print(machine.json_text(rows, indent=1, default=str))
+        return
+    if as_csv:
+        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else ["file"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: machine.no_formula(value) for key, value in row.items()} for row in rows)
         return
     table = Table(box=None, pad_edge=False)
     for name in rows[0] if rows else ():
         table.add_column(name, no_wrap=True)
     for row in rows:
-        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+        told = (f"{value:.{digits}f}".replace("nan", "–") if isinstance(value, float) else str(value) for value in row.values())
+        table.add_row(*told)
     # as wide as it needs: a terminal wraps a line that is too long, a file keeps it
     wide = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
     Console(width=wide, **AS_IT_IS).print(table)
@@ -347,6 +357,34 @@ def status(
     show(list(rows.values()), as_json)
 
 
+@app.command("results")
+def standing(
+    corpus: Annotated[str, typer.Argument(help="A corpus, by its name")],
+    protocols: Protocols = "speaker,paper",
+    runs: Runs = None,
+    results: Results = None,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV")] = False,
+) -> None:
+    """What the runs of a corpus come to, published or not yet: UA, WA and the gain in UA over the baseline, with 95 % intervals.
+
+    Intervals are over speakers and seeds, or over speakers alone where no system has two seeds.
+    """
+    from . import corpora
+    from .corpora import protocol
+    from .evidence.standing import standing as module
+
+    with errors_told():
+        name = corpora.get(corpus).name if Path(corpus).exists() else corpus
+        chosen = [each.strip() for each in protocols.split(",")]
+        for each in chosen:
+            protocol.chooser(each)
+        rows = module(name, chosen, runs, results)
+        if not rows:
+            raise SercoreError(f"{corpus}: no run of it is published or finished here under {', '.join(chosen)}")
+    show(rows, as_json, as_csv, digits=1)
+
+
 @app.command()
 def bundle(
     corpus: CorpusName,
@@ -451,20 +489,26 @@ def predict(
         list[Path],
         typer.Argument(help="Audio files of any format that libsndfile reads, folders, or - for one on the standard input"),
     ],
-    model: Annotated[Path | None, typer.Option(help="A run's folder or a model.pt [default: the model of this package]")] = None,
+    model: Model = None,
     form: Annotated[
         str, typer.Option("--format", help="table, json, jsonl (a line a file, as soon as it is labelled) or csv")
     ] = "table",
     windows: Annotated[
         bool, typer.Option("--windows", help="A row for each window of a recording, with its times in seconds")
     ] = False,
+    cautious: Annotated[
+        bool,
+        typer.Option(
+            "--cautious", help="Where a file is silent, too short or a steady noise, say that in the place of its label"
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Label audio files with class probabilities; a folder stands for the audio files in it and below.
 
     The model knows how the corpus that it was trained on sounds, and little else: it can be as sure of noise as of
-    speech, and its probabilities are not calibrated. `seconds` is a file's length; one that is longer than the model's clip
-    is heard in `windows` that overlap by half, whose probabilities are averaged.
+    speech. `spread` is how far its networks are apart, the deviation of the label's probability. `seconds` is a file's length;
+    one that is longer than the model's clip is heard in `windows` that overlap by half, whose probabilities are averaged.
 
     Files that cannot be read are named on the standard error, the others labelled; the exit code is 2 then.
     """
@@ -479,22 +523,18 @@ def predict(
         if form not in ("table", "json", "jsonl", "csv"):
             raise SercoreError(f"--format {form}: there are table, json, jsonl and csv")
         classifier = prediction.Classifier(model)
-        err.print(f"model: {classifier.origin.get('run', '?')}; it knows how that corpus sounds, and little else")
+        trained = classifier.trained
+        calibrated = "calibrated on validation" if trained.calibrated else "not calibrated"
+        err.print(f"model: {trained.about['name']}; it knows how its corpus sounds, and little else; probabilities {calibrated}")
         rows = []
         for file, said in classifier.label(paths, unread, doubtful, progress=True):
-            own = prediction.rows(called.get(file, file), said, windows)
+            own = prediction.rows(called.get(file, file), said, windows, cautious)
             rows += own
             if form == "jsonl":
                 for row in own:
                     print(machine.json_text(row), flush=True)
-    if form == "csv":
-        import csv
-
-        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else ["file"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    elif form != "jsonl":
-        show(rows, form == "json")
+    if form != "jsonl":
+        show(rows, form == "json", form == "csv")
     for doubt in doubtful:
         err.print(f"sercore: {doubt}", style="yellow")
     if unread:
@@ -503,18 +543,50 @@ def predict(
 
 
 @app.command()
+def models(runs: Runs = None, as_json: AsJson = False) -> None:
+    """List the models by name: what comes with sercore, and what was trained here (`emodb/combined` is all folds of that system).
+
+    `UA %` is on speakers that a network had not heard, each on its own test part.
+    """
+    from .inference import models as module
+
+    with errors_told():
+        show(module.known(runs), as_json)
+
+
+@app.command()
+def pack(
+    model: Annotated[str, typer.Argument(help="A model that was trained here, as emodb/combined (`sercore models`)")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write")],
+    licence: Annotated[str, typer.Option(help="Of the weights, as the card names it")] = "",
+    half: Annotated[bool, typer.Option("--half", help="Keep the weights in half precision, in half the space")] = False,
+    text: Annotated[str, typer.Option(help="A paragraph for its card")] = "",
+    runs: Runs = None,
+) -> None:
+    """Write a model as a folder of its own: weights, configuration and a card with what it does on speakers not heard.
+
+    `--model FOLDER` takes it from there, and so do Hugging Face's tools.
+    """
+    from .inference import models as module
+
+    with errors_told():
+        out.print(str(module.pack(model, folder, licence, half, text, runs)))
+
+
+@app.command()
 def export(
     out_file: Annotated[Path, typer.Argument(metavar="FILE", help="The .onnx file to write")],
-    model: Annotated[Path | None, typer.Option(help="A run's folder or a model.pt [default: the model of this package]")] = None,
+    model: Model = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Keep the weights in 8 bits: a quarter of the file")] = False,
 ) -> None:
-    """Write a model as ONNX, log-Mel energies included: framed samples in, class probabilities and attention out.
+    """Write a model as ONNX, from plain samples (batch, samples) at 16 kHz to class probabilities: onnxruntime is all it needs.
 
-    The file's metadata `sercore` says how to frame the samples.
+    The file's metadata `sercore` tells its input, outputs and classes.
     """
     from .inference import export as module
 
     with errors_told():
-        out.print(str(module.export(out_file, model)))
+        out.print(str(module.export(out_file, model, int8)))
 
 
 @contextmanager

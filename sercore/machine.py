@@ -9,6 +9,7 @@ import json
 import math
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -21,6 +22,7 @@ from .errors import SercoreError
 if TYPE_CHECKING:
     import torch
 
+_NUMBERS = re.compile(r"[-+−–±\d.,;:%\[\] ]+")
 PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "scikit-learn")
 
 
@@ -136,6 +138,13 @@ def json_text(value: Any, **options: Any) -> str:
         return [plain(each) for each in part] if isinstance(part, (list, tuple)) else part
 
     return json.dumps(plain(value), allow_nan=False, **options)
+
+
+def no_formula(value: Any) -> Any:
+    """A cell of a CSV file as a spreadsheet shall show it: a text that it would compute, as a label or a file's name could be,
+    begins with an apostrophe. Numbers with a sign, and their intervals, stay."""
+    computed = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") and not _NUMBERS.fullmatch(value)
+    return f"'{value}" if computed else value
 
 
 def save(state: dict[str, Any], path: Path) -> None:

@@ -57,7 +57,7 @@
       ort.env.logLevel = "error";
       const session = await ort.InferenceSession.create(await unpack(loaded.model.onnx), { executionProviders: ["wasm"] });
       return async samples => {
-        const out = await session.run({ samples: new ort.Tensor("float32", samples, [samples.length]) });
+        const out = await session.run({ samples: new ort.Tensor("float32", samples, [1, samples.length]) });
         return { probabilities: Array.from(out.probabilities.data), attention: Array.from(out.attention.data) };
       };
     })());

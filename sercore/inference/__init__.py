@@ -1,5 +1,5 @@
-"""Labels for files and for samples: `prediction` by a trained model, the one in `pretrained` by default; `export` writes a
-model as ONNX."""
+"""Labels for files and for samples: `models` knows the trained ones, `prediction` labels with them, `export`
+writes one as ONNX."""
 
-from .prediction import Classifier, load, predict
+from .prediction import Classifier, predict
 from .prediction import Classifier as load_model

@@ -1,4 +1,4 @@
-"""Label audio files: class probabilities from a model that was trained here."""
+"""Label recordings, files or samples in memory: class probabilities from a trained model."""
 
 from __future__ import annotations
 
@@ -7,34 +7,28 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..corpora.base import audio_files
 from ..errors import SercoreError, Unreadable
 from ..frontend import audio
 from ..frontend.front_ends import FRONT_ENDS
 from ..frontend.log_mel import HOP, clip_frames, log_mel_blocks
-from ..lab import records
-from ..network.base import Network
-from ..network.model import Block, SERModel
-
-PRETRAINED = Path(__file__).parent / "pretrained" / "emodb.pt"
-"""The model that comes with the package: trained on EmoDB, acted German speech of ten speakers.
-
-It is `model.pt` of a published run under protocol `speaker`: of the system with the best mean validation accuracy over
-the folds, the fold with the best. Neither choice looked at a test part.
-"""
-
+from . import models
 
 SHORT_SECONDS = 0.3
 """Shorter than the shortest word: what is left is silence that the model was padded with."""
+
+AUDIBLE = 40.0
+"""dB below its loudest 20 ms, up to which a recording's others count as sound."""
+
+STEADY = 4.0
+"""dB between a recording's quiet tenth and its loud tenth: noise and hum have less, speech that is not drowned has more."""
 
 WINDOWS = 8
 """That the network hears at once: more would take more memory and hardly less time."""
@@ -50,21 +44,30 @@ class Window(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What the network says of a recording: the mean of its windows' probabilities, and the class with the highest."""
+    """What the model says of a recording: the mean of its windows' probabilities, and the class with the highest."""
 
     label: str
     probabilities: dict[str, float]
     seconds: float
     windows: tuple[Window, ...]
-    doubt: str  # "silent", "only 0.2 s": why the label means nothing; "" where it may
+    doubt: str  # "silent", "only 0.2 s", "steady": why the label means nothing; "" where it may
+    spread: float  # how far the model's networks are apart: the deviation of the label's probability; NaN of a single one
+    agree: int  # how many of them say this label
 
 
 class Classifier:
-    """A trained model, loaded once: `predict` labels samples in memory, `label` files as they come."""
+    """A trained model, loaded once: `predict` labels samples in memory, `label` files as they come.
 
-    def __init__(self, model: str | Path | None = None) -> None:
-        self.network, self.classes, self.origin = load(model)
-        fold_batch_norm(self.network)
+    `model` is a name (`sercore models` lists them), a folder, or a `model.pt`; None is the model that comes with the package.
+    """
+
+    def __init__(self, model: str | os.PathLike[str] | None = None) -> None:
+        self.model, self.trained = model, models.load(model)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels, in the order of their probabilities."""
+        return self.trained.classes
 
     def predict(self, samples: ArrayLike, rate: int) -> Prediction:
         """Label samples (samples,) or (samples, channels) at `rate` Hz: floats in [-1, 1], or whole numbers of full scale.
@@ -72,7 +75,7 @@ class Classifier:
         What is longer than the model's clip is heard in windows of that length, half overlapping. Raises `SercoreError` for what
         is no sound.
         """
-        return self._said(_hear(self.network, iter([audio.of_samples(samples, rate)])))
+        return self._said(_hear(self.trained, iter([audio.of_samples(samples, rate)])))
 
     def label(
         self,
@@ -95,7 +98,7 @@ class Classifier:
             for path in bar:
                 try:
                     heard = _hear(
-                        self.network,
+                        self.trained,
                         audio.blocks(path),
                         lambda seconds: bar.set_postfix_str(f"{seconds / 60:.0f} min", refresh=True),
                     )
@@ -110,15 +113,18 @@ class Classifier:
             audio.refuse(problems)
 
     def _said(self, heard: Heard) -> Prediction:
-        clip = self.network.config.clip_seconds
+        clip = self.trained.config.clip_seconds
         last = max(heard.seconds - clip, 0.0)
         windows = []
-        for number, shares in enumerate(heard.probabilities):
+        for number, shares in enumerate(heard.probabilities.mean(1)):
             begin = min(number * clip / 2, last)
             windows.append(Window(begin, min(begin + clip, heard.seconds), *self._named(shares)))
-        doubt = f"only {heard.seconds} s" if heard.seconds < SHORT_SECONDS else "silent" if heard.peak < audio.SILENT else ""
-        mean = heard.probabilities.mean(0, dtype=np.float64)
-        return Prediction(*self._named(mean), heard.seconds, tuple(windows), doubt)
+        by_network = heard.probabilities.mean(0, dtype=np.float64)
+        mean = by_network.mean(0)
+        best = int(mean.argmax())
+        spread = float(by_network[:, best].std(ddof=1)) if len(by_network) > 1 else float("nan")
+        agree = int((by_network.argmax(1) == best).sum())
+        return Prediction(*self._named(mean), heard.seconds, tuple(windows), heard.doubt, spread, agree)
 
     def _named(self, shares: np.ndarray) -> tuple[str, dict[str, float]]:
         return self.classes[int(shares.argmax())], dict(zip(self.classes, map(float, shares), strict=True))
@@ -131,35 +137,39 @@ def predict(
     doubtful: list[str] | None = None,
     progress: bool = False,
     windows: bool = False,
+    cautious: bool = False,
 ) -> pd.DataFrame:
-    """Label files: columns file, label, one probability a class (named by it), seconds, windows.
+    """Label files: columns file, label, one probability a class (named by it), spread, seconds, windows.
 
-    A probability is the network's, and tells of the recordings that it was trained on: it has not been calibrated, and can be as
-    sure of noise as of speech. How well it did on speakers that it had not heard stands in the book, page `voice`. A folder
-    stands for the audio files in it and below.
+    A probability is calibrated on validation parts where the model's card says so, and tells of speech as in the recordings that
+    it was trained on: it can be as sure of noise as of speech. `spread` is how far the model's networks are apart, the deviation
+    of the label's probability (NaN where there is one network). A folder stands for the audio files in it and below.
 
-    `model` is a `model.pt` or the folder of a run (default: the one that comes with the package). Files longer than the model's
-    clip are heard in windows of that length, half overlapping, whose probabilities are averaged; with `windows` each of these is
-    a row, with the columns begin and end (seconds) for seconds and windows. A file is labelled as it is read, in memory that does
-    not grow with its length. All files that cannot be read are named in one `SercoreError`; with `unread`, a list, their errors
-    go there and the others are labelled. Files that are labelled but hold next to no speech (silent, or very short), and files of
-    a folder that are passed over, are named in the list `doubtful`.
+    `model` is a name (`sercore models`), a folder or a `model.pt` (default: the one that comes with the package). Files longer
+    than the model's clip are heard in windows of that length, half overlapping, whose probabilities are averaged; with `windows`
+    each of these is a row, with the columns begin and end (seconds) for spread, seconds and windows. A file is labelled as it is
+    read, in memory that does not grow with its length. All files that cannot be read are named in one `SercoreError`; with
+    `unread`, a list, their errors go there and the others are labelled. Files that are labelled but hold next to no speech
+    (silent, very short, a steady noise), and files of a folder that are passed over, are named in the list `doubtful`; with
+    `cautious` the reason stands in the place of the label.
     """
     own = Classifier(model)
     labelled = own.label(files, unread, doubtful, progress)
-    found = [row for file, said in labelled for row in rows(file, said, windows)]
-    ends = ("begin", "end") if windows else ("seconds", "windows")
+    found = [row for file, said in labelled for row in rows(file, said, windows, cautious)]
+    ends = ("begin", "end") if windows else ("spread", "seconds", "windows")
     return pd.DataFrame(found, columns=["file", "label", *own.classes, *ends])
 
 
-def rows(file: str, said: Prediction, windows: bool = False) -> list[dict[str, Any]]:
+def rows(file: str, said: Prediction, windows: bool = False, cautious: bool = False) -> list[dict[str, Any]]:
     """A prediction as rows of `predict`."""
+    instead = said.doubt if cautious else ""
     if windows:
         return [
-            {"file": file, "label": each.label, **each.probabilities, "begin": each.begin, "end": each.end}
+            {"file": file, "label": instead or each.label, **each.probabilities, "begin": each.begin, "end": each.end}
             for each in said.windows
         ]
-    return [{"file": file, "label": said.label, **said.probabilities, "seconds": said.seconds, "windows": len(said.windows)}]
+    shares = {"file": file, "label": instead or said.label, **said.probabilities}
+    return [{**shares, "spread": said.spread, "seconds": said.seconds, "windows": len(said.windows)}]
 
 
 def _recordings(given: Iterable[str | Path], problems: list[Unreadable], doubts: list[str]) -> list[str | Path]:
@@ -180,80 +190,82 @@ def _recordings(given: Iterable[str | Path], problems: list[Unreadable], doubts:
 class Heard(NamedTuple):
     """What the network says of a recording, window by window."""
 
-    probabilities: np.ndarray  # (windows, classes)
+    probabilities: np.ndarray  # (windows, networks, classes)
     seconds: float
-    peak: float
+    doubt: str
 
 
-def _hear(model: Network, blocks: Iterator[np.ndarray], report: Callable[[float], None] = lambda seconds: None) -> Heard:
+class Levels:
+    """How loud a recording is in each 20 ms of it, as a count of whole decibels, whatever its length."""
+
+    STEP, LOWEST = audio.SAMPLE_RATE // 50, -120
+
+    def __init__(self) -> None:
+        self.counts, self.rest, self.samples, self.peak = np.zeros(1 - self.LOWEST, np.int64), np.empty(0, np.float32), 0, 0.0
+
+    def add(self, samples: np.ndarray) -> None:
+        """The next samples of the recording."""
+        self.samples, self.peak = self.samples + len(samples), max(self.peak, float(np.abs(samples).max(initial=0)))
+        joined = np.concatenate([self.rest, samples])
+        whole = len(joined) // self.STEP * self.STEP
+        power = np.square(joined[:whole].reshape(-1, self.STEP), dtype=np.float64).mean(1)
+        decibels = (10 * np.log10(power + 1e-12)).round().astype(int).clip(self.LOWEST, 0)
+        self.counts += np.bincount(decibels - self.LOWEST, minlength=len(self.counts))
+        self.rest = joined[whole:]
+
+    def doubt(self) -> str:
+        """Why its label means nothing, or "" where it may."""
+        seconds = self.samples / audio.SAMPLE_RATE
+        if seconds < SHORT_SECONDS:
+            return f"only {round(seconds, 3)} s"
+        if self.peak < audio.SILENT:
+            return "silent"
+        reached = np.cumsum(self.counts) / self.counts.sum()
+        loudest = int(np.flatnonzero(self.counts).max())
+        sound = self.counts[max(loudest - int(AUDIBLE), 0) :].sum() * self.STEP / audio.SAMPLE_RATE
+        if sound < SHORT_SECONDS:
+            return f"next to no speech: only {round(float(sound), 2)} s of it are sound"
+        quiet, loud = (int(np.searchsorted(reached, share)) for share in (0.1, 0.9))
+        return "steady, as noise is and speech is not" if loud - quiet < STEADY else ""
+
+
+def _hear(trained: models.Trained, blocks: Iterator[np.ndarray], report: Callable[[float], None] = lambda seconds: None) -> Heard:
     """One recording, as it comes; `report` is called with the seconds that have been read."""
-    samples, peak = 0, 0.0
+    levels = Levels()
 
     def watched() -> Iterator[np.ndarray]:
-        nonlocal samples, peak
         for block in blocks:
-            samples, peak = samples + len(block), max(peak, float(np.abs(block).max()))
-            if samples > len(block):
-                report(samples / audio.SAMPLE_RATE)
+            levels.add(block)
+            if levels.samples > len(block):
+                report(levels.samples / audio.SAMPLE_RATE)
             yield block
 
-    front_end = FRONT_ENDS[model.front_end]
+    clip, front_end = clip_frames(trained.config.clip_seconds), FRONT_ENDS[trained.networks[0].front_end]
     if front_end.of_log_mel is not None:
-        windows = map(front_end.of_log_mel, _windows(log_mel_blocks(watched()), clip_frames(model.config.clip_seconds)))
+        windows = map(front_end.of_log_mel, _windows(log_mel_blocks(watched()), clip))
     else:
-        windows = map(front_end.compute, _windows(watched(), clip_frames(model.config.clip_seconds) * HOP))
-    probabilities = np.concatenate(list(_by_windows(model, windows)))
-    return Heard(probabilities, round(samples / audio.SAMPLE_RATE, 3), peak)
+        windows = map(front_end.compute, _windows(watched(), clip * HOP))
+    probabilities = np.concatenate(list(_by_windows(trained, windows)))
+    return Heard(probabilities, round(levels.samples / audio.SAMPLE_RATE, 3), levels.doubt())
 
 
-def load(model: str | Path | None = None) -> tuple[Network, tuple[str, ...], dict]:
-    """(model, classes, origin) of a `model.pt`, of a run's folder, or of the package's own model.
-
-    It computes in float32, whatever it was trained in: the same answer on every machine.
-    """
-    path = Path(model) if model is not None else PRETRAINED
-    if path.is_dir():
-        path = path / "model.pt"
-    if model is None and not path.exists():
-        raise SercoreError("no model comes with this installation: name one by --model (a run's folder, or a model.pt)")
-    network, classes, origin = records.load_model(path)
-    network.config = network.config.replace(precision="float32")
-    return network, classes, origin
-
-
-def fold_batch_norm(network: Network) -> None:
-    """Put batch norm's statistics into the convolutions before it, for labelling alone: the same answers in less time. (The
-    paper's network; an earlier system stays as it is.)"""
-    if not isinstance(network, SERModel):
-        return
-    for block in cast("Iterable[Block]", network.blocks):
-        block.conv = fuse_conv_bn_eval(block.conv, block.norm)
-        block.norm = _Normalised()  # type: ignore[assignment]
-    network.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-class _Normalised(nn.Identity):
-    """What stands for a batch norm that is in the convolution already."""
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return x
-
-
-def window_probabilities(model: Network, mels: np.ndarray) -> np.ndarray:
-    """Class probabilities (windows, classes) of log-Mel energies (frames, mels), cut and padded as in training."""
-    return np.concatenate(list(_by_windows(model, _windows([mels], clip_frames(model.config.clip_seconds)))))
+def window_probabilities(trained: models.Trained, mels: np.ndarray) -> np.ndarray:
+    """Probabilities (windows, networks, classes) of log-Mel energies (frames, mels), cut and padded as in training."""
+    return np.concatenate(list(_by_windows(trained, _windows([mels], clip_frames(trained.config.clip_seconds)))))
 
 
 @torch.inference_mode()
-def _by_windows(model: Network, windows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Class probabilities of windows, each up to (frames, bands) of the model's clip, `WINDOWS` at a time."""
-    frames, padding = clip_frames(model.config.clip_seconds), np.array(FRONT_ENDS[model.front_end].padding, np.float32)
+def _by_windows(trained: models.Trained, windows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Probabilities of windows, each up to (frames, bands) of the model's clip, `WINDOWS` at a time."""
+    frames = clip_frames(trained.config.clip_seconds)
+    padding = np.array(FRONT_ENDS[trained.networks[0].front_end].padding, np.float32)
     while some := list(itertools.islice(windows, WINDOWS)):
         batch = np.broadcast_to(padding, (len(some), frames, padding.size)).copy()
         for row, window in enumerate(some):
             batch[row, : len(window)] = window[:frames]
-        lengths = torch.tensor([min(len(window), frames) for window in some])
-        yield model(torch.from_numpy(batch), lengths).float().softmax(-1).numpy()
+        x, lengths = torch.from_numpy(batch), torch.tensor([min(len(window), frames) for window in some])
+        scores = [network(x, lengths).float() / by for network, by in zip(trained.networks, trained.temperatures, strict=True)]
+        yield torch.stack(scores, 1).softmax(-1).numpy()
 
 
 def _windows(blocks: Iterable[np.ndarray], frames: int) -> Iterator[np.ndarray]:

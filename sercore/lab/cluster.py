@@ -37,6 +37,13 @@ from .records import RunName
 if TYPE_CHECKING:
     from distributed import Client, Future
 
+QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "5s",
+    "distributed.admin.system-monitor.interval": "10s",
+}
+"""Dask looks at itself a hundred times a second: some 4 % of a core that trains."""
+
 VERSION = metadata.version("sercore")
 
 TOPIC = "sercore"
@@ -271,6 +278,7 @@ def _umask() -> int:
 def connected(address: str, prepared: experiment.Prepared, configs: Iterable[Config]) -> Iterator[Cluster]:
     """The cluster at `address`, a scheduler's or `local:N`. Raises `SercoreError` without Dask, and where nobody answers."""
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ImportError:
         raise SercoreError("a Dask cluster needs `pip install 'sercore[dask]'`") from None
@@ -278,6 +286,7 @@ def connected(address: str, prepared: experiment.Prepared, configs: Iterable[Con
         number = address.removeprefix(LOCAL)
         if not (number.isdecimal() and int(number)):
             raise SercoreError(f"--dask {address}: write {LOCAL}2 for two workers on this machine")
+        dask.config.set(QUIET)
         cluster = LocalCluster(n_workers=int(number), threads_per_worker=1, dashboard_address=":0")
         with cluster, Client(cluster) as client:
             yield Cluster(client, address, prepared, configs)

@@ -17,6 +17,8 @@ from .. import corpora, places
 from ..corpora import demo
 from ..errors import SercoreError
 from ..frontend import audio
+from ..frontend.log_mel import clip_frames
+from ..inference import models
 
 FOLDER = "voice"
 VERSION = "1.30.0"
@@ -27,7 +29,8 @@ SAMPLES = 4
 MADE_BY = (
     *("config.py", "corpora/demo.py", "corpora/espeak.py", "frontend/log_mel.py"),
     *("network/losses.py", "network/model.py", "network/pooling.py"),
-    *("inference/export.py", "inference/prediction.py", "inference/pretrained/emodb.pt", "publishing/voice.py"),
+    *("inference/export.py", "inference/models.py", "publishing/voice.py"),
+    *(f"inference/pretrained/{models.DEFAULT}/{name}" for name in models.FILES),
 )
 """Files of this package that decide what is written."""
 
@@ -58,18 +61,15 @@ def html() -> str:
 
 
 def _model() -> dict:
-    from ..inference import export, prediction
-    from ..lab import records
+    from ..inference import export
 
-    _, classes, origin = prediction.load()
-    network, _, _ = records.load_model(prediction.PRETRAINED)
+    trained = models.load()
     with tempfile.TemporaryDirectory() as temporary:
-        onnx = export.export(Path(temporary) / "model.onnx").read_bytes()
+        onnx = export.export(Path(temporary) / "model.onnx", int8=True, framed=True).read_bytes()
     return {
         "onnx": _packed(onnx),
-        "classes": list(classes),
-        "frames": export.clip_frames(network.config.clip_seconds),
-        "run": origin["run"],
+        "classes": list(trained.classes),
+        "frames": clip_frames(trained.config.clip_seconds),
         "samples": _samples(),
     }
 

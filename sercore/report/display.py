@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .. import machine
 from ..errors import SercoreError
 from . import names
 
@@ -134,13 +135,7 @@ def table_html(
 def to_csv(frame: pd.DataFrame) -> str:
     """What a table's download holds: full values, and column levels joined by a space."""
     flat = frame.set_axis([" ".join(filter(None, map(str, np.atleast_1d(column)))) for column in _tuples(frame)], axis=1)
-    return flat.map(_no_formula).rename(columns=_no_formula).to_csv(index=False)
-
-
-def _no_formula(value: Any) -> Any:
-    """A text as a spreadsheet shows it: one that it would compute, as a label could be, begins with an apostrophe."""
-    computed = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") and _number(value) is None
-    return f"'{value}" if computed else value
+    return flat.map(machine.no_formula).rename(columns=machine.no_formula).to_csv(index=False)
 
 
 def figure(fig: Figure, alt: str, name: str, records: pd.DataFrame | None = None, caption: str = "") -> None:

@@ -1,44 +1,80 @@
-"""The ONNX file gives the numbers of `sercore predict`."""
+"""The ONNX file gives the numbers of `sercore predict`, by onnxruntime alone."""
 
 import json
 
 import numpy as np
 import pytest
+from made_runs import CLASSES, make
 
 import sercore
 from sercore import SercoreError
 from sercore.frontend import log_mel
-from sercore.inference import export, prediction
+from sercore.inference import export, models, prediction
 from sercore.lab import records
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime reads what is exported: pip install onnxruntime")
 
+SYSTEMS = (
+    "ams-s10-m0.4@normalisation=level",
+    "combined@lstm_merge=sum,score=general,precision=bfloat16",
+    "baseline@masked=true",
+    "combined@masked=true,normalisation=utterance",
+)
 
-@pytest.fixture(scope="module", params=["ams-s10-m0.4", "combined@lstm_merge=sum,score=general,precision=bfloat16"])
+
+@pytest.fixture(scope="module", params=SYSTEMS)
 def model_file(request, tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "model.pt"
-    model = sercore.build(request.param, clip_seconds=1.0)
-    records.save_model(path, model, ("angry", "happy", "sad", "neutral"), {"run": "untrained"})
-    return path
+    return make(tmp_path_factory.mktemp("runs"), request.param, folds=1, clip_seconds=1.0)[0]
 
 
-def test_it_gives_the_numbers_of_predict(model_file, tmp_path):
+def test_plain_samples_of_any_length_and_number_get_the_numbers_of_predict(model_file, tmp_path):
     session = onnxruntime.InferenceSession(export.export(tmp_path / "model.onnx", model_file))
+    own, random = sercore.load_model(model_file), np.random.default_rng(0)
+    for samples in (1, 700, 1_600, 9_000, 15_880, 16_000, 16_041, 24_000, 24_300, 50_000):
+        batch = (0.1 * random.standard_normal((2, samples)) * np.linspace(0.1, 1, samples)).astype(np.float32)
+        probabilities, by_network, attention = session.run(None, {"samples": batch})
+        for row, waveform in enumerate(batch):
+            expected = own.predict(waveform, 16_000)
+            np.testing.assert_allclose(probabilities[row], list(expected.probabilities.values()), atol=2e-5, err_msg=str(samples))
+        assert by_network.shape == (2, 1, 4) and len(attention) % 2 == 0
+        np.testing.assert_allclose(attention.sum(1), 1, atol=1e-5)
+
+
+def test_several_networks_are_one_file_that_tells_what_it_is(tmp_path, monkeypatch):
+    make(tmp_path / "runs", folds=3, clip_seconds=1.0)
+    monkeypatch.setenv("SERCORE_RUNS", str(tmp_path / "runs"))
+    session = onnxruntime.InferenceSession(export.export(tmp_path / "model.onnx", "tones/baseline"))
     about = json.loads(session.get_modelmeta().custom_metadata_map["sercore"])
-    assert about["classes"] == ["angry", "happy", "sad", "neutral"] and about["clip_seconds"] == 1.0
-    assert "put 176 zeros before" in about["samples"]
-    network, _, _ = prediction.load(model_file)
-    random = np.random.default_rng(0)
-    for samples in (700, 9000, 16_000):
-        waveform = (0.1 * random.standard_normal(samples)).astype(np.float32)
-        probabilities, attention = session.run(None, {"samples": log_mel.framed(waveform)})
-        expected = prediction.window_probabilities(network, log_mel.log_mel(waveform))[0]
-        np.testing.assert_allclose(probabilities, expected, atol=1e-5)
-        assert attention.shape == (3,) and attention.sum() == pytest.approx(1, abs=1e-5)
+    assert about["classes"] == list(CLASSES) and about["clip_seconds"] == 1.0 and "(batch, samples)" in about["samples"]
+    assert [member["run"][-1] for member in about["model"]["members"]] == ["0", "1", "2"]
+    waveform = 0.1 * np.random.default_rng(0).standard_normal(30_000).astype(np.float32)
+    probabilities, by_network, _ = session.run(None, {"samples": waveform[None].astype(np.float32)})
+    expected = sercore.load_model("tones/baseline").predict(waveform, 16_000)
+    np.testing.assert_allclose(probabilities[0], list(expected.probabilities.values()), atol=2e-5)
+    assert by_network[0, :, CLASSES.index(expected.label)].std(ddof=1) == pytest.approx(expected.spread, abs=2e-5)
 
 
-def test_a_masked_model_is_refused(tmp_path):
-    model = sercore.build("baseline@masked=true")
-    records.save_model(tmp_path / "model.pt", model, ("a", "b", "c", "d"), {"run": "untrained"})
-    with pytest.raises(SercoreError, match="masked"):
+def test_eight_bits_take_a_quarter_of_the_space_and_say_nearly_the_same(model_file, tmp_path):
+    whole, small = (export.export(tmp_path / f"{int8}.onnx", model_file, int8=int8) for int8 in (False, True))
+    fixed = 1.2e6  # the front end's waves, which stay
+    assert small.stat().st_size < 0.4 * (whole.stat().st_size - fixed) + fixed
+    batch = 0.1 * np.random.default_rng(0).standard_normal((4, 16_000)).astype(np.float32)
+    said = [onnxruntime.InferenceSession(path).run(None, {"samples": batch})[0] for path in (whole, small)]
+    np.testing.assert_allclose(said[1], said[0], atol=0.02)
+
+
+def test_pieces_of_a_recording_that_are_framed_already(model_file, tmp_path):
+    session = onnxruntime.InferenceSession(export.export(tmp_path / "model.onnx", model_file, framed=True))
+    trained = models.load(model_file)
+    for samples in (700, 9_000, 16_000):
+        waveform = (0.1 * np.random.default_rng(samples).standard_normal(samples)).astype(np.float32)
+        found = session.run(None, {"samples": log_mel.framed(waveform)[None]})[0][0]
+        expected = prediction.window_probabilities(trained, log_mel.log_mel(waveform))[0, 0]
+        np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_what_cannot_be_exported_is_named(tmp_path):
+    network = sercore.build("lstm")
+    records.save_model(tmp_path / "model.pt", network, CLASSES, {"run": "untrained"})
+    with pytest.raises(SercoreError, match="an earlier system of Table 1"):
         export.export(tmp_path / "model.onnx", tmp_path / "model.pt")

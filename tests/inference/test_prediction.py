@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import soundfile
@@ -7,11 +5,10 @@ import torch
 
 import sercore
 from sercore import SercoreError
-from sercore.evidence import results
 from sercore.frontend import audio
 from sercore.frontend.log_mel import log_mel
-from sercore.inference import prediction
-from sercore.inference.prediction import _windows, fold_batch_norm, load, window_probabilities
+from sercore.inference import models, prediction
+from sercore.inference.prediction import _windows, window_probabilities
 from sercore.lab import records
 
 CLASSES = ("angry", "happy", "sad", "neutral")
@@ -33,16 +30,15 @@ def test_a_saved_model_gives_what_the_model_gave(model_file, tmp_path):
     soundfile.write(tmp_path / "a.wav", wave(0.8), 16_000)
     row = sercore.predict(tmp_path / "a.wav", model_file).iloc[0]
     samples, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
-    model, _, _ = records.load_model(model_file)
-    expected = window_probabilities(model, log_mel(samples))[0]
+    expected = window_probabilities(models.load(model_file, folded=False), log_mel(samples))[0, 0]
     assert [row[label] for label in CLASSES] == pytest.approx(expected.tolist(), abs=1e-6)  # float32, batch norm folded
     assert row["label"] == CLASSES[int(expected.argmax())] and row["windows"] == 1
 
 
 def test_long_files_are_heard_in_windows_to_their_end(model_file):
-    model, _, _ = load(model_file)
+    trained = models.load(model_file)
     mels = np.random.default_rng(1).standard_normal((260, 40)).astype(np.float32)
-    found = window_probabilities(model, mels)
+    found, model = window_probabilities(trained, mels)[:, 0], trained.networks[0]
     with torch.inference_mode():
         alone = [
             model(torch.from_numpy(mels[None, s : s + 100]), torch.tensor([100])).softmax(-1)[0].numpy()
@@ -72,8 +68,8 @@ def test_a_long_file_is_labelled_as_it_is_read(model_file, tmp_path, monkeypatch
 
 
 def test_a_file_of_the_clips_own_length_is_one_window(model_file, tmp_path):
-    model, _, _ = load(model_file)
-    for name, seconds in (("whole", model.config.clip_seconds), ("more", model.config.clip_seconds + 0.02)):
+    clip = models.load(model_file).config.clip_seconds
+    for name, seconds in (("whole", clip), ("more", clip + 0.02)):
         soundfile.write(tmp_path / f"{name}.wav", wave(seconds), 16_000)
     found = sercore.predict([tmp_path / "whole.wav", tmp_path / "more.wav"], model_file)
     assert found["windows"].tolist() == [1, 2]
@@ -96,9 +92,7 @@ def test_samples_instead_of_files_are_refused(model_file):
 
 
 def test_a_folded_network_gives_the_same_answers():
-    model, _, _ = load()
-    folded, _, _ = load()
-    fold_batch_norm(folded)
+    (model, *_), (folded, *_) = (models.load(folded=kept).networks for kept in (False, True))
     x, lengths = torch.randn(3, 320, 40), torch.tensor([320, 100, 40])
     with torch.inference_mode():
         torch.testing.assert_close(folded(x, lengths), model(x, lengths), atol=1e-5, rtol=1e-5)
@@ -113,13 +107,7 @@ def test_very_short_and_silent_files_are_labelled(model_file, tmp_path):
     assert table[list(CLASSES)].sum(1).tolist() == pytest.approx([1, 1], abs=1e-5)
 
 
-def test_the_model_that_comes_along_is_that_of_a_published_run_and_labels(tmp_path):
-    model, classes, origin = load()
-    assert origin["corpus"] == "emodb" and set(classes) == set(CLASSES)
-    assert len(origin["commit"]) == 40
-    runs = results.runs(Path(__file__).parents[2] / "results").set_index("run")
-    assert runs.at[origin["run"], "commit"] == origin["commit"]
-    assert runs.at[origin["run"], "parameters"] == model.num_parameters()
+def test_the_model_that_comes_along_labels(tmp_path):
     soundfile.write(tmp_path / "a.wav", wave(1.5), 16_000)
     assert sercore.predict(tmp_path / "a.wav").loc[0, "label"] in CLASSES
 
@@ -164,10 +152,47 @@ def test_windows_have_their_times(model_file, tmp_path):
     path = tmp_path / "long.wav"
     soundfile.write(path, np.random.default_rng(0).standard_normal(40_000) / 10, 16_000)
     whole, parts = sercore.predict(path, model_file), prediction.predict(path, model_file, windows=True)
-    clip = prediction.load(model_file)[0].config.clip_seconds
+    clip = models.load(model_file).config.clip_seconds
     assert len(parts) == whole["windows"].item() > 2 and list(parts.columns[-2:]) == ["begin", "end"]
     assert parts["begin"].iloc[0] == 0 and parts["end"].iloc[-1] == 2.5
     np.testing.assert_allclose(parts["begin"].diff().iloc[1:-1], clip / 2)
     np.testing.assert_allclose(parts["end"] - parts["begin"], clip)
-    classes = [name for name in whole.columns if name not in ("file", "label", "seconds", "windows")]
+    classes = [name for name in whole.columns if name not in ("file", "label", "spread", "seconds", "windows")]
     np.testing.assert_allclose(parts[classes].mean(), whole[classes].iloc[0].astype(float), atol=1e-6)
+
+
+def speech(seconds):
+    """Noise that comes in syllables, four a second."""
+    samples = wave(seconds)
+    return samples * (0.55 + 0.45 * np.sin(2 * np.pi * 4 * np.arange(len(samples)) / 16_000))
+
+
+@pytest.mark.parametrize(
+    "samples, doubt",
+    [
+        (speech(2.0), ""),
+        (0.02 * speech(2.0), ""),
+        (speech(0.2), "only 0.2 s"),
+        (np.zeros(16_000), "silent"),
+        (wave(2.0), "steady, as noise is and speech is not"),
+        (0.3 * np.sin(np.arange(32_000)), "steady, as noise is and speech is not"),
+        (np.concatenate([np.zeros(16_000), wave(0.1), np.zeros(16_000)]), "next to no speech: only 0.1 s of it are sound"),
+    ],
+)
+def test_what_is_no_speech_is_doubted_and_says_so_in_the_place_of_a_label_when_asked(model_file, tmp_path, samples, doubt):
+    said = sercore.load_model(model_file).predict(samples, 16_000)
+    assert said.doubt == doubt and said.label in CLASSES
+    soundfile.write(tmp_path / "a.wav", samples, 16_000)
+    cautious = prediction.predict(tmp_path / "a.wav", model_file, cautious=True)
+    assert cautious["label"].item() == (doubt or said.label)
+    parts = prediction.predict(tmp_path / "a.wav", model_file, windows=True, cautious=True)
+    assert set(parts["label"]) == {doubt} if doubt else set(parts["label"]) <= set(CLASSES)
+
+
+def test_levels_are_the_same_however_a_recording_comes():
+    samples, whole = speech(1.3).astype(np.float32), prediction.Levels()
+    whole.add(samples)
+    pieces = prediction.Levels()
+    for start in range(0, len(samples), 777):
+        pieces.add(samples[start : start + 777])
+    assert np.array_equal(whole.counts, pieces.counts) and whole.samples == pieces.samples

@@ -1,0 +1,54 @@
+"""Models in Hugging Face's conventions: `save_pretrained`, `from_pretrained` and `push_to_hub`, by huggingface_hub's own mixin.
+
+    from sercore.inference.hub import HubModel
+    HubModel("emodb").save_pretrained("folder")
+    HubModel.from_pretrained("folder").predict(samples, rate)  # or "user/name", from the hub
+
+Needs huggingface_hub; a folder alone needs nothing: `sercore.load_model("folder")`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import SercoreError
+from . import models
+from .prediction import Classifier
+
+try:
+    from huggingface_hub import ModelHubMixin, snapshot_download
+except ImportError:
+    raise SercoreError("this needs `pip install huggingface_hub`") from None
+
+
+class HubModel(Classifier, ModelHubMixin, library_name="sercore", tags=["speech-emotion-recognition"]):
+    """`sercore.load_model` with the hub's methods; what they write is the folder that `sercore pack` writes."""
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        models.pack(self.model, save_directory, over=True)
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        **unused: Any,
+    ) -> HubModel:
+        if Path(model_id).is_dir():
+            return cls(model_id)
+        folder = snapshot_download(
+            model_id,
+            revision=revision,
+            cache_dir=cache_dir,
+            force_download=force_download,
+            local_files_only=local_files_only,
+            token=token,
+            allow_patterns=[*models.FILES, models.CARD],
+        )
+        return cls(folder)

@@ -1,0 +1,323 @@
+"""Trained models and their names: those that come with the package, those that were trained here, folders and files.
+
+A folder of a model is what Hugging Face's tools know: `config.json`, `model.safetensors`, and a card, `README.md`. It holds one
+network, or several that were trained alike on other folds of a corpus, whose probabilities are averaged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from .. import places
+from ..config import Config
+from ..errors import SercoreError, nearest
+from ..lab import metrics, records
+from ..network.base import Network
+from ..network.model import Block, SERModel
+
+SHIPPED = Path(__file__).parent / "pretrained"
+DEFAULT = "emodb"
+FORMAT = 1
+FILES = ("config.json", "model.safetensors")
+CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What labels: one network or several, each with the temperature of its probabilities, and what they say of themselves."""
+
+    networks: tuple[Network, ...]
+    temperatures: tuple[float, ...]
+    classes: tuple[str, ...]
+    about: dict[str, Any]  # "name", "members" (`records.ORIGIN` of each), and what a folder's config.json tells besides
+
+    @property
+    def config(self) -> Config:
+        return self.networks[0].config
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether its runs fitted a temperature, as those of version 0.3 and later do."""
+        return all("temperature" in member for member in self.about["members"])
+
+
+def load(model: str | os.PathLike[str] | None = None, folded: bool = True) -> Trained:
+    """A model by its name (`known`), of a folder (a model's, or a run's), or of a `model.pt`; None is the package's own.
+
+    It computes in float32, whatever it was trained in: the same answer on every machine; batch norm is `folded` into the
+    convolutions, for labelling alone, in less time. Raises `SercoreError` for what is no model.
+    """
+    path = find(DEFAULT if model is None else model)
+    if isinstance(path, list):
+        loaded = [records.load_model(_weights(each)) for each in path]
+        about = {"name": str(model), "members": [origin for _, _, origin in loaded]}
+        networks, classes = [network for network, _, _ in loaded], loaded[0][1]
+        if any(other != classes for _, other, _ in loaded):
+            raise SercoreError(f"{model}: its runs know other classes: {'; '.join(', '.join(c) for _, c, _ in loaded)}")
+    elif path.is_dir() and not (path / "model.pt").exists():
+        networks, classes, about = _of_folder(path)
+    else:
+        network, classes, origin = records.load_model(_weights(path))
+        networks, about = [network], {"name": origin.get("run", path.name), "members": [origin]}
+    for network in networks:
+        network.config = network.config.replace(precision="float32")
+        if folded:
+            fold_batch_norm(network)
+    temperatures = tuple(float(member.get("temperature", 1.0)) for member in about["members"])
+    return Trained(tuple(networks), temperatures, tuple(classes), about)
+
+
+def find(model: str | os.PathLike[str], runs: str | Path | None = None) -> Path | list[Path]:
+    """Where a model lies: its file or folder, or the folders of the runs that it is made of."""
+    path = Path(model)
+    if path.exists():
+        return path
+    name = os.fspath(model)
+    if (SHIPPED / name / FILES[0]).exists():
+        return SHIPPED / name
+    trained = trained_here(runs)
+    if name in trained:
+        return [Path(facts["folder"]) for facts in trained[name]]
+    names = [*shipped(), *trained]
+    there = f"there are {', '.join(names)}" if names else "none comes with this installation, and none was trained here"
+    raise SercoreError(f"{name}: no such model, file or folder; {nearest(name, names)}{there} (`sercore models`)")
+
+
+def shipped() -> list[str]:
+    """The models that come with the package."""
+    return sorted(path.parent.name for path in SHIPPED.glob(f"*/{FILES[0]}"))
+
+
+def trained_here(runs: str | Path | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Name -> the runs that it is made of: `emodb/combined` is all folds of that system's first seed there, under the protocol
+    `speaker`, or under another where there is none of that."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    order = {"speaker": 0, "paper": 1, "leaky": 2}
+    folder = places.runs_folder(runs)
+    facts = (
+        [fact for fact in records.all_facts(folder) if (Path(fact["folder"]) / "model.pt").exists()] if folder.exists() else []
+    )
+    for fact in sorted(facts, key=lambda fact: (order.get(fact["protocol"], 3), fact["seed"], fact["fold"])):
+        own = found.setdefault(f"{fact['corpus']}/{fact['system']}", [])
+        if not own or (fact["protocol"], fact["seed"]) == (own[0]["protocol"], own[0]["seed"]):
+            own.append(fact)
+    return dict(sorted(found.items()))
+
+
+def known(runs: str | Path | None = None) -> list[dict[str, Any]]:
+    """Every model by its name, as rows: where it is from, its corpus, networks, and the UA on speakers that it had not heard."""
+    rows = []
+    for name in shipped():
+        about = json.loads((SHIPPED / name / FILES[0]).read_text(encoding="utf-8"))
+        rows.append({"name": name, "from": "comes along", **_row(about, about["members"][0]["corpus"])})
+    for name, facts in trained_here(runs).items():
+        about = {"members": facts, "classes": facts[0]["classes"], "estimate": estimate(facts)}
+        rows.append({"name": name, "from": "trained here", **_row(about, facts[0]["corpus"])})
+    return rows
+
+
+def _row(about: dict[str, Any], corpus: str) -> dict[str, Any]:
+    return {
+        "corpus": corpus,
+        "classes": ", ".join(about["classes"]),
+        "networks": len(about["members"]),
+        "UA %": round(100 * about["estimate"]["ua"], 1) if about["estimate"] else None,
+    }
+
+
+def estimate(facts: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """What to expect on others, from runs: each network on its own test part, of which it heard nothing.
+
+    UA and WA are means over the folds, the calibration error (15 bins) is of all test parts together, before and after the
+    temperature.
+    """
+    facts = list(facts)
+    tests = [records.read_test(Path(fact["folder"])) for fact in facts]
+    codes = {label: code for code, label in enumerate(facts[0]["classes"])}
+    labels = np.concatenate([np.array([codes[label] for label in test["label"]]) for test in tests])
+    raw = [test["probabilities"].astype(np.float64) for test in tests]
+    warm = [metrics.cooled(shares, fact.get("temperature", 1.0)) for shares, fact in zip(raw, facts, strict=True)]
+    return {
+        "protocol": facts[0]["protocol"],
+        "folds": len(facts),
+        "speakers": len({str(speaker) for test in tests for speaker in test["speaker"]}),
+        "utterances": len(labels),
+        "ua": float(np.mean([fact["ua"] for fact in facts])),
+        "ua_of_folds": [float(fact["ua"]) for fact in facts],
+        "wa": float(np.mean([fact["wa"] for fact in facts])),
+        "recall": dict(zip(codes, np.nanmean([fact["recall"] for fact in facts], 0).round(4).tolist(), strict=True)),
+        "ece": metrics.ece(np.concatenate(raw), labels),
+        "ece_calibrated": metrics.ece(np.concatenate(warm), labels),
+    }
+
+
+def fold_batch_norm(network: Network) -> None:
+    """Put batch norm's statistics into the convolutions before it, for labelling alone: the same answers in less time. (The
+    paper's network; an earlier system stays as it is.)"""
+    if not isinstance(network, SERModel):
+        return
+    for block in cast("Iterable[Block]", network.blocks):
+        block.conv = fuse_conv_bn_eval(block.conv, block.norm)
+        block.norm = _Normalised()  # type: ignore[assignment]
+    network.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+class _Normalised(nn.Identity):
+    """What stands for a batch norm that is in the convolution already."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return x
+
+
+def pack(
+    model: str | os.PathLike[str] | None,
+    folder: str | os.PathLike[str],
+    licence: str = "",
+    half: bool = False,
+    text: str = "",
+    runs: str | Path | None = None,
+    over: bool = False,
+) -> Path:
+    """Write a model (as `load` takes it) as a folder that stands for itself; the folder.
+
+    With `half` its weight matrices are kept in half precision, in half the space. `text` goes into its card, whose numbers come
+    from the records of its runs. A folder that holds something is refused by `SercoreError`, unless it is to be written `over`.
+    """
+    from safetensors.torch import save
+
+    source, target = find(DEFAULT if model is None else model, runs), Path(folder)
+    if target.exists() and not over and any(target.iterdir()):
+        raise SercoreError(f"{target} is there already: remove it, or name another folder")
+    target.mkdir(parents=True, exist_ok=True)
+    if isinstance(source, Path) and (source / FILES[0]).exists():
+        for name in (*FILES, CARD):
+            _write(target / name, (source / name).read_bytes())
+        return target
+    files = [_weights(path) for path in (source if isinstance(source, list) else [source])]
+    loaded = [records.load_model(path) for path in files]
+    facts = [
+        records.read_facts(path.parent) | {"folder": str(path.parent)} for path in files if (path.parent / "run.json").exists()
+    ]
+    network, classes, _ = loaded[0]
+    told = (*records.ORIGIN, "protocol", "seed", "fold", "data", "split", "utterances", "epochs", "chosen_epoch", "ua", "wa")
+    told += ("finished", "processor", "device", "versions")
+    about = {
+        "library_name": "sercore",
+        "sercore_version": metadata.version("sercore"),
+        "format": FORMAT,
+        "name": target.name,
+        "trained_as": f"{facts[0]['corpus']}/{facts[0]['system']}" if facts else "",
+        "licence": licence,
+        "classes": list(classes),
+        "front_end": network.front_end,
+        "config": network.config.to_dict(),
+        "members": [{key: fact[key] for key in told if key in fact} for fact in facts] or [origin for _, _, origin in loaded],
+        "estimate": estimate(facts) if facts else None,
+    }
+    state = {
+        f"{number}.{name}": (value.half() if half and value.ndim > 1 else value).contiguous()
+        for number, (network, _, _) in enumerate(loaded)
+        for name, value in network.state_dict().items()
+    }
+    _write(target / FILES[1], save(state, metadata={"format": "pt"}))
+    _write(target / CARD, card(about, text).encode())
+    _write(target / FILES[0], (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
+    return target
+
+
+def _weights(path: Path) -> Path:
+    return path / "model.pt" if path.is_dir() else path
+
+
+def _write(path: Path, data: bytes) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(data)
+    os.replace(partial, path)
+
+
+def _of_folder(path: Path) -> tuple[list[Network], tuple[str, ...], dict[str, Any]]:
+    from safetensors.torch import load_file
+
+    from ..network.networks import construct
+
+    try:
+        if lacking := [name for name in FILES if not (path / name).exists()]:
+            raise SercoreError(f"no {' and no '.join(lacking)} in it")
+        about = json.loads((path / FILES[0]).read_text(encoding="utf-8"))
+        if about.get("format") != FORMAT:
+            raise SercoreError(f"config.json has format {about.get('format')!r}, this version reads {FORMAT}")
+        state = load_file(path / FILES[1])
+        networks = []
+        for number in range(len(about["members"])):
+            network = construct(Config.from_dict(about["config"]), len(about["classes"]))
+            own = f"{number}."
+            network.load_state_dict({key[len(own) :]: value.float() for key, value in state.items() if key.startswith(own)})
+            networks.append(network.eval())
+        return networks, tuple(map(str, about["classes"])), about
+    except SercoreError as error:
+        raise SercoreError(f"{path}: {error}") from None
+    except Exception as error:
+        raise SercoreError(f"{path} is not a model's folder of sercore ({type(error).__name__}: {error})") from error
+
+
+def card(about: dict[str, Any], text: str = "") -> str:
+    """The model card of a folder, in Hugging Face's form, from what its `config.json` says."""
+    members, corpora = about["members"], sorted({str(member.get("corpus", "")) for member in about["members"]} - {""})
+    head = {
+        "library_name": "sercore",
+        "pipeline_tag": "audio-classification",
+        "tags": ["speech-emotion-recognition", *corpora],
+        **({"license": about["licence"]} if about["licence"] else {}),
+    }
+    several = len(members) > 1
+    trained = f"{len(members)} networks" if several else "One network"
+    what = about["trained_as"].partition("/")[2] or about["config"]["network"]
+    averaged = ", each on other speakers of it; their probabilities are averaged" if several else ""
+    parts = [
+        "---\n" + "\n".join(f"{key}: {json.dumps(value)}" for key, value in head.items()) + "\n---",
+        f"# {about['name']}",
+        *([text] if text else []),
+        f"{trained} of the system `{what}` (after Zhou and Liu, Interspeech 2020), trained on {', '.join(corpora) or 'no corpus'}"
+        f"{averaged}. It knows: {', '.join(about['classes'])}.",
+        f'```python\nimport sercore\n\nmodel = sercore.load_model("{about["name"]}")  # a name, or the path of this folder\n'
+        "model.predict(samples, rate).label\n```",
+        "## What to expect",
+        *_expected(about),
+        "It is acted speech of few rooms and one language: of other speech it knows less, and it can be as sure of noise as of "
+        "speech. Nobody should be judged by it.",
+        "## Where it comes from",
+        "\n".join(
+            f"- `{member.get('run', '?')}`: commit `{member.get('commit', '?')}`, data `{member.get('data', '?')[:12]}`, "
+            f"temperature {member.get('temperature', 1.0):.2f}"
+            for member in members
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _expected(about: dict[str, Any]) -> list[str]:
+    found = about["estimate"]
+    if found is None:
+        return ["Nothing is known of how well it does: no record of its training came with it."]
+    low, high = (100 * bound(found["ua_of_folds"]) for bound in (min, max))
+    whom = "speakers" if found["protocol"] == "speaker" else "recordings (of speakers that it had heard)"
+    folds = f"{low:.0f} to {high:.0f} over {found['folds']} folds, " if found["folds"] > 1 else ""
+    average = " Their average cannot be measured there, since most of them heard every recording." if found["folds"] > 1 else ""
+    return [
+        f"On {whom} of the same corpus that a network had not heard: UA **{100 * found['ua']:.1f} %** ({folds}"
+        f"{found['speakers']} speakers, {found['utterances']} recordings); chance is {100 / len(about['classes']):.0f} %.{average} "
+        f"The calibration error is {100 * found['ece']:.1f} % without the temperature and {100 * found['ece_calibrated']:.1f} % with it.",
+        "| class | recall % |\n| --- | ---: |\n"
+        + "\n".join(f"| {label} | {100 * share:.1f} |" for label, share in found["recall"].items()),
+    ]

@@ -1,0 +1,145 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from made_runs import CLASSES, make
+
+import sercore
+from sercore import SercoreError
+from sercore.inference import models
+from sercore.lab import metrics, records
+
+SAMPLES = 0.1 * np.random.default_rng(0).standard_normal(24_000)
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    folder = tmp_path / "runs"
+    make(folder, clip_seconds=1.0)
+    make(folder, "combined", folds=1, clip_seconds=1.0)
+    monkeypatch.setenv("SERCORE_RUNS", str(folder))
+    return folder
+
+
+def test_a_model_by_name_is_the_mean_of_its_folds_each_at_its_temperature(runs):
+    said = sercore.load_model("tones/baseline").predict(SAMPLES, 16_000)
+    alone = []
+    for fold in range(2):
+        path = runs / f"tones-speaker-baseline-seed0-fold{fold}" / "model.pt"
+        network, classes, origin = records.load_model(path)
+        records.save_model(path, network, classes, {**origin, "temperature": 1.0})
+        shares = [list(window.probabilities.values()) for window in sercore.load_model(path).predict(SAMPLES, 16_000).windows]
+        alone.append(metrics.cooled(np.array(shares), 1.0 + fold).mean(0))
+    expected = np.mean(alone, 0)
+    np.testing.assert_allclose([said.probabilities[name] for name in CLASSES], expected, atol=1e-6)
+    best = expected.argmax()
+    assert said.label == CLASSES[best] and said.spread == pytest.approx(np.std([row[best] for row in alone], ddof=1), abs=1e-6)
+    assert said.agree == sum(row.argmax() == best for row in alone)
+
+
+def test_models_are_listed_by_name_with_what_they_do(runs):
+    rows = {row["name"]: row for row in models.known()}
+    assert {*models.shipped(), "tones/baseline", "tones/combined"} == set(rows)
+    found = rows["tones/baseline"]
+    facts = [records.read_facts(runs / f"tones-speaker-baseline-seed0-fold{fold}") for fold in range(2)]
+    assert found["networks"] == 2 and found["from"] == "trained here"
+    assert found["UA %"] == round(50 * (facts[0]["ua"] + facts[1]["ua"]), 1)
+
+
+def test_a_second_seed_does_not_mix_with_the_first(runs):
+    make(runs, seed=1, clip_seconds=1.0)
+    assert {facts["seed"] for facts in models.trained_here()["tones/baseline"]} == {0}
+
+
+def test_a_name_that_is_none_says_which_there_are(runs):
+    with pytest.raises(SercoreError, match=r"tones/combind: no such model, file or folder; did you mean .*tones/combined"):
+        sercore.load_model("tones/combind")
+
+
+def test_a_packed_folder_says_the_same_and_tells_of_its_origin(runs, tmp_path):
+    folder = models.pack("tones/baseline", tmp_path / "packed", licence="cc-by-4.0", text="Made for a test.")
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    again, before = (
+        sercore.load_model(folder).predict(SAMPLES, 16_000),
+        sercore.load_model("tones/baseline").predict(SAMPLES, 16_000),
+    )
+    assert again == before
+    about = json.loads((folder / "config.json").read_text())
+    assert about["classes"] == list(CLASSES) and [member["fold"] for member in about["members"]] == [0, 1]
+    card = (folder / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name:") and 'license: "cc-by-4.0"' in card and "Made for a test." in card
+    assert f"UA **{100 * about['estimate']['ua']:.1f} %**" in card and "8 speakers, 80 recordings" in card
+    with pytest.raises(SercoreError, match="is there already"):
+        models.pack("tones/baseline", folder)
+
+
+def test_half_precision_takes_half_the_space_and_says_nearly_the_same(runs, tmp_path):
+    whole, half = (models.pack("tones/baseline", tmp_path / str(kept), half=kept) for kept in (False, True))
+    assert (half / "model.safetensors").stat().st_size < 0.6 * (whole / "model.safetensors").stat().st_size
+    said = [sercore.load_model(folder).predict(SAMPLES, 16_000) for folder in (whole, half)]
+    for name in CLASSES:
+        assert said[0].probabilities[name] == pytest.approx(said[1].probabilities[name], abs=2e-3)
+
+
+def test_a_model_without_a_record_says_that_nothing_is_known_of_it(tmp_path):
+    records.save_model(tmp_path / "model.pt", sercore.build("baseline"), CLASSES, {"run": "x"})
+    folder = models.pack(tmp_path / "model.pt", tmp_path / "packed")
+    assert "Nothing is known of how well it does" in (folder / "README.md").read_text()
+    assert not sercore.load_model(folder).trained.calibrated
+
+
+@pytest.mark.parametrize(
+    "name, data, words",
+    [
+        ("config.json", b"{", "JSONDecodeError"),
+        ("config.json", b'{"format": 7}', "config.json has format 7, this version reads 1"),
+        ("model.safetensors", b"x", "is not a model's folder of sercore"),
+        ("model.safetensors", None, "no model.safetensors in it"),
+    ],
+)
+def test_a_damaged_folder_is_named(runs, tmp_path, name, data, words):
+    folder = models.pack("tones/combined", tmp_path / "packed")
+    if data is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(data)
+    with pytest.raises(SercoreError, match=words) as caught:
+        sercore.load_model(folder)
+    assert str(folder) in str(caught.value)
+
+
+def test_weights_that_are_lacking_are_refused(runs, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = models.pack("tones/combined", tmp_path / "packed")
+    state = load_file(folder / "model.safetensors")
+    save_file({name: value for name, value in state.items() if "blstm" not in name}, folder / "model.safetensors")
+    with pytest.raises(SercoreError, match="Missing key"):
+        sercore.load_model(folder)
+
+
+def test_hugging_faces_mixin_writes_and_reads_the_folder_offline(runs, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    pytest.importorskip("huggingface_hub", reason="the hub's mixin: pip install huggingface_hub")
+    from sercore.inference.hub import HubModel
+
+    own = HubModel("tones/baseline")
+    own.save_pretrained(tmp_path / "saved")
+    again = HubModel.from_pretrained(tmp_path / "saved")
+    assert again.predict(SAMPLES, 16_000) == own.predict(SAMPLES, 16_000)
+    again.save_pretrained(tmp_path / "saved again")
+    for name in ("config.json", "model.safetensors", "README.md"):
+        assert (tmp_path / "saved" / name).read_bytes() == (tmp_path / "saved again" / name).read_bytes()
+    assert "# saved\n" in (tmp_path / "saved" / "README.md").read_text()
+
+
+def test_what_comes_along_knows_what_to_expect_of_it():
+    for name in models.shipped():
+        trained = models.load(name)
+        about, card = trained.about, (models.SHIPPED / name / "README.md").read_text()
+        assert about["name"] == name and card.startswith("---\nlibrary_name:")
+        assert all(len(member["commit"]) == 40 for member in about["members"])
+        assert about["estimate"]["ua"] == pytest.approx(np.mean(about["estimate"]["ua_of_folds"]))
+        assert trained.calibrated and 0 < about["estimate"]["ece_calibrated"] < 0.25
+        assert not any(torch.isnan(value).any() for network in trained.networks for value in network.parameters())
