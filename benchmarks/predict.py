@@ -1,20 +1,25 @@
-"""Labelling one file of five seconds: cold (a fresh process of `sercore predict`), and warm from Python.
+"""Labelling recordings: one file cold (a fresh process) and warm, the network beside onnxruntime, and many short files.
 
-The network alone is set beside onnxruntime, with the same weights and the same log-Mel energies.
+One network and five of them averaged, each by `sercore predict`'s own way and by onnxruntime from the file that `sercore export`
+writes, on an idle machine and beside as many busy processes as it has cores.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import measure
 
 SECONDS = 5.0
+SHORT, FILES = 3.0, 200
+NETWORKS = (1, 5)
 
 
 def cold(wave: str, model: str) -> Callable[[], Any]:
@@ -23,78 +28,107 @@ def cold(wave: str, model: str) -> Callable[[], Any]:
 
 
 def warm(wave: str, model: str) -> Callable[[], Any]:
-    from sercore.inference import prediction
+    import sercore
 
-    return lambda: prediction.predict(wave, model)
+    own = sercore.load_model(model)
+    return lambda: list(own.label(wave))
 
 
-def network(wave: str, model: str) -> Callable[[], Any]:
-    from sercore.frontend import audio, log_mel
-    from sercore.inference import prediction
+def ours(wave: str, model: str) -> Callable[[], Any]:
+    import sercore
+    from sercore.frontend import audio
 
-    loaded, mels = prediction.load(model)[0], log_mel.log_mel(audio.read(wave))
-    prediction.fold_batch_norm(loaded)
-    return lambda: prediction.window_probabilities(loaded, mels)
+    own, samples = sercore.load_model(model), audio.read(wave)
+    return lambda: own.predict(samples, audio.SAMPLE_RATE)
 
 
 def onnx(wave: str, model: str) -> Callable[[], Any]:
-    import contextlib
-    import io
-    import warnings
-
+    import numpy as np
     import onnxruntime
-    import torch
 
-    from sercore.frontend import audio, log_mel
-    from sercore.inference import prediction
+    import sercore
+    from sercore.frontend import audio
+    from sercore.inference import export
 
-    loaded, mels = prediction.load(model)[0], log_mel.log_mel(audio.read(wave))
-    frames = log_mel.clip_frames(loaded.config.clip_seconds)
-    x = torch.full((1, frames, log_mel.MELS), log_mel.PADDING)
-    x[0, : len(mels)] = torch.from_numpy(mels[:frames])
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        file = str(Path(folder) / "model.onnx")
-        torch.onnx.export(loaded, (x,), file, dynamo=True, verbose=False)
-        session = onnxruntime.InferenceSession(file)
-    entry = session.get_inputs()[0].name
-    with torch.inference_mode():
-        torch.testing.assert_close(torch.from_numpy(session.run(None, {entry: x.numpy()})[0]), loaded(x), atol=1e-3, rtol=1e-3)
-    return lambda: session.run(None, {entry: x.numpy()})
+    samples = audio.read(wave)
+    with tempfile.TemporaryDirectory() as folder:
+        session = onnxruntime.InferenceSession(export.export(Path(folder) / "model.onnx", model))
+    found = session.run(None, {"samples": samples[None]})[0][0]
+    said = sercore.load_model(model).predict(samples, audio.SAMPLE_RATE)
+    np.testing.assert_allclose(found, list(said.probabilities.values()), atol=1e-4)
+    return lambda: session.run(None, {"samples": samples[None]})
+
+
+def many(folder: str, model: str) -> Callable[[], Any]:
+    import sercore
+
+    own = sercore.load_model(model)
+    return lambda: list(own.label(folder))
+
+
+@contextlib.contextmanager
+def busy() -> Iterator[None]:
+    """As many processes that compute as there are cores."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
 
 
 def main() -> None:
-    options = measure.parser(__doc__)
-    chosen = options.parse_args()
+    chosen = measure.parser(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        arguments = _files(Path(folder))
-        seconds = measure.compare(
-            {
-                "sercore predict, cold": (cold, arguments),
-                "sercore.predict, warm": (warm, arguments),
-                "the network alone, ours": (network, arguments),
-                "the network alone, onnxruntime": (onnx, arguments),
-            },
-            chosen,
-        )
+        wave, short, models = _files(Path(folder), 4 if chosen.smoke else FILES)
+        beside = {
+            f"{networks} network{'s' * (networks > 1)}, {name}": (build, (wave, model))
+            for networks, model in models.items()
+            for name, build in {"ours": ours, "onnxruntime": onnx}.items()
+        }
+        whole = {f"{networks}, many": (many, (short, model)) for networks, model in models.items()}
+        alone = {
+            "sercore predict, cold, 1 network": (cold, (wave, models[1])),
+            "sercore predict, cold, 5 networks": (cold, (wave, models[5])),
+            "label(file), warm, 1 network": (warm, (wave, models[1])),
+        }
+        seconds = measure.compare({**alone, **beside}, chosen)
+        files = measure.compare(whole, chosen)
+        with busy():
+            seconds |= {f"{name}, busy machine": taken for name, taken in measure.compare(beside, chosen).items()}
     rows = [{"one file": name, "ms": taken * 1e3} for name, taken in seconds.items()]
-    title = f"Labelling one file of {SECONDS:g} s."
-    measure.report("predict", chosen, title, rows, {"ms": {row["one file"]: row["ms"] for row in rows}})
+    heard = (4 if chosen.smoke else FILES) * SHORT
+    fast = {name.removesuffix(", many"): heard / taken for name, taken in files.items()}
+    title = (
+        f"Labelling one file of {SECONDS:g} s. Of {FILES} files of {SHORT:g} s, "
+        + " and ".join(f"{speed:.0f} times real time with {name} network{'s' * (name != '1')}" for name, speed in fast.items())
+        + "."
+    )
+    facts = {"ms": {row["one file"]: row["ms"] for row in rows}, "times_real_time": fast}
+    measure.report("predict", chosen, title, rows, facts)
 
 
-def _files(folder: Path) -> tuple[str, str]:
-    """A recording, and a model of a baseline: how long it takes does not depend on the weights."""
+def _files(folder: Path, number: int) -> tuple[str, str, dict[int, str]]:
+    """A recording, a folder of short ones, and models of untrained networks: how long it takes does not depend on the weights."""
     import numpy as np
     import soundfile
 
     import sercore
-    from sercore.lab import records
+    from sercore.inference import models
 
-    wave, model = folder / "noise.wav", folder / "model.pt"
-    soundfile.write(wave, 0.1 * np.random.default_rng(0).standard_normal(int(SECONDS * 16_000)), 16_000)
-    built = sercore.build("baseline", clip_seconds=SECONDS)
-    records.save_model(model, built, ("angry", "happy", "neutral", "sad"), {"run": "untrained"})
-    return str(wave), str(model)
+    drawn = np.random.default_rng(0)
+    wave, short = folder / "noise.wav", folder / "short"
+    soundfile.write(wave, 0.1 * drawn.standard_normal(int(SECONDS * 16_000)), 16_000)
+    short.mkdir()
+    for name in range(number):
+        soundfile.write(short / f"{name}.wav", 0.1 * drawn.standard_normal(int(SHORT * 16_000)), 16_000)
+    found = {}
+    for networks in NETWORKS:
+        built = [sercore.build("combined", seed=seed, clip_seconds=SHORT) for seed in range(networks)]
+        about = {"classes": ["angry", "happy", "neutral", "sad"], "members": [{"run": "untrained"}] * networks}
+        found[networks] = str(models.write(built, about, folder / f"of-{networks}"))
+    return str(wave), str(short), found
 
 
 if __name__ == "__main__":

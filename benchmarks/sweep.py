@@ -49,7 +49,7 @@ def main() -> None:
         {"workers": number, "runs an hour": round(rate), "times one": round(rate / middle[1], 2)}
         for number, rate in middle.items()
     ]
-    title = f"Runs of the synthetic corpus, one epoch each, one thread a worker."
+    title = "Runs of the synthetic corpus, one epoch each, one thread a worker."
     measure.report("sweep", chosen, title, rows, {"runs_an_hour": middle, "times": middle[2] / middle[1]})
     if chosen.save:
         import pandas as pd

@@ -9,8 +9,9 @@ import json
 import logging
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ class FromWaveform(nn.Module):
         self.networks = nn.ModuleList(copy.deepcopy(network) for network in trained.networks)
         self.temperatures, self.frames = trained.temperatures, clip_frames(trained.config.clip_seconds)
         self.masked = trained.config.masked
-        for network in self.networks:  # a window is cut to what is in it: nothing is left to mask
+        for network in cast("Iterable[Any]", self.networks):  # a window is cut to what is in it: nothing is left to mask
             network.config = network.config.replace(masked=False)
             network.blstm = _Ends(network.blstm)
         bins = FFT // 2 + 1
@@ -65,7 +66,7 @@ class FromWaveform(nn.Module):
         mels = self.log_mel(samples)  # (batch, frames, mels)
         x, lengths, weights = self.windows(mels)  # (batch * windows, clip, mels), (batch * windows,), (windows,)
         shares, attentions = [], []
-        for network, temperature in zip(self.networks, self.temperatures, strict=True):
+        for network, temperature in zip(cast("Iterable[Any]", self.networks), self.temperatures, strict=True):
             features, attention = network.features_and_attention(x, lengths)
             by_window = (network.head.scores(features) / temperature).softmax(-1)
             by_window = by_window.view(samples.shape[0], -1, by_window.shape[-1])  # (batch, windows, classes)
@@ -105,7 +106,7 @@ class FromWaveform(nn.Module):
 
 
 class _Ends(nn.Module):
-    """A BLSTM whose last states are read from its sequence, since PyTorch's exporter loses their shape where the length is free."""
+    """A BLSTM whose last states are read from its sequence: where its length is free, PyTorch's exporter loses their shape."""
 
     def __init__(self, blstm: nn.LSTM) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -58,7 +58,7 @@ def load(model: str | os.PathLike[str] | None = None, folded: bool = True) -> Tr
     It computes in float32, whatever it was trained in: the same answer on every machine; batch norm is `folded` into the
     convolutions, for labelling alone, in less time. Raises `SercoreError` for what is no model.
     """
-    path = find(DEFAULT if model is None else model)
+    path, about = find(DEFAULT if model is None else model), dict[str, Any]()
     if isinstance(path, list):
         loaded = [records.load_model(_weights(each)) for each in path]
         about = {"name": str(model), "members": [origin for _, _, origin in loaded]}
@@ -194,8 +194,6 @@ def pack(
     With `half` its weight matrices are kept in half precision, in half the space. `text` goes into its card, whose numbers come
     from the records of its runs. A folder that holds something is refused by `SercoreError`, unless it is to be written `over`.
     """
-    from safetensors.torch import save
-
     source, target = find(DEFAULT if model is None else model, runs), Path(folder)
     if target.exists() and not over and any(target.iterdir()):
         raise SercoreError(f"{target} is there already: remove it, or name another folder")
@@ -209,25 +207,44 @@ def pack(
     facts = [
         records.read_facts(path.parent) | {"folder": str(path.parent)} for path in files if (path.parent / "run.json").exists()
     ]
-    network, classes, _ = loaded[0]
-    told = (*records.ORIGIN, "protocol", "seed", "fold", "data", "split", "utterances", "epochs", "chosen_epoch", "ua", "wa")
-    told += ("finished", "processor", "device", "versions")
+    classes = loaded[0][1]
+    told = (
+        *(*records.ORIGIN, "protocol", "seed", "fold", "data", "split", "utterances", "epochs", "chosen_epoch", "ua", "wa"),
+        *("finished", "processor", "device", "versions"),
+    )
+    about = {
+        "trained_as": f"{facts[0]['corpus']}/{facts[0]['system']}" if facts else "",
+        "licence": licence,
+        "classes": list(classes),
+        "members": [{key: fact[key] for key in told if key in fact} for fact in facts] or [origin for _, _, origin in loaded],
+        "estimate": estimate(facts) if facts else None,
+    }
+    return write([network for network, _, _ in loaded], about, target, half, text)
+
+
+def write(
+    networks: Sequence[Network], about: dict[str, Any], folder: str | os.PathLike[str], half: bool = False, text: str = ""
+) -> Path:
+    """Write networks of one configuration, in evaluation mode, as a model's folder, and return it.
+
+    `about` has "classes" and "members", one of `records.ORIGIN` a network; "trained_as", "licence" and "estimate" where known.
+    """
+    from safetensors.torch import save
+
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
     about = {
         "library_name": "sercore",
         "sercore_version": metadata.version("sercore"),
         "format": FORMAT,
         "name": target.name,
-        "trained_as": f"{facts[0]['corpus']}/{facts[0]['system']}" if facts else "",
-        "licence": licence,
-        "classes": list(classes),
-        "front_end": network.front_end,
-        "config": network.config.to_dict(),
-        "members": [{key: fact[key] for key in told if key in fact} for fact in facts] or [origin for _, _, origin in loaded],
-        "estimate": estimate(facts) if facts else None,
+        "front_end": networks[0].front_end,
+        "config": networks[0].config.to_dict(),
+        **{"trained_as": "", "licence": "", "estimate": None, **about},
     }
     state = {
         f"{number}.{name}": (value.half() if half and value.ndim > 1 else value).contiguous()
-        for number, (network, _, _) in enumerate(loaded)
+        for number, network in enumerate(networks)
         for name, value in network.state_dict().items()
     }
     _write(target / FILES[1], save(state, metadata={"format": "pt"}))
@@ -314,10 +331,11 @@ def _expected(about: dict[str, Any]) -> list[str]:
     whom = "speakers" if found["protocol"] == "speaker" else "recordings (of speakers that it had heard)"
     folds = f"{low:.0f} to {high:.0f} over {found['folds']} folds, " if found["folds"] > 1 else ""
     average = " Their average cannot be measured there, since most of them heard every recording." if found["folds"] > 1 else ""
+    ua, before, after = (100 * found[key] for key in ("ua", "ece", "ece_calibrated"))
     return [
-        f"On {whom} of the same corpus that a network had not heard: UA **{100 * found['ua']:.1f} %** ({folds}"
-        f"{found['speakers']} speakers, {found['utterances']} recordings); chance is {100 / len(about['classes']):.0f} %.{average} "
-        f"The calibration error is {100 * found['ece']:.1f} % without the temperature and {100 * found['ece_calibrated']:.1f} % with it.",
+        f"On {whom} of the same corpus that a network had not heard: UA **{ua:.1f} %** ({folds}{found['speakers']} speakers, "
+        f"{found['utterances']} recordings); chance is {100 / len(about['classes']):.0f} %.{average} The calibration error is "
+        f"{before:.1f} % without the temperature and {after:.1f} % with it.",
         "| class | recall % |\n| --- | ---: |\n"
         + "\n".join(f"| {label} | {100 * share:.1f} |" for label, share in found["recall"].items()),
     ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,12 +15,14 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from ..corpora.base import audio_files
 from ..errors import SercoreError, Unreadable
 from ..frontend import audio
 from ..frontend.front_ends import FRONT_ENDS
 from ..frontend.log_mel import HOP, clip_frames, log_mel_blocks
+from ..network.base import Network
 from . import models
 
 SHORT_SECONDS = 0.3
@@ -94,23 +98,57 @@ class Classifier:
                 "sercore.load_model().predict(samples, rate) takes samples"
             )
         doubts, problems = [] if doubtful is None else doubtful, [] if unread is None else unread
-        with tqdm(_recordings(given, problems, doubts), unit="file", disable=not progress, delay=1) as bar:
-            for path in bar:
-                try:
-                    heard = _hear(
-                        self.trained,
-                        audio.blocks(path),
-                        lambda seconds: bar.set_postfix_str(f"{seconds / 60:.0f} min", refresh=True),
-                    )
-                except Unreadable as error:
-                    problems.append(error)
+        paths = _recordings(given, problems, doubts)
+        with tqdm(total=len(paths), unit="file", disable=not progress, delay=1) as bar:
+            heard = self._one_by_one(paths, bar) if len(paths) < 2 else self._side_by_side(paths)
+            for path, found in heard:
+                bar.update()
+                if isinstance(found, Unreadable):
+                    problems.append(found)
                     continue
-                said = self._said(heard)
+                said = self._said(found)
                 if said.doubt:
                     doubts.append(f"{path}: {said.doubt}: its label means nothing")
                 yield str(path), said
         if unread is None:
             audio.refuse(problems)
+
+    def _one_by_one(self, paths: Iterable[str | Path], bar: Any) -> Iterator[tuple[str | Path, Heard | Unreadable]]:
+        for path in paths:
+            try:
+                yield (
+                    path,
+                    _hear(
+                        self.trained,
+                        audio.blocks(path),
+                        report=lambda seconds: bar.set_postfix_str(f"{seconds / 60:.0f} min", refresh=True),
+                    ),
+                )
+            except Unreadable as error:
+                yield path, error
+
+    def _side_by_side(self, paths: Iterable[str | Path]) -> Iterator[tuple[str | Path, Heard | Unreadable]]:
+        """Each file in a thread of its own, a few ahead of the one that is asked for."""
+
+        def work(path: str | Path) -> Heard | Unreadable:
+            try:
+                return _hear(self.trained, audio.blocks(path), alone=True)
+            except Unreadable as error:
+                return error
+
+        waiting: deque[tuple[str | Path, Future]] = deque()
+        try:
+            for path in paths:
+                waiting.append((path, threads().submit(work, path)))
+                if len(waiting) > 2 * CORES:
+                    done, future = waiting.popleft()
+                    yield done, future.result()
+            while waiting:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
 
     def _said(self, heard: Heard) -> Prediction:
         clip = self.trained.config.clip_seconds
@@ -229,8 +267,13 @@ class Levels:
         return "steady, as noise is and speech is not" if loud - quiet < STEADY else ""
 
 
-def _hear(trained: models.Trained, blocks: Iterator[np.ndarray], report: Callable[[float], None] = lambda seconds: None) -> Heard:
-    """One recording, as it comes; `report` is called with the seconds that have been read."""
+def _hear(
+    trained: models.Trained,
+    blocks: Iterator[np.ndarray],
+    alone: bool = False,
+    report: Callable[[float], None] = lambda seconds: None,
+) -> Heard:
+    """One recording, as it comes, `alone` in this thread; `report` is called with the seconds that have been read."""
     levels = Levels()
 
     def watched() -> Iterator[np.ndarray]:
@@ -245,7 +288,7 @@ def _hear(trained: models.Trained, blocks: Iterator[np.ndarray], report: Callabl
         windows = map(front_end.of_log_mel, _windows(log_mel_blocks(watched()), clip))
     else:
         windows = map(front_end.compute, _windows(watched(), clip * HOP))
-    probabilities = np.concatenate(list(_by_windows(trained, windows)))
+    probabilities = np.concatenate(list(_by_windows(trained, windows, alone)))
     return Heard(probabilities, round(levels.samples / audio.SAMPLE_RATE, 3), levels.doubt())
 
 
@@ -254,8 +297,7 @@ def window_probabilities(trained: models.Trained, mels: np.ndarray) -> np.ndarra
     return np.concatenate(list(_by_windows(trained, _windows([mels], clip_frames(trained.config.clip_seconds)))))
 
 
-@torch.inference_mode()
-def _by_windows(trained: models.Trained, windows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+def _by_windows(trained: models.Trained, windows: Iterator[np.ndarray], alone: bool = False) -> Iterator[np.ndarray]:
     """Probabilities of windows, each up to (frames, bands) of the model's clip, `WINDOWS` at a time."""
     frames = clip_frames(trained.config.clip_seconds)
     padding = np.array(FRONT_ENDS[trained.networks[0].front_end].padding, np.float32)
@@ -264,8 +306,45 @@ def _by_windows(trained: models.Trained, windows: Iterator[np.ndarray]) -> Itera
         for row, window in enumerate(some):
             batch[row, : len(window)] = window[:frames]
         x, lengths = torch.from_numpy(batch), torch.tensor([min(len(window), frames) for window in some])
-        scores = [network(x, lengths).float() / by for network, by in zip(trained.networks, trained.temperatures, strict=True)]
-        yield torch.stack(scores, 1).softmax(-1).numpy()
+        parts = min(-(-CORES // len(trained.networks)), len(some))
+        tasks = [
+            (network, by, *part)
+            for network, by in zip(trained.networks, trained.temperatures, strict=True)
+            for part in zip(x.tensor_split(parts), lengths.tensor_split(parts), strict=True)
+        ]
+        if alone or (len(tasks) == 1 and not _busy()):
+            found = [_shares(*task) for task in tasks]
+        else:
+            found = [future.result() for future in [threads().submit(_shares, *task) for task in tasks]]
+        by_network = [torch.cat(found[start : start + parts]) for start in range(0, len(found), parts)]
+        yield torch.stack(by_network, 1).numpy()
+
+
+@torch.inference_mode()
+def _shares(network: Network, temperature: float, x: Tensor, lengths: Tensor) -> Tensor:
+    """Probabilities (windows, classes) by one network."""
+    return (network(x, lengths).float() / temperature).softmax(-1)
+
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.cache
+def threads() -> ThreadPoolExecutor:
+    """One thread a core, each of which computes by itself.
+
+    PyTorch's own threads wait for each other at every layer; where another process has a core, they wait for that one too.
+    """
+    return ThreadPoolExecutor(CORES, initializer=torch.set_num_threads, initargs=(1,))
+
+
+def _busy() -> bool:
+    """Whether other work wants this machine's cores just now; False where the system does not tell."""
+    try:
+        running = Path("/proc/loadavg").read_text().split()[3].partition("/")[0]
+        return int(running) > 1  # this thread is one of them
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def _windows(blocks: Iterable[np.ndarray], frames: int) -> Iterator[np.ndarray]:
