@@ -232,7 +232,7 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
         settings = {
             system: frozenset(systems.overrides(system).items())
             for system in sorted(seeds.index[seeds > 1])
-            if system.partition("@")[0] == reference
+            if system.partition("@")[0] == reference and not systems.is_own(system)
         }
         for system, values in settings.items():
             usual = frozenset((name, value) for name, value in values if name not in COMPUTING)
@@ -253,6 +253,8 @@ def readings(runs: pd.DataFrame, reference: str = "baseline") -> pd.DataFrame:
 
 def _pace(system: str) -> dict[str, Any]:
     """What a system's slug says of how long and how fast it is trained."""
+    if systems.is_own(system) and system not in systems.OWN:  # the file that knows it need not be here
+        return {}
     return {name: value for name, value in systems.overrides(system).items() if name in FIXED}
 
 

@@ -9,6 +9,7 @@
 | `maps/CORPUS-PROTOCOL.parquet` | the same, first seeds | run, utterance, x, y: UMAP of the features; trustworthiness |
 | `utterances/CORPUS.parquet` | utterance | id, label, speaker, session, gender, sentence, duration |
 | `costs.parquet` | system | system, parameters, multiply_adds, training_ms, labelling_ms, and where it was measured |
+| `trials.parquet` | model, corpus and disturbance | measures of `sercore.inference.trials`, and where they were taken |
 | `efficiency.parquet` | number of workers | workers, runs_an_hour, and where it was measured |
 | `pilot.parquet` | arm of a training of the pilot, and part | names, arm, part, a list of `MEASURES` by epoch, origin |
 | `splits/CORPUS-PROTOCOL.csv` | utterance and fold | id, fold, part; its SHA-256 is the `split` of its runs |
@@ -239,6 +240,12 @@ def costs(results: str | Path | None = None) -> pd.DataFrame | None:
 def efficiency(results: str | Path | None = None) -> pd.DataFrame | None:
     """How many runs an hour one and two workers do (`benchmarks/sweep.py`): one row a number of workers. None before."""
     return read(places.results_folder(results) / "efficiency.parquet")
+
+
+def trials(results: str | Path | None = None) -> pd.DataFrame | None:
+    """How models do on corpora that they were not trained on, and on disturbed recordings (`sercore.inference.trials`): one row a
+    model, corpus and disturbance. None before."""
+    return read(places.results_folder(results) / "trials.parquet")
 
 
 def yardstick(corpus: str, protocol_name: str, results: str | Path | None = None, kind: str = "bands") -> pd.DataFrame | None:

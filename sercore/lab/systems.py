@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .. import extensions
 from ..config import Config, assignments
 from ..errors import SercoreError, nearest
 
@@ -46,8 +47,18 @@ FAMILIES = {
     "combined": "combined pooling",
     "combination": "combinations",
     "prior": "earlier systems",
+    "own": "systems of your own",
 }
 """What a family of systems is called within a sentence."""
+
+OWN: dict[str, tuple[str, dict[str, Any]]] = {}
+"""Systems of the user's own (`register`): slug -> its title, and its settings."""
+
+OF_THE_PACKAGE = {
+    "loss": ("softmax", "ams", "focal", "ams+focal"),
+    "pooling": ("attentive", "combined"),
+    "network": ("proposed", *TABLE_1),
+}
 
 GROUPS = {"table1": tuple(TABLE_1), "table2": tuple(TABLE_2), "claims": CLAIMS}
 """Names that stand for several systems, on the command line and in the chapters' parameters."""
@@ -55,6 +66,30 @@ GROUPS = {"table1": tuple(TABLE_1), "table2": tuple(TABLE_2), "claims": CLAIMS}
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _AMS = re.compile(rf"ams-s{_NUMBER}-m{_NUMBER}")
 _FOCAL = re.compile(rf"focal-g{_NUMBER}-a{_NUMBER}")
+
+
+def register(slug: str, title: str = "", **settings: Any) -> None:
+    """Make a system of your own known by a slug (small letters, digits, hyphens), by the settings that it changes: it then
+    trains, combines and stands in the tables as the paper's do. Raises `SercoreError` for a slug that is taken, or not of that form.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", slug):
+        raise SercoreError(f"a system called {slug!r}: write small letters, digits and hyphens; it names files and pages")
+    if slug in TABLE_1 or slug in TABLE_2 or _AMS.fullmatch(slug) or _FOCAL.fullmatch(slug) or slug in OWN:
+        raise SercoreError(f"there is a system called {slug!r} already: take a new name")
+    Config().replace(**settings)
+    OWN[slug] = title or slug, settings
+
+
+def is_own(slug: str) -> bool:
+    """Whether a system is of the user's own: registered, or with a loss, a pooling or a network that is not the package's."""
+    name, _, settings = slug.partition("@")
+    parts = dict(text.partition("=")[::2] for text in re.split(r",(?=\w+=)", settings) if text)
+    foreign = any(parts.get(key, known[0]) not in known for key, known in OF_THE_PACKAGE.items())
+    return foreign or any(_unknown(part) for part in name.split("+"))
+
+
+def _unknown(part: str) -> bool:
+    return part not in TABLE_1 and part not in TABLE_2 and not _AMS.fullmatch(part) and not _FOCAL.fullmatch(part)
 
 
 def overrides(slug: str) -> dict[str, Any]:
@@ -81,9 +116,12 @@ def _part(part: str, slug: str) -> dict[str, Any]:
         return {"loss": "ams", "scale": float(match[1]), "margin": float(match[2])}
     if match := _FOCAL.fullmatch(part):
         return {"loss": "focal", "gamma": float(match[1]), "alpha": float(match[2])}
+    extensions.load()
+    if part in OWN:
+        return OWN[part][1]
     raise SercoreError(
-        f"unknown system {slug!r}: {nearest(part, [*TABLE_2, *TABLE_1])}Table 2 has: {', '.join(TABLE_2)}; "
-        f"Table 1 has: {', '.join(TABLE_1)}. "
+        f"unknown system {slug!r}: {nearest(part, [*TABLE_2, *TABLE_1, *OWN])}Table 2 has: {', '.join(TABLE_2)}; "
+        f"Table 1 has: {', '.join(TABLE_1)}; your own: {', '.join(OWN) or 'none'}. "
         "Others follow their form (ams-s20-m0.3, focal-g1-a1), combine with '+' and change settings after '@' "
         "(baseline@masked=true)"
     )
@@ -114,12 +152,15 @@ def measurable(slug: str, spectra: bool, heard: Sequence[str] = ()) -> bool:
 
 
 def family(slug: str) -> str:
-    """`baseline`, `ams`, `focal`, `combined`, `combination` where several schemes meet, or `prior` for Table 1's earlier
-    systems."""
+    """`baseline`, `ams`, `focal`, `combined`, `combination` where several schemes meet, `prior` for Table 1's earlier
+    systems, or `own`."""
     name = slug.partition("@")[0]
     if name in TABLE_1:
         return "prior"
-    return "combination" if "+" in name else name.partition("-")[0]
+    if is_own(slug):
+        return "own"
+    found = "combination" if "+" in name else name.partition("-")[0]
+    return found if found in FAMILIES else "own"
 
 
 def expand(names: str | Sequence[str]) -> list[str]:

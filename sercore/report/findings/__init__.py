@@ -18,8 +18,8 @@ from .accuracy import (
     largest_mistake,
     length_sentence,
     measured_so_far,
-    model_sentence,
     most_frequent_mistake,
+    own_sentence,
     protocol_sentence,
     recall_summary,
     seeds_move_recall,
@@ -60,6 +60,7 @@ from .chance import (
 from .earlier import costs_sentence, earlier_sentence, ranks_sentence
 from .scale import efficiency_sentence, scale_sentence
 from .study import study_progress, study_sentence, study_table
+from .trials import calibration_sentence, elsewhere_sentence, harm_sentence, model_sentence
 from .verdicts import (
     BRIEF,
     EVIDENCE,

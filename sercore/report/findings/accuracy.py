@@ -166,6 +166,7 @@ def confusion_counts(matrices: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 def combination_sentence(found: pd.DataFrame) -> str:
     """How many combinations beat each of their parts (`tables.combinations`)."""
+    found = found[found["slug"].str.contains("+", regex=False)] if len(found) else found
     if found.empty:
         return (
             "No combination has been measured yet. `sercore sweep --corpus emodb --systems "
@@ -185,6 +186,21 @@ def combination_sentence(found: pd.DataFrame) -> str:
         f"Of {len(better)} combinations of schemes, corpus and protocol, {lie(better.sum())} above each of their parts, and "
         f"{lie(worse.sum())} below one of them; {lie((base['effect_low'] > 0).sum())} above the baseline{compared}.{wide}"
     )
+
+
+def own_sentence(found: pd.DataFrame) -> str:
+    """What the user's own systems gain over the baseline (`tables.combinations`); "" where there is none."""
+    own = found[found["slug"].map(systems.is_own) & (found["other"] == "baseline")] if len(found) else found
+    if own.empty:
+        return ""
+    parts = []
+    for _, row in own.iterrows():
+        wide = not np.isnan(row["wide_low"])
+        low, high = (row["wide_low"], row["wide_high"]) if wide else (row["effect_low"], row["effect_high"])
+        clear = "" if low > 0 or high < 0 else ", which is not clear of 0"
+        place = f"{corpus_title(row['corpus'])} ({row['protocol']})"
+        parts.append(f"*{named(title(row['slug']))}* by {signed(row['effect'])} points on {place}{clear}")
+    return f"**Systems of your own differ from the baseline:** {listed(parts)}."
 
 
 RHO = "Spearman's ρ"
@@ -284,21 +300,6 @@ def compactness_sentence(correlations: pd.DataFrame) -> str:
     parts = [f"{row['Measure']} on {row['Where']} (ρ = {signed(row[RHO], 2)})" for _, row in kept.iterrows()]
     return (
         f"{text}After Holm's correction over the tests {'it remains for ' + listed(parts) if parts else 'none remains'}.{unable}"
-    )
-
-
-def model_sentence(origin: dict, runs: pd.DataFrame, classes: Sequence[str]) -> str:
-    """What the package's own model was trained on, and how well it did on the speakers that it had not heard."""
-    run = runs[runs["run"] == origin["run"]]
-    text = f"This is the model of the run `{origin['run']}`"
-    if run.empty:
-        return f"{text}, whose record is not published here."
-    found = run.iloc[0]
-    same = runs[(runs[["corpus", "protocol", "system"]] == found[["corpus", "protocol", "system"]]).all(axis=1)]
-    return (
-        f"{text}: {title(found['system'])}, trained on {corpus_title(found['corpus'])}. On the speakers that it had not heard "
-        f"its UA was **{100 * found['ua']:.0f} %**, chance is {100 / len(classes):.0f} %; over the folds of the same system "
-        f"it was {100 * same['ua'].min():.0f} to {100 * same['ua'].max():.0f} %."
     )
 
 

@@ -42,6 +42,7 @@ from .measured import (
 )
 from .protocols import gap_runs, protocol_gaps, yardstick_gaps
 from .speakers import gender_table, speaker_range_by_chance, speaker_spread, speaker_table
+from .trials import disturbed, elsewhere
 from .words import (
     ENDS,
     IN_COMBINATIONS,

@@ -104,9 +104,14 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
         corpus: systems_table(corpus, protocol, measured_systems(corpus, protocol, folder), folder=folder).set_index("slug")
         for corpus in corpora
     }
+    beside = [*YARDSTICKS, "majority", "chance"]
     uneven = {corpus for corpus, table in measured.items() if table["seeds"].nunique() > 1}
     rows = []
-    for slug in [*systems.TABLE_2, *YARDSTICKS, "majority", "chance"]:
+    own = sorted(
+        {slug for table in measured.values() for slug in table.index if isinstance(slug, str) and systems.is_own(slug)}
+        - set(beside)
+    )
+    for slug in [*systems.TABLE_2, *own, *beside]:
         row: dict[tuple[str, str], object] = {("System", ""): title(slug)}
         row |= {("Paper on IEMOCAP", measure.upper()): reported[measure].get(slug, np.nan) for measure in ("ua", "wa")}
         for corpus in order:

@@ -38,7 +38,7 @@ def verdicts(folder: str | Path | None = None, protocols: Sequence[str] = CLEAN)
 
 
 def combinations(corpus: str, protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
-    """Systems that combine schemes (`a+b`): UA, and the paired difference to the baseline and to each scheme alone.
+    """Systems that combine schemes (`a+b`), and the user's own: UA, and the paired difference to the baseline and to each scheme.
 
     One row a combination and comparison, in points: corpus, protocol, slug, other, `ua` and `effect` with
     their `_low` and `_high`, p, p_holm over the rows, how many `seeds` both have, and
@@ -49,8 +49,8 @@ def combinations(corpus: str, protocol: str, folder: str | Path | None = None) -
     tallies = {slug: statistics.tally(frame[frame["system"] == slug]) for slug in there}
     alike = [tally for slug, tally in tallies.items() if "@" not in slug]
     rows = []
-    for slug in (slug for slug in there if "+" in slug):
-        for other in ("baseline", *slug.split("+")):
+    for slug in (slug for slug in there if "+" in slug or systems.is_own(slug)):
+        for other in ("baseline", *(slug.split("+") if "+" in slug else ())):
             if other not in tallies or not (seeds := statistics.common_seeds(tallies[slug], tallies[other])):
                 continue
             own = statistics.bootstrap_speakers(tallies[slug].select(seeds), "ua", RESAMPLES).percent()

@@ -67,7 +67,7 @@ def predictions_of_shared_seeds(corpus: str, protocol: str, slugs: Sequence[str]
 
 
 def measured_systems(corpus: str, protocol: str, folder: str | Path | None = None) -> list[str]:
-    """Systems of the paper's network that were run on every fold, those of Table 2 first."""
+    """Systems of the paper's network, and of the user's own, that were run on every fold, those of Table 2 first."""
     whole = _whole(corpus, protocol, folder) - set(systems.TABLE_1)
     return [slug for slug in systems.TABLE_2 if slug in whole] + sorted(whole - set(systems.TABLE_2))
 
@@ -81,7 +81,7 @@ def measured_earlier(corpus: str, protocol: str, folder: str | Path | None = Non
 def _whole(corpus: str, protocol: str, folder: str | Path | None) -> set[str]:
     runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol")
     folds = runs.groupby("system")["fold"].nunique()
-    return {slug for slug in folds.index if folds[slug] == FOLDS and "@" not in slug}
+    return {slug for slug in folds.index if folds[slug] == FOLDS and ("@" not in slug or systems.is_own(slug))}
 
 
 def source_name(corpus: str, folder: str | Path | None = None) -> str:

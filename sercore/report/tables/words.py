@@ -39,6 +39,8 @@ def title(slug: str) -> str:
     combined pooling`."""
     if slug in TITLES:
         return TITLES[slug]
+    if systems.is_own(slug):
+        return systems.OWN[slug][0] if slug in systems.OWN else slug
     name, _, settings = slug.partition("@")
     if "+" in name:
         text = " + ".join(IN_COMBINATIONS.get(part) or _scheme(part) for part in name.split("+"))
@@ -53,8 +55,9 @@ def _scheme(slug: str) -> str:
         return slug
     family, *values = slug.split("-")
     symbols = {"s": "s", "m": "m", "g": "γ", "a": "α"}
-    numbers = ", ".join(f"{symbols[value[0]]} = {value[1:]}" for value in values)
-    name = systems.FAMILIES[family]
+    if family not in systems.FAMILIES or not all(value[:1] in symbols for value in values):
+        return slug
+    name, numbers = systems.FAMILIES[family], ", ".join(f"{symbols[value[0]]} = {value[1:]}" for value in values)
     return f"{name[0].upper()}{name[1:]}, {numbers}" if values else TITLES[slug]
 
 

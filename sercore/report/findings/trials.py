@@ -1,0 +1,74 @@
+"""What the page of the model that comes along says about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from ..tables.trials import UNDISTURBED
+from ..tables.words import corpus_title, title
+from .words import listed
+
+NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+HARM = 0.25
+"""Share of labels that a disturbance may change before the page warns of it."""
+
+
+def model_sentence(about: dict[str, Any]) -> str:
+    """What a model is, and how well its networks did on speakers that they had not heard (`models.Trained.about`)."""
+    corpus, _, system = about.get("trained_as", "").partition("/")
+    if not corpus:
+        return f"It is `{about['name']}`, of whose training no record came with it."
+    members, found = len(about["members"]), about["estimate"]
+    many = NUMBERS[members] if members < len(NUMBERS) else str(members)
+    what = (
+        f"It is {many} networks with the system *{title(system)}*, trained on {corpus_title(corpus)}, each on other speakers; "
+        "their probabilities are averaged. "
+        if members > 1
+        else f"It is one network with the system *{title(system)}*, trained on {corpus_title(corpus)}. "
+    )
+    if found is None:
+        return what
+    low, high = min(found["ua_of_folds"]), max(found["ua_of_folds"])
+    folds = f", {100 * low:.0f} to {100 * high:.0f} from fold to fold" if members > 1 else ""
+    return (
+        f"{what}Of speakers that it had not heard, one such network labels **{100 * found['ua']:.0f} %** right{folds}; guessing "
+        f"would be right in {100 / len(about['classes']):.0f} %. (UA over {found['speakers']} speakers.)"
+    )
+
+
+def calibration_sentence(about: dict[str, Any]) -> str:
+    """How far its probabilities can be taken at their word."""
+    found = about["estimate"]
+    if found is None or not all("temperature" in member for member in about["members"]):
+        return "Its probabilities have not been calibrated."
+    return (
+        "Its probabilities were calibrated by one temperature a network, on the speakers that chose its epoch. On speakers that "
+        f"it had not heard they are off by {100 * found['ece_calibrated']:.0f} points on average, and were by "
+        f"{100 * found['ece']:.0f} before."
+    )
+
+
+def elsewhere_sentence(trials: pd.DataFrame | None, model: str) -> str:
+    """How well a model does on corpora that it was not trained on."""
+    own = None if trials is None else trials[(trials["model"] == model) & (trials["disturbance"] == UNDISTURBED)]
+    if own is None or own.empty:
+        return "*It has not been tried on another corpus yet: `python -m sercore.inference.trials`.*"
+    parts = [f"{100 * row['ua']:.0f} % on {corpus_title(row['corpus'])}" for _, row in own.sort_values("ua").iterrows()]
+    return f"**On corpora that it has never heard it labels {listed(parts)} right** (UA). " + (
+        "Where its networks agree it can be trusted more, as the table shows." if own["united"].lt(1).any() else ""
+    )
+
+
+def harm_sentence(trials: pd.DataFrame, model: str, corpus: str) -> str:
+    """What changes its labels, and what does not."""
+    own = trials[(trials["model"] == model) & (trials["corpus"] == corpus) & (trials["disturbance"] != UNDISTURBED)]
+    if own.empty:
+        return ""
+    bad = own[own["changed"] >= HARM].sort_values("changed", ascending=False)
+    gains = own[own["disturbance"].str.startswith("gain")]
+    loud = f"However loud it is, at most {100 * gains['changed'].max():.0f} % of its labels change. " if len(gains) else ""
+    if bad.empty:
+        return f"{loud}Nothing that was tried changes more than a quarter of them."
+    return f"{loud}What it does not stand: {listed([str(name) for name in bad['disturbance']])}."

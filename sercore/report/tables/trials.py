@@ -1,0 +1,43 @@
+"""What models that label do elsewhere: on corpora that they were not trained on, and on disturbed recordings."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from .words import corpus_title, interval_text
+
+UNDISTURBED = "as recorded"
+
+
+def elsewhere(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row a model and a corpus that it was not trained on, of `results.trials`: UA, and what agreement means."""
+    rows = []
+    for _, row in trials[trials["disturbance"] == UNDISTURBED].sort_values(["model", "corpus"]).iterrows():
+        rows.append(
+            {
+                "Model": row["model"],
+                "Tried on": corpus_title(row["corpus"]),
+                "Recordings": row["utterances"],
+                "Speakers": row["speakers"],
+                "UA": interval_text(*(100 * row[key] for key in ("ua", "low", "high"))),
+                "All networks agree": 100 * row["united"],
+                "right then": 100 * row["wa_united"],
+                "right else": 100 * row["wa_apart"],
+                "Calibration error": 100 * row["ece"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def disturbed(trials: pd.DataFrame, corpus: str) -> pd.DataFrame:
+    """One row a disturbance of the recordings of `corpus`, and for each model its UA and how many labels change (percent)."""
+    own = trials[trials["corpus"] == corpus]
+    order = list(dict.fromkeys(own["disturbance"]))
+    rows = []
+    for name in order:
+        row: dict[tuple[str, str], object] = {("What happened to it", ""): name}
+        for model, found in own[own["disturbance"] == name].groupby("model", sort=True):
+            row[str(model), "UA"] = 100 * found["ua"].item()
+            row[str(model), "labels changed"] = 100 * found["changed"].item()
+        rows.append(row)
+    return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(list(dict.fromkeys(key for row in rows for key in row))))
