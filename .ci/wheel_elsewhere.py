@@ -1,5 +1,6 @@
 """The built wheel installs into a folder of its own and runs there, away from the checkout."""
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -12,5 +13,15 @@ with tempfile.TemporaryDirectory() as folder:
     program += "print(sercore.__file__, sercore.build('combined').num_parameters())"
     out = subprocess.run([sys.executable, "-c", program], cwd=folder, check=True, capture_output=True, text=True).stdout
     assert out.split()[-1] == "359812" and folder in out, out
-    subprocess.run([sys.executable, "-m", "sercore", "systems", "--json"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+    def call(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "sercore", *arguments], cwd=folder, check=True, stdout=subprocess.PIPE, text=True
+        )
+        return done.stdout
+
+    call("systems", "--json")
+    assert json.loads(call("models", "--json")), "no model comes with the wheel"
+    call("init", "my-study", "--data", "demo")
+    assert (Path(folder) / "my-study" / "book" / "notebooks" / "table-2.md").exists()
 print(f"{wheel.name} runs elsewhere")

@@ -357,6 +357,71 @@ def status(
     show(list(rows.values()), as_json)
 
 
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new folder for the study")],
+    data: Annotated[str, typer.Option(help="A corpus by its name, a folder with one sub-folder a label, or a .csv or .tsv file")],
+    title: Annotated[str, typer.Option(help="Of its book [default: by the corpus]")] = "",
+    systems: Annotated[str, typer.Option(help="As `sercore sweep` takes them")] = "claims",
+    protocols: Annotated[
+        str, typer.Option(help="As `sercore sweep` takes them [default: speaker where speakers are named]")
+    ] = "",
+    seeds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0",
+    data_root: DataRoot = None,
+) -> None:
+    """Make a study of your own: a folder with its settings, and a book that holds it alone."""
+    from .publishing import studies
+
+    with errors_told():
+        made = studies.make(folder, data, title, systems, protocols, seeds, root_text(data_root))
+    out.print(f"{made.folder / studies.FILE} says what the study is: look it through, then")
+    out.print(f"  cd {shlex.quote(str(folder))}\n  sercore study\n  jupyter-book build book")
+
+
+@app.command()
+def study(
+    folder: Annotated[Path, typer.Argument(help="The folder that `sercore init` made")] = Path("."),
+    jobs: Jobs = 1,
+    dask: Annotated[str | None, typer.Option(help="As `sercore sweep` takes it")] = None,
+    data_root: DataRoot = None,
+    device: Device = "auto",
+    forecast: Annotated[bool, typer.Option("--forecast", help="Only say how long it will take")] = False,
+) -> None:
+    """Do what is missing of the study in a folder, and put it into the study's results; `jupyter-book build book` shows it.
+
+    It can be killed and started again at any time. The exit code is 1 where a run failed.
+    """
+    from tqdm import tqdm
+
+    from .evidence.standing import standing
+    from .publishing import studies
+
+    with errors_told():
+        own = studies.read(folder)
+        if forecast:
+            number, seconds = studies.forecast(own, root_text(data_root), device)
+            took = datetime.timedelta(seconds=round(seconds))
+            out.print(f"{number} runs to do: at most {took} here, and less where validation ends them sooner")
+            return
+        with tqdm(unit="run", delay=1) as bar, epoch_bar(1, shown=jobs == 1 and dask is None) as report:
+
+            def told(name: Any, done: int, total: int) -> None:
+                bar.total = total
+                bar.set_description_str(str(name))
+                bar.update()
+
+            alone = jobs == 1 and dask is None
+            how = {"dask": dask, "on_run": told, "on_epoch": report if alone else None}
+            outcome = studies.work(own, jobs, device, root_text(data_root), tqdm.write, **how)
+        from . import corpora
+
+        name = corpora.get(own.data, root_text(data_root)).name
+        show(standing(name, own.protocols.split(","), own.runs, own.results), False, digits=1)
+    for run, problem in outcome.failed.items():
+        err.print(f"{run}: {problem}", style="red")
+    raise typer.Exit(1 if outcome.failed else 0)
+
+
 @app.command("results")
 def standing(
     corpus: Annotated[str, typer.Argument(help="A corpus, by its name")],

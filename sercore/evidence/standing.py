@@ -24,8 +24,9 @@ def standing(
     protocols: Iterable[str] = ("speaker", "paper"),
     runs: str | Path | None = None,
     published: str | Path | None = None,
+    published_alone: bool = False,
 ) -> list[dict[str, Any]]:
-    """One row a system and protocol that has a run of `corpus`, published or in the folder `runs`.
+    """One row a system and protocol that has a run of `corpus`, published or (unless `published_alone`) in the folder `runs`.
 
     UA, WA and the gain in UA over `baseline` in percent, over all seeds whose five folds are there; their 95 % intervals are over
     speakers and seeds (`statistics.over_seeds`), or over speakers alone where no system has two seeds: `interval` says which.
@@ -33,13 +34,13 @@ def standing(
     """
     rows = []
     for protocol in protocols:
-        frame, here = _predictions(corpus, protocol, runs, published)
+        frame, here = _predictions(corpus, protocol, None if published_alone else places.runs_folder(runs), published)
         if not frame.empty:
             rows += [{"protocol": protocol, **row} for row in _rows(frame, here)]
     return rows
 
 
-def _predictions(corpus: str, protocol: str, runs: Any, published: Any) -> tuple[pd.DataFrame, dict[str, int]]:
+def _predictions(corpus: str, protocol: str, folder: Path | None, published: Any) -> tuple[pd.DataFrame, dict[str, int]]:
     """Predictions of every run, and how many runs of each system are not published."""
     frames = [pd.DataFrame(columns=COLUMNS)]
     known: set[str] = set()
@@ -48,8 +49,8 @@ def _predictions(corpus: str, protocol: str, runs: Any, published: Any) -> tuple
         frames.append(there[COLUMNS])
         table = results.runs(published)
         known = set(table.loc[(table["corpus"] == corpus) & (table["protocol"] == protocol), "run"])
-    folder, here = places.runs_folder(runs), dict[str, int]()
-    for facts in records.all_facts(folder, corpus) if folder.exists() else []:
+    here = dict[str, int]()
+    for facts in records.all_facts(folder, corpus) if folder is not None and folder.exists() else []:
         if facts["protocol"] != protocol or facts["run"] in known:
             continue
         test = records.read_test(Path(facts["folder"]))
@@ -80,7 +81,7 @@ def _rows(frame: pd.DataFrame, here: dict[str, int]) -> list[dict[str, Any]]:
             wa = statistics.bootstrap_speakers(tally, "wa").percent().estimate
             row |= {"seeds": len(tally.seeds), "UA %": found.estimate, "UA low": found.low, "UA high": found.high, "WA %": wa}
             row |= {"gain": math.nan, "gain low": math.nan, "gain high": math.nan}
-            row["interval"] = "speakers and seeds" if seeds else "speakers"
+            row["interval"] = "speakers and seeds" if seeds else "none" if math.isnan(found.low) else "speakers"
             base = tallies.get("baseline")
             if base is not None and system != "baseline" and set(base.seeds) & set(tally.seeds):
                 pair = (tally, base)

@@ -22,12 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from .. import machine, places
+from ..config import Config
 from ..frontend.front_ends import FRONT_ENDS
 from ..frontend.log_mel import clip_frames
 from ..network.base import Network
 from ..network.engines.adam import Adam
 from ..network.networks import build
-from . import sweep, systems, training
+from . import experiment, sweep, systems, training
 
 SECONDS = 3.0
 BATCH = 32
@@ -102,6 +103,29 @@ def measure(slugs: Iterable[str] = SYSTEMS, device: str = "auto", repeats: int =
         row["labelling_ms"] = _median_ms(label, place, repeats)
         rows.append(row | facts | machine.describe(place))
     return pd.DataFrame(rows)
+
+
+def epoch_seconds(prepared: experiment.Prepared, config: Config, device: str = "auto") -> float:
+    """What an epoch of a system takes here on a corpus with nothing else running, by its second step."""
+    place, inputs = machine.choose_device(device), prepared.heard_by(config).inputs
+    model = build(config, prepared.data.classes).to(place)
+    model.engine = training.choose_engine(config, place)
+    optimiser, rows = Adam(model.parameters(), config.learning_rate), range(min(config.batch_size, len(inputs)))
+    x, lengths = (part.to(place) for part in inputs.batch(rows, clip_frames(config.clip_seconds)))
+    labels = torch.arange(len(rows), device=place) % prepared.data.classes
+    model.set_normalisation(*inputs.normalisation(rows, len(x[0]), config.normalisation == "level"))
+
+    def step() -> None:
+        optimiser.zero_grad()
+        model.loss(x, labels, lengths).backward()
+        optimiser.step()
+
+    def hear() -> None:
+        with torch.inference_mode():
+            model.outputs(x, lengths)
+
+    training_ms, hearing_ms = _median_ms(step, place, 1), _median_ms(hear, place, 1)
+    return len(inputs) / len(rows) * (0.6 * training_ms + 0.2 * hearing_ms) / 1000  # the shares of the parts
 
 
 def _median_ms(act: Any, place: torch.device, repeats: int) -> float:

@@ -70,8 +70,8 @@ _FOCAL = re.compile(rf"focal-g{_NUMBER}-a{_NUMBER}")
 
 def register(slug: str, title: str = "", **settings: Any) -> None:
     """Make a system of your own known by a slug (small letters, digits, hyphens), by the settings that it changes: it then
-    trains, combines and stands in the tables as the paper's do. Raises `SercoreError` for a slug that is taken, or not of that form.
-    """
+    trains, combines and stands in the tables as the paper's do. Raises `SercoreError` for a slug that is taken, or of another
+    form."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", slug):
         raise SercoreError(f"a system called {slug!r}: write small letters, digits and hyphens; it names files and pages")
     if slug in TABLE_1 or slug in TABLE_2 or _AMS.fullmatch(slug) or _FOCAL.fullmatch(slug) or slug in OWN:

@@ -43,7 +43,8 @@ def _table_2() -> str:
     if gains.empty:
         return "Table 2: every system"
     above, below = (gains["low"] > 0).sum(), (gains["high"] < 0).sum()
-    return f"Table 2: of {len(gains)} gains {above or 'none'} clearly above zero, {below or 'none'} clearly below"
+    many = f"{len(gains)} gains" if len(gains) > 1 else "1 gain"
+    return f"Table 2: of {many} {above or 'none'} clearly above zero, {below or 'none'} clearly below"
 
 
 def _confusion() -> str:

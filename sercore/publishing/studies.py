@@ -1,0 +1,253 @@
+"""A study of one's own: a folder with its settings, its runs and results, and a book that holds it alone."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import shutil
+import time
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from .. import corpora, places
+from ..config import Config
+from ..errors import SercoreError, nearest
+from ..evidence import publication
+from ..lab import costs, experiment, sweep
+
+FILE = "study.toml"
+LEFT_OUT = ("api", "live", "plan", "reproduce", "scale", "voice")
+"""Pages of the project's own book that no other study has."""
+
+SHIPPED = Path(__file__).parents[1] / "template"
+"""The book's sources in an installed package; in a checkout they lie where they are written."""
+
+SETTINGS = """\
+# The study in this folder: `sercore study` does what is missing of it, and `jupyter-book build book` makes its book.
+title = {title}
+
+# What to train on: the name of a corpus (`sercore corpora`), a folder with one sub-folder a label, or a .csv or .tsv file with
+# the columns path and label, and speaker where speakers are known.
+data = {data}
+
+# Which systems: slugs with commas. `claims` is the baseline and the paper's three best, `table2` its 14, `table1` the 7 earlier
+# ones; `sercore systems` lists them, and one of your own is named in the variable SERCORE_EXTENSIONS.
+systems = {systems}
+
+# speaker: no speaker in two parts; paper: a random split. With commas, both.
+protocols = {protocols}
+
+# Seeds, as in "0-4". One seed tells little: what another draws moves a system by some points. Five make a verdict.
+seeds = {seeds}
+
+# Settings of the training that shall differ from the paper's, as in max_epochs = 50 (sercore.Config has them all).
+[settings]
+"""
+
+TOC = """\
+format: jb-book
+root: intro
+parts:
+  - caption: The study
+    chapters:
+      - file: data
+      - file: table-2
+      - file: table-1
+      - file: baseline
+        sections: [{glob: baseline-*}]
+      - file: ams
+        sections: [{glob: ams-*}]
+      - file: focal
+        sections: [{glob: focal-*}]
+      - file: combined
+        sections: [{glob: combined-*}]
+      - file: combinations
+      - file: confusion
+      - file: compactness
+      - file: attention
+      - file: explorer
+      - file: per-speaker
+      - file: protocols
+      - file: readings
+      - file: noise
+      - file: verdicts
+  - caption: The method
+    chapters:
+      - file: paper
+      - file: features
+      - file: model
+      - file: losses
+      - file: pooling
+      - file: glossary
+      - file: literature
+"""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a folder's `study.toml` says."""
+
+    folder: Path
+    title: str
+    data: str
+    systems: str = "claims"
+    protocols: str = "speaker"
+    seeds: str = "0"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    @property
+    def book(self) -> Path:
+        return self.folder / "book"
+
+
+def make(
+    folder: str | os.PathLike[str],
+    data: str,
+    title: str = "",
+    systems: str = "claims",
+    protocols: str = "",
+    seeds: str = "0",
+    data_root: str | None = None,
+) -> Study:
+    """Make the folder of a study: `study.toml`, and the sources of its book. Nothing is trained.
+
+    The protocol is `speaker` where the corpus names five speakers or more, else `paper`. Raises `SercoreError` for a folder that
+    holds something, for data that cannot be read, and for systems that are not there.
+    """
+    target = Path(folder)
+    if target.exists() and any(target.iterdir()):
+        raise SercoreError(f"{target} holds something already: name a new folder")
+    corpus = corpora.get(data, data_root)
+    utterances = corpora.load(corpus, data_root)
+    protocols = protocols or ("speaker" if _bears(utterances, "speaker") else "paper")
+    named = data if data in corpora.names() else str(Path(data).expanduser().resolve())
+    sweep.plan(data, systems, protocols, seeds, data_root=data_root)
+    title = title or f"Speech emotion recognition on {corpus.heading or corpus.title}"
+    source = SHIPPED if SHIPPED.exists() else places.PROJECT
+    if not (source / "book" / "notebooks").exists():
+        raise SercoreError("the sources of the book are not in this installation: install sercore from its wheel or a checkout")
+    target.mkdir(parents=True, exist_ok=True)
+    _copy_book(source, target, title)
+    said = {"title": title, "data": named, "systems": systems, "protocols": protocols, "seeds": seeds}
+    text = SETTINGS.format(**{key: json.dumps(value, ensure_ascii=False) for key, value in said.items()})
+    (target / FILE).write_text(text, encoding="utf-8")
+    return read(target)
+
+
+def _bears(utterances: Any, protocol: str) -> bool:
+    from ..corpora import protocol as protocols
+
+    try:
+        protocols.splits(utterances, protocol)
+    except SercoreError:
+        return False
+    return True
+
+
+def _copy_book(source: Path, target: Path, title: str) -> None:
+    book, made = source / "book", target / "book"
+    made.mkdir(exist_ok=True)
+    for name in ("_ext", "_static", "_templates", "explorer", "voice"):
+        shutil.copytree(book / name, made / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(book / "references.bib", made)
+    (made / "notebooks").mkdir()
+    own = {path.name: path for path in (book / "_study").glob("*.md")}
+    pages = {path.name: path for path in (book / "notebooks").glob("*.md") if path.stem not in LEFT_OUT} | own
+    for name, path in pages.items():
+        text = path.read_text(encoding="utf-8").replace("{study}", _in_markdown(title))
+        (made / "notebooks" / name).write_text(without_links(text, LEFT_OUT), encoding="utf-8")
+    (target / "_toc.yml").write_text(TOC, encoding="utf-8")
+    (made / "_toc.yml").write_text(TOC, encoding="utf-8")  # Jupyter Book looks for it there
+    settings = (source / "_config.yml").read_text(encoding="utf-8")
+    settings = re.sub(r"(?m)^title: .*", lambda _: f"title: {json.dumps(title, ensure_ascii=False)}", settings)
+    settings = re.sub(r"(?m)^author: .*", 'author: ""', settings)
+    settings = settings.replace("text: Measured again", f"text: {json.dumps(escape(title), ensure_ascii=False)}")
+    (target / "_config.yml").write_text(settings, encoding="utf-8")
+
+
+def without_links(text: str, pages: tuple[str, ...]) -> str:
+    """A page's source whose links to `pages`, which are not there, are words."""
+    for page in pages:
+        text = re.sub(rf"{{doc}}`([^`<]+?) <{page}>`", r"\1", text)
+        text = re.sub(rf"{{doc}}`{page}`", f"*{page}* of sercore's own book", text)
+    return text
+
+
+def _in_markdown(text: str) -> str:
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+
+
+def read(folder: str | os.PathLike[str] = ".") -> Study:
+    """The study in a folder; `SercoreError` names what `study.toml` lacks, and what it has too much."""
+    path = Path(folder) / FILE
+    try:
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SercoreError(f"{path}: no study here; `sercore init FOLDER --data ...` makes one") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SercoreError(f"{path}: {error}") from None
+    known = ("title", "data", "systems", "protocols", "seeds", "settings")
+    wrong = [f"no {name}" for name in known[:2] if name not in said]
+    wrong += [f"unknown {name!r}; {nearest(name, known)}there are {', '.join(known)}" for name in said if name not in known]
+    kinds = {name: dict if name == "settings" else str for name in known}
+    wrong += [
+        f"{name} must be {'a table' if kinds[name] is dict else 'a text'}"
+        for name in known
+        if name in said and not isinstance(said[name], kinds[name])
+    ]
+    if wrong:
+        raise SercoreError(f"{path}: {'; '.join(wrong)}")
+    Config().replace(**said.get("settings", {}))
+    return Study(Path(folder).absolute(), **said)
+
+
+def forecast(study: Study, data_root: str | None = None, device: str = "auto") -> tuple[int, float]:
+    """How many runs are missing, and the seconds that they will take here at most, by one measured step of each system."""
+    wanted = sweep.plan(study.data, study.systems, study.protocols, study.seeds, data_root=data_root)
+    missing = wanted.missing(study.runs)
+    prepared = experiment.prepare(study.data, data_root, progress=True)
+    seconds = dict[str, float]()
+    for slug in dict.fromkeys(name.system for name in missing):
+        config = experiment.configure(prepared, slug, study.settings)
+        seconds[slug] = costs.epoch_seconds(prepared, config, device) * config.max_epochs
+    return len(missing), sum(seconds[name.system] for name in missing)
+
+
+def work(
+    study: Study,
+    jobs: int = 1,
+    device: str = "auto",
+    data_root: str | None = None,
+    told: Callable[[str], None] = lambda text: None,
+    **how: Any,
+) -> sweep.Outcome:
+    """Do the runs that are missing, and publish all of them to the study's own results."""
+    wanted = sweep.plan(study.data, study.systems, study.protocols, study.seeds, data_root=data_root)
+    number, seconds = forecast(study, data_root, device)
+    if number:
+        told(f"{number} runs to do: at most {_time(seconds)} here, and less where validation ends them sooner")
+    begun = time.monotonic()
+    outcome = sweep.sweep(wanted, study.runs, data_root, study.settings, device, jobs, **how)
+    if number:
+        told(f"it took {_time(time.monotonic() - begun)}")
+    if any(study.runs.glob("*/run.json")):
+        publication.publish(study.runs, study.results, data_root=data_root, agree=lambda question: True)
+    return outcome
+
+
+def _time(seconds: float) -> str:
+    return str(datetime.timedelta(seconds=round(seconds)))
