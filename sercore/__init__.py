@@ -31,6 +31,11 @@ def build(system: str = "baseline", classes: int = 4, seed: int = 0, **overrides
     """The untrained model of a system, by its slug; `overrides` change any setting of `Config` that the slug does not set.
 
     Raises `SercoreError` for an unknown system or setting, and for overrides that the slug contradicts.
+
+    >>> import torch
+    >>> model = build("combined")
+    >>> model(torch.zeros(2, 750, 40)).shape  # (batch, frames, mels) -> (batch, classes)
+    torch.Size([2, 4])
     """
     from . import network
     from .lab import systems

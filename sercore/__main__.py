@@ -35,7 +35,6 @@ app = typer.Typer(
         "A real corpus:  sercore fetch emodb;  sercore sweep --corpus emodb;  sercore publish"
     ),
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
 )
@@ -521,9 +520,12 @@ def chapters(
     yes: Yes = False,
 ) -> None:
     """Execute the book's chapters that are out of date; with --corpus on your own data too."""
-    from .publishing import chapters as module
-
     with errors_told():
+        try:
+            from .publishing import chapters as module
+        except ModuleNotFoundError as error:
+            needed = "'jupyter-book<2' jupytext papermill matplotlib umap-learn sphinxcontrib-bibtex django-static-mathjax"
+            raise SercoreError(f"a book takes more than sercore ({error.name} is not here): pip install {needed}") from None
         module.wanted(book, places.results_of_book(book, results))  # a folder without a book is refused before any training
         if corpus is not None:
             changes = {"precision": precision} | assignments(settings or [])

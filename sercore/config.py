@@ -136,7 +136,11 @@ class Config:
             raise SercoreError("impossible settings: " + "; ".join(wrong))
 
     def replace(self, **overrides: Any) -> Config:
-        """A copy with `overrides`; unknown names raise `SercoreError`. Text is read as the setting's own type."""
+        """A copy with `overrides`; unknown names raise `SercoreError`. Text is read as the setting's own type.
+
+        >>> Config().replace(loss="ams", scale="30").scale
+        30.0
+        """
         fields = {field.name: field for field in dataclasses.fields(self)}
         unknown = sorted(set(overrides) - set(fields))
         if unknown:

@@ -51,5 +51,5 @@ def _smile() -> opensmile.Smile:
     try:
         import opensmile
     except ImportError:
-        raise SercoreError("low-level descriptors need openSMILE: pip install 'sercore[egemaps]'") from None
+        raise SercoreError("low-level descriptors need openSMILE: pip install opensmile") from None
     return opensmile.Smile(opensmile.FeatureSet.ComParE_2016, opensmile.FeatureLevel.LowLevelDescriptors)

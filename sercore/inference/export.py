@@ -126,7 +126,7 @@ def export(
     Input `samples`, as `INPUT` says, outputs as `OUTPUTS`; the file's metadata `sercore` is JSON with both, the classes, the clip
     in seconds and the model's card. With `int8` weights are kept in 8 bits, each row of a matrix with its own scale: a quarter of
     the file, computed in float32 as before. With `framed` the file takes samples that are framed already (`FromWaveform`). Needs
-    `sercore[onnx]`.
+    onnx and onnxscript.
     """
     try:
         import onnx

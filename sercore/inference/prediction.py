@@ -63,6 +63,10 @@ class Classifier:
     """A trained model, loaded once: `predict` labels samples in memory, `label` files as they come.
 
     `model` is a name (`sercore models` lists them), a folder, or a `model.pt`; None is the model that comes with the package.
+
+    >>> said = Classifier().predict(np.zeros(16_000), rate=16_000)
+    >>> said.doubt, round(sum(said.probabilities.values()), 3)
+    ('silent', 1.0)
     """
 
     def __init__(self, model: str | os.PathLike[str] | None = None) -> None:

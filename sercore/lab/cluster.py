@@ -281,7 +281,7 @@ def connected(address: str, prepared: experiment.Prepared, configs: Iterable[Con
         import dask
         from distributed import Client, LocalCluster
     except ImportError:
-        raise SercoreError("a Dask cluster needs `pip install 'sercore[dask]'`") from None
+        raise SercoreError("a Dask cluster needs `pip install distributed`") from None
     if address.startswith(LOCAL):
         number = address.removeprefix(LOCAL)
         if not (number.isdecimal() and int(number)):

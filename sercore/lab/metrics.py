@@ -45,6 +45,9 @@ def ua(labels: ArrayLike, predictions: ArrayLike, classes: int) -> float:
     same.
 
     Equals scikit-learn's `balanced_accuracy_score`; arguments and errors as for `confusion`.
+
+    >>> ua([0, 0, 0, 1], [0, 0, 1, 1], classes=2)
+    0.8333333333333333
     """
     return float(np.nanmean(recalls(confusion(labels, predictions, classes))))
 
@@ -53,6 +56,9 @@ def wa(labels: ArrayLike, predictions: ArrayLike, classes: int) -> float:
     """Weighted accuracy: the share of all utterances that are right, so that a frequent class counts more.
 
     Equals scikit-learn's `accuracy_score`; arguments and errors as for `confusion`.
+
+    >>> wa([0, 0, 0, 1], [0, 0, 1, 1], classes=2)
+    0.75
     """
     matrix = confusion(labels, predictions, classes)
     return float(np.trace(matrix) / matrix.sum())
@@ -102,7 +108,11 @@ def temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
 
 
 def cooled(probabilities: NDArray, by: float) -> NDArray:
-    """Probabilities (..., classes) at another temperature: their logarithms divided by it; above 1 they are less sure."""
+    """Probabilities (..., classes) at another temperature: their logarithms divided by it; above 1 they are less sure.
+
+    >>> cooled(np.array([0.9, 0.1]), 2.0).round(2).tolist()
+    [0.75, 0.25]
+    """
     log = np.log(probabilities.clip(1e-12)) / by
     shares = np.exp(log - log.max(-1, keepdims=True))
     return shares / shares.sum(-1, keepdims=True)

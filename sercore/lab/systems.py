@@ -131,6 +131,9 @@ def config(slug: str, base: Config | None = None, changes: Mapping[str, Any] | N
     """The configuration of the system `slug` over `base` (default: the paper's baseline) with `changes`.
 
     Raises `SercoreError` for a change of what the slug sets itself to another value: a system is what its name says.
+
+    >>> config("ams-s10-m0.4+combined").pooling
+    'combined'
     """
     own, changed = overrides(slug), (base or Config()).replace(**(changes or {}))
     both = changed.replace(**own)

@@ -68,7 +68,7 @@ def within_speakers(prepared: Prepared) -> NDArray[np.float64]:
 def functionals(prepared: Prepared) -> NDArray[np.float64]:
     """(utterances, 88): eGeMAPSv02 of each recording, mono at 16 kHz. Raises `SercoreError` without openSMILE or the audio."""
     if not YARDSTICKS["egemaps"].available(prepared):
-        raise SercoreError("eGeMAPS needs the recordings, and openSMILE: pip install 'sercore[egemaps]'")
+        raise SercoreError("eGeMAPS needs the recordings, and openSMILE: pip install opensmile")
     paths = prepared.utterances.set_index("id").loc[list(prepared.data.inputs.ids), "path"]
     return _functionals(prepared.data.inputs.digest, tuple(paths))
 

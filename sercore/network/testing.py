@@ -25,6 +25,8 @@ def check(name: str, **settings: object) -> None:
     know neither labels nor the rest of the batch, a label order that does not count, and that it can learn two clouds apart. Of
     a pooling: weights that sum to 1, padding that changes nothing, constant states, half precision, gradients, the same twice.
     `settings` are of `Config`. Raises `AssertionError` that lists every trap it fell into.
+
+    >>> check("focal", gamma=5.0)
     """
     extensions.load()
     found = [table for table in (LOSSES, POOLINGS) if name in table]

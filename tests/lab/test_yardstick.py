@@ -83,7 +83,7 @@ def test_egemaps_is_measured_where_there_is_opensmile(tones, opensmile):
 
 
 def test_the_functionals_are_those_of_opensmile(tones):
-    smile = pytest.importorskip("opensmile", reason="openSMILE is an extra: pip install 'sercore[egemaps]'")
+    smile = pytest.importorskip("opensmile", reason="openSMILE is an extra: pip install opensmile")
     prepared = experiment.prepare(str(tones))
     found = yardstick.functionals(prepared)
     assert found.shape == (40, 88) and np.isfinite(found).all()
