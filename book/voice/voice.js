@@ -8,7 +8,7 @@
   const POINTS = 24; // at most so many in the curve over time
   const LONGEST = 60; // seconds of a recording made here; a file is heard whole
   // as in sercore.frontend.audio and sercore.inference.prediction
-  const SILENT = 1e-3, CANCELLED = 1e-2, SHORT_SECONDS = 0.3, UNSCALED = 10;
+  const SILENT = 1e-3, CANCELLED = 1e-2, SHORT_SECONDS = 0.3, UNSCALED = 10, AUDIBLE = 40, STEADY = 4, LOWEST = -120;
   const root = document.querySelector(".sercore-voice");
   if (!root) return;
   const loaded = (window.sercoreVoice = {});
@@ -58,7 +58,9 @@
       const session = await ort.InferenceSession.create(await unpack(loaded.model.onnx), { executionProviders: ["wasm"] });
       return async samples => {
         const out = await session.run({ samples: new ort.Tensor("float32", samples, [1, samples.length]) });
-        return { probabilities: Array.from(out.probabilities.data), attention: Array.from(out.attention.data) };
+        const classes = loaded.model.classes.length, every = Array.from(out.spread.data);
+        const networks = Array.from({ length: every.length / classes }, (_, i) => every.slice(i * classes, (i + 1) * classes));
+        return { probabilities: Array.from(out.probabilities.data), attention: Array.from(out.attention.data), networks };
       };
     })());
   }
@@ -87,8 +89,11 @@
       if (windows.length && windows.length % 10 === 0) await report(windows.length, starts.length);
       windows.push(await run(piece(padded, from, Math.min(from + clip, frames))));
     }
-    const mean = loaded.model.classes.map((_, code) => windows.reduce((sum, each) => sum + each.probabilities[code], 0) / windows.length);
-    return { mean, windows: windows.length, attention: windows.length === 1 ? windows[0].attention : null };
+    const over = get => loaded.model.classes.map((_, code) => windows.reduce((sum, each) => sum + get(each)[code], 0) / windows.length);
+    const mean = over(each => each.probabilities), best = mean.indexOf(Math.max(...mean));
+    const networks = windows[0].networks.map((_, i) => over(each => each.networks[i]));
+    const agree = networks.filter(own => own.indexOf(Math.max(...own)) === best).length;
+    return { mean, networks, agree, windows: windows.length, attention: windows.length === 1 ? windows[0].attention : null };
   }
 
   // ---- sound in
@@ -119,7 +124,18 @@
   // why a label means nothing, or ""
   function doubt(samples) {
     if (samples.length / RATE < SHORT_SECONDS) return ` Only ${(samples.length / RATE).toFixed(2)} s: its label means nothing.`;
-    return samples.every(value => Math.abs(value) < SILENT) ? " Silent: its label means nothing." : "";
+    if (samples.every(value => Math.abs(value) < SILENT)) return " Silent: its label means nothing.";
+    const step = RATE / 50, levels = [];
+    for (let from = 0; from + step <= samples.length; from += step) {
+      let power = 0;
+      for (let i = from; i < from + step; i++) power += samples[i] * samples[i];
+      levels.push(Math.max(Math.round(10 * Math.log10(power / step + 1e-12)), LOWEST));
+    }
+    levels.sort((a, b) => a - b);
+    const sound = levels.filter(level => level >= levels.at(-1) - AUDIBLE).length / 50;
+    if (sound < SHORT_SECONDS) return ` Next to no speech, only ${sound.toFixed(2)} s of it are sound: its label means nothing.`;
+    const quantile = share => levels[Math.max(Math.ceil(share * levels.length) - 1, 0)];
+    return quantile(0.9) - quantile(0.1) < STEADY ? " Steady, as noise is and speech is not: its label means nothing." : "";
   }
 
   let recorder = null;
@@ -229,7 +245,9 @@
     chart.append(head);
     const frame = make("div", { class: "voice-axes" }, make("span", { "aria-hidden": "true" }, "100 %"), chart, make("span", { "aria-hidden": "true" }, `${seconds.toFixed(1)} s`));
     const caption = make("figcaption", {}, "What the model would say of everything up to each moment, at most a clip's length back.");
-    const whole = found.windows > 1 ? ` (mean of ${found.windows} windows)` : "";
+    const many = found.networks.length, said = many > 1 ? [`${found.agree} of ${many} networks say so`] : [];
+    if (found.windows > 1) said.push(`mean of ${found.windows} windows`);
+    const whole = said.length ? ` (${said.join(", ")})` : "";
     result.replaceChildren(
       make("p", { class: "voice-answer" }, "Heard as ", make("strong", {}, classes[best]), whole),
       bars, player, make("figure", {}, frame, caption));

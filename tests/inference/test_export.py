@@ -1,14 +1,20 @@
 """The ONNX file gives the numbers of `sercore predict`, by onnxruntime alone."""
 
 import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from made_runs import CLASSES, make
 
 import sercore
-from sercore import SercoreError
-from sercore.frontend import log_mel
+from sercore import SercoreError, corpora
+from sercore.frontend import audio, log_mel
 from sercore.inference import export, models, prediction
 from sercore.lab import records
 
@@ -78,3 +84,33 @@ def test_what_cannot_be_exported_is_named(tmp_path):
     records.save_model(tmp_path / "model.pt", network, CLASSES, {"run": "untrained"})
     with pytest.raises(SercoreError, match="an earlier system of Table 1"):
         export.export(tmp_path / "model.onnx", tmp_path / "model.pt")
+
+
+def corpus_files(number):
+    """Recordings of EmoDB, or the synthetic ones where it is not there."""
+    found = sorted(Path(os.environ.get("SERCORE_DATA", "/nowhere"), "emodb", "wav").glob("*.wav"))
+    return found[:: max(len(found) // number, 1)][:number] or list(corpora.load("demo")["path"][:number])
+
+
+def test_the_model_that_comes_along_on_real_files_of_a_tenth_of_a_second_to_a_minute(tmp_path):
+    own = sercore.load_model()
+    session = onnxruntime.InferenceSession(export.export(tmp_path / "model.onnx"))
+    joined = np.concatenate([audio.read(path) for path in corpus_files(30)])
+    for begin, seconds in ((0.4, 0.1), (1.0, 0.5), (3.0, 2.0), (5.0, 2.9), (8.0, 3.0), (2.0, 3.1), (10.0, 7.7), (0.0, 60.0)):
+        samples = joined[int(begin * 16_000) : int((begin + seconds) * 16_000)]
+        found = session.run(["probabilities"], {"samples": samples[None]})[0][0]
+        expected = list(own.predict(samples, 16_000).probabilities.values())
+        np.testing.assert_allclose(found, expected, atol=1e-4, err_msg=f"{seconds} s")
+
+
+def test_the_pages_ten_lines_run_without_sercore(tmp_path):
+    page = (Path(__file__).parents[2] / "book" / "notebooks" / "voice.md").read_text()
+    (code,) = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "InferenceSession" in code]
+    export.export(tmp_path / "model.onnx", int8=True)
+    samples = audio.read(corpus_files(1)[0])
+    soundfile.write(tmp_path / "speech.wav", samples, 16_000, subtype="FLOAT")
+    without = "import sys; sys.modules['sercore'] = sys.modules['torch'] = None\n"
+    done = subprocess.run([sys.executable, "-c", without + code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    shares = {name: float(value) for name, value in re.findall(r"'(\w+)': np.float32\(([\d.e-]+)\)", done.stdout)}
+    expected = sercore.load_model().predict(samples, 16_000).probabilities
+    assert shares.keys() == expected.keys() and max(abs(shares[name] - expected[name]) for name in shares) < 0.05
