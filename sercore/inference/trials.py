@@ -178,6 +178,7 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> dict[str, str]:
         machine.keep_pages()
         path = places.results_folder(chosen.results) / "trials.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
         for model in chosen.models:
             for corpus in chosen.corpora.split(","):
                 if corpus in trained_on(model):

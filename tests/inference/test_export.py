@@ -18,24 +18,37 @@ from sercore.frontend import audio, log_mel
 from sercore.inference import export, models, prediction
 from sercore.lab import records
 
+onnx = pytest.importorskip("onnx", reason="onnx writes what is exported: pip install onnx onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime reads what is exported: pip install onnxruntime")
 
-SYSTEMS = (
-    "ams-s10-m0.4@normalisation=level",
-    "combined@lstm_merge=sum,score=general,precision=bfloat16",
-    "baseline@masked=true",
-    "combined@masked=true,normalisation=utterance",
-)
+SYSTEMS = ("ams-s10-m0.4@normalisation=level", "combined@score=general,masked=true,normalisation=utterance,lstm_merge=sum")
+"""Writing one takes ten seconds: between them they have every setting that matters to the graph."""
 
 
 @pytest.fixture(scope="module", params=SYSTEMS)
-def model_file(request, tmp_path_factory):
-    return make(tmp_path_factory.mktemp("runs"), request.param, folds=1, clip_seconds=1.0)[0]
+def exported(request, tmp_path_factory):
+    """A made-up model, and its ONNX file."""
+    folder = tmp_path_factory.mktemp("exported")
+    model = make(folder / "runs", request.param, folds=1, clip_seconds=1.0)[0]
+    return model, export.export(folder / "model.onnx", model)
 
 
-def test_plain_samples_of_any_length_and_number_get_the_numbers_of_predict(model_file, tmp_path):
-    session = onnxruntime.InferenceSession(export.export(tmp_path / "model.onnx", model_file))
-    own, random = sercore.load_model(model_file), np.random.default_rng(0)
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    """The ONNX file of the model that comes along."""
+    return export.export(tmp_path_factory.mktemp("shipped") / "model.onnx")
+
+
+def in_eight_bits(path, target):
+    proto = onnx.load(path)
+    export.quantise(proto)
+    onnx.save(proto, target)
+    return target
+
+
+def test_plain_samples_of_any_length_and_number_get_the_numbers_of_predict(exported):
+    model, path = exported
+    session, own, random = onnxruntime.InferenceSession(path), sercore.load_model(model), np.random.default_rng(0)
     for samples in (1, 700, 1_600, 9_000, 15_880, 16_000, 16_041, 24_000, 24_300, 50_000):
         batch = (0.1 * random.standard_normal((2, samples)) * np.linspace(0.1, 1, samples)).astype(np.float32)
         probabilities, by_network, attention = session.run(None, {"samples": batch})
@@ -47,12 +60,12 @@ def test_plain_samples_of_any_length_and_number_get_the_numbers_of_predict(model
 
 
 def test_several_networks_are_one_file_that_tells_what_it_is(tmp_path, monkeypatch):
-    make(tmp_path / "runs", folds=3, clip_seconds=1.0)
+    make(tmp_path / "runs", folds=2, clip_seconds=1.0)
     monkeypatch.setenv("SERCORE_RUNS", str(tmp_path / "runs"))
     session = onnxruntime.InferenceSession(export.export(tmp_path / "model.onnx", "tones/baseline"))
     about = json.loads(session.get_modelmeta().custom_metadata_map["sercore"])
     assert about["classes"] == list(CLASSES) and about["clip_seconds"] == 1.0 and "(batch, samples)" in about["samples"]
-    assert [member["run"][-1] for member in about["model"]["members"]] == ["0", "1", "2"]
+    assert [member["run"][-1] for member in about["model"]["members"]] == ["0", "1"]
     waveform = 0.1 * np.random.default_rng(0).standard_normal(30_000).astype(np.float32)
     probabilities, by_network, _ = session.run(None, {"samples": waveform[None].astype(np.float32)})
     expected = sercore.load_model("tones/baseline").predict(waveform, 16_000)
@@ -60,8 +73,9 @@ def test_several_networks_are_one_file_that_tells_what_it_is(tmp_path, monkeypat
     assert by_network[0, :, CLASSES.index(expected.label)].std(ddof=1) == pytest.approx(expected.spread, abs=2e-5)
 
 
-def test_eight_bits_take_a_quarter_of_the_space_and_say_nearly_the_same(model_file, tmp_path):
-    whole, small = (export.export(tmp_path / f"{int8}.onnx", model_file, int8=int8) for int8 in (False, True))
+def test_eight_bits_take_a_quarter_of_the_space_and_say_nearly_the_same(exported, tmp_path):
+    _, whole = exported
+    small = in_eight_bits(whole, tmp_path / "small.onnx")
     fixed = 1.2e6  # the front end's waves, which stay
     assert small.stat().st_size < 0.4 * (whole.stat().st_size - fixed) + fixed
     batch = 0.1 * np.random.default_rng(0).standard_normal((4, 16_000)).astype(np.float32)
@@ -69,14 +83,16 @@ def test_eight_bits_take_a_quarter_of_the_space_and_say_nearly_the_same(model_fi
     np.testing.assert_allclose(said[1], said[0], atol=0.02)
 
 
-def test_pieces_of_a_recording_that_are_framed_already(model_file, tmp_path):
-    session = onnxruntime.InferenceSession(export.export(tmp_path / "model.onnx", model_file, framed=True))
-    trained = models.load(model_file)
+def test_pieces_of_a_recording_that_are_framed_already_and_weights_of_eight_bits(tmp_path):
+    model = make(tmp_path / "runs", SYSTEMS[0], folds=1, clip_seconds=1.0)[0]
+    session = onnxruntime.InferenceSession(export.export(tmp_path / "model.onnx", model, int8=True, framed=True))
+    assert json.loads(session.get_modelmeta().custom_metadata_map["sercore"])["weights"] == "int8"
+    trained = models.load(model)
     for samples in (700, 9_000, 16_000):
         waveform = (0.1 * np.random.default_rng(samples).standard_normal(samples)).astype(np.float32)
         found = session.run(None, {"samples": log_mel.framed(waveform)[None]})[0][0]
         expected = prediction.window_probabilities(trained, log_mel.log_mel(waveform))[0, 0]
-        np.testing.assert_allclose(found, expected, atol=2e-5)
+        np.testing.assert_allclose(found, expected, atol=0.02)
 
 
 def test_what_cannot_be_exported_is_named(tmp_path):
@@ -92,9 +108,8 @@ def corpus_files(number):
     return found[:: max(len(found) // number, 1)][:number] or list(corpora.load("demo")["path"][:number])
 
 
-def test_the_model_that_comes_along_on_real_files_of_a_tenth_of_a_second_to_a_minute(tmp_path):
-    own = sercore.load_model()
-    session = onnxruntime.InferenceSession(export.export(tmp_path / "model.onnx"))
+def test_the_model_that_comes_along_on_real_files_of_a_tenth_of_a_second_to_a_minute(shipped):
+    own, session = sercore.load_model(), onnxruntime.InferenceSession(shipped)
     joined = np.concatenate([audio.read(path) for path in corpus_files(30)])
     for begin, seconds in ((0.4, 0.1), (1.0, 0.5), (3.0, 2.0), (5.0, 2.9), (8.0, 3.0), (2.0, 3.1), (10.0, 7.7), (0.0, 60.0)):
         samples = joined[int(begin * 16_000) : int((begin + seconds) * 16_000)]
@@ -103,10 +118,10 @@ def test_the_model_that_comes_along_on_real_files_of_a_tenth_of_a_second_to_a_mi
         np.testing.assert_allclose(found, expected, atol=1e-4, err_msg=f"{seconds} s")
 
 
-def test_the_pages_ten_lines_run_without_sercore(tmp_path):
+def test_the_pages_ten_lines_run_without_sercore(shipped, tmp_path):
     page = (Path(__file__).parents[2] / "book" / "notebooks" / "voice.md").read_text()
     (code,) = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "InferenceSession" in code]
-    export.export(tmp_path / "model.onnx", int8=True)
+    in_eight_bits(shipped, tmp_path / "model.onnx")
     samples = audio.read(corpus_files(1)[0])
     soundfile.write(tmp_path / "speech.wav", samples, 16_000, subtype="FLOAT")
     without = "import sys; sys.modules['sercore'] = sys.modules['torch'] = None\n"
