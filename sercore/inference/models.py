@@ -48,7 +48,7 @@ class Trained:
 
     @property
     def calibrated(self) -> bool:
-        """Whether its runs fitted a temperature, as those of version 0.3 and later do."""
+        """Whether its runs fitted a temperature, as those before version 0.2 did not."""
         return all("temperature" in member for member in self.about["members"])
 
 
