@@ -610,7 +610,12 @@ def predict(
 
 
 @app.command()
-def models(runs: Runs = None, as_json: AsJson = False) -> None:
+def models(
+    published: Annotated[bool, typer.Option("--published", help="Also what is published, whose weights are not here")] = False,
+    runs: Runs = None,
+    results: Results = None,
+    as_json: AsJson = False,
+) -> None:
     """List the models by name: what comes with sercore, and what was trained here (`emodb/combined` is all folds of that system).
 
     `UA %` is on speakers that a network had not heard, each on its own test part.
@@ -618,7 +623,7 @@ def models(runs: Runs = None, as_json: AsJson = False) -> None:
     from .inference import models as module
 
     with errors_told():
-        show(module.known(runs), as_json)
+        show(module.known(runs, places.results_folder(results) if published else None), as_json, digits=1)
 
 
 @app.command()

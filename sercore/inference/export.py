@@ -166,6 +166,7 @@ def export(
         "clip_seconds": trained.config.clip_seconds,
         "weights": "int8" if int8 else "float32",
         "model": trained.about,
+        "card": models.card(trained.about) if "config" in trained.about else "",
     }
     onnx.helper.set_model_props(proto, {"sercore": json.dumps(about)})
     target.parent.mkdir(parents=True, exist_ok=True)

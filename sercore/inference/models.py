@@ -22,6 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .. import places
 from ..config import Config
 from ..errors import SercoreError, nearest
+from ..evidence import results
 from ..lab import metrics, records
 from ..network.base import Network
 from ..network.model import Block, SERModel
@@ -115,8 +116,12 @@ def trained_here(runs: str | Path | None = None) -> dict[str, list[dict[str, Any
     return dict(sorted(found.items()))
 
 
-def known(runs: str | Path | None = None) -> list[dict[str, Any]]:
-    """Every model by its name, as rows: where it is from, its corpus, networks, and the UA on speakers that it had not heard."""
+def known(runs: str | Path | None = None, published: str | Path | None = None) -> list[dict[str, Any]]:
+    """Every model by its name, as rows: where it is from, its corpus, networks, and the UA on speakers that it had not heard.
+
+    What is published in the folder `published` without having been trained here comes last: its records are there, its weights
+    are not.
+    """
     rows = []
     for name in shipped():
         about = json.loads((SHIPPED / name / FILES[0]).read_text(encoding="utf-8"))
@@ -124,6 +129,14 @@ def known(runs: str | Path | None = None) -> list[dict[str, Any]]:
     for name, facts in trained_here(runs).items():
         about = {"members": facts, "classes": facts[0]["classes"], "estimate": estimate(facts)}
         rows.append({"name": name, "from": "trained here", **_row(about, facts[0]["corpus"])})
+    if published is None:
+        return rows
+    table = results.runs(published)
+    for (corpus, system), own in table[table["protocol"] == "speaker"].groupby(["corpus", "system"], sort=True):
+        if (name := f"{corpus}/{system}") not in {row["name"] for row in rows}:
+            classes = ", ".join(json.loads(own["classes"].iloc[0])) if "classes" in own else ""
+            folds, ua = own["fold"].nunique(), round(100 * own["ua"].mean(), 1)
+            rows.append({"name": name, "from": "published", "corpus": corpus, "classes": classes, "networks": folds, "UA %": ua})
     return rows
 
 

@@ -85,6 +85,10 @@ class Classifier:
         """
         return self._said(_hear(self.trained, iter([audio.of_samples(samples, rate)])))
 
+    def networks(self, samples: ArrayLike, rate: int) -> np.ndarray:
+        """What each network says of samples, as `predict` takes them: probabilities (networks, classes)."""
+        return _hear(self.trained, iter([audio.of_samples(samples, rate)])).probabilities.mean(0, dtype=np.float64)
+
     def label(
         self,
         files: str | Path | Iterable[str | Path],

@@ -11,6 +11,7 @@ import argparse
 import datetime
 import io
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from . import models
 from .prediction import Classifier
 
 UNDISTURBED = "as recorded"
+EIGHT_BITS = "as recorded, weights in 8 bits"
+"""Not the recordings but the model: what `sercore export --int8` writes, by onnxruntime."""
 
 
 def gain(decibels: float) -> Callable[[np.ndarray], np.ndarray]:
@@ -117,15 +120,25 @@ def trial(model: str, corpus: str, disturbances: Sequence[str] = (), progress: b
     codes = {label: code for code, label in enumerate(classifier.classes)}
     labels = table["label"].map(codes).to_numpy()
     sounds = [audio.read(path) for path in table["path"]]
+    small = _in_eight_bits(model) if EIGHT_BITS in disturbances else None
+
+    def networks(sound: np.ndarray, name: str) -> np.ndarray:
+        if name == EIGHT_BITS:
+            assert small is not None
+            return small(sound)
+        return classifier.networks(sound, SAMPLE_RATE)
+
     rows, first = [], None
     for name in (UNDISTURBED, *disturbances):
-        change = DISTURBANCES.get(name, lambda samples: samples)
-        said = [
-            classifier.predict(change(sound), SAMPLE_RATE)
-            for sound in tqdm(sounds, desc=f"{model} on {corpus}, {name}", disable=not progress, leave=False)
-        ]
-        shares = np.array([list(each.probabilities.values()) for each in said])
-        labelled, united = shares.argmax(1), np.array([each.agree == len(classifier.trained.networks) for each in said])
+        by_network = np.array(
+            [
+                networks(DISTURBANCES.get(name, lambda samples: samples)(sound), name)
+                for sound in tqdm(sounds, desc=f"{model} on {corpus}, {name}", disable=not progress, leave=False)
+            ]
+        )  # (utterances, networks, classes)
+        shares = by_network.mean(1)
+        labelled = shares.argmax(1)
+        united = (by_network.argmax(2) == labelled[:, None]).all(1)
         first = labelled if first is None else first
         counted = pd.DataFrame(
             {"utterance": table["id"], "speaker": table["speaker"], "label": labels, "prediction": labelled}
@@ -159,6 +172,16 @@ def trial(model: str, corpus: str, disturbances: Sequence[str] = (), progress: b
     return pd.DataFrame([row | where for row in rows])
 
 
+def _in_eight_bits(model: str) -> Callable[[np.ndarray], np.ndarray]:
+    import onnxruntime
+
+    from . import export
+
+    with tempfile.TemporaryDirectory() as folder:
+        session = onnxruntime.InferenceSession(export.export(Path(folder) / "model.onnx", model, int8=True))
+    return lambda sound: session.run(["spread"], {"samples": sound[None].astype(np.float32)})[0][0]
+
+
 def trained_on(model: str) -> set[str]:
     """The corpora whose recordings a model has heard, by their names; spectra of a corpus are that corpus."""
     found = models.load(model).about["members"]
@@ -183,7 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
             for corpus in chosen.corpora.split(","):
                 if corpus in trained_on(model):
                     continue
-                disturbed = tuple(DISTURBANCES) if corpus in chosen.disturbed.split(",") else ()
+                disturbed = (EIGHT_BITS, *DISTURBANCES) if corpus in chosen.disturbed.split(",") else ()
                 found = trial(model, corpus, disturbed)
                 before = pd.read_parquet(path) if path.exists() else found.iloc[:0]
                 others = before[(before[["model", "corpus"]] != [model, corpus]).any(axis=1)]

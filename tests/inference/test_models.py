@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,12 @@ def test_models_are_listed_by_name_with_what_they_do(runs):
     facts = [records.read_facts(runs / f"tones-speaker-baseline-seed0-fold{fold}") for fold in range(2)]
     assert found["networks"] == 2 and found["from"] == "trained here"
     assert found["UA %"] == round(50 * (facts[0]["ua"] + facts[1]["ua"]), 1)
+
+
+def test_what_is_published_is_listed_without_weights(runs):
+    rows = {row["name"]: row for row in models.known(published=Path(__file__).parents[2] / "results")}
+    assert rows["emodb/combined"]["from"] == "published" and rows["emodb/combined"]["networks"] == 5
+    assert rows["tones/combined"]["from"] == "trained here" and "angry" in rows["emodb/combined"]["classes"]
 
 
 def test_a_second_seed_does_not_mix_with_the_first(runs):

@@ -37,12 +37,14 @@ def packed(tmp_path, monkeypatch):
 
 
 def test_a_trial_tells_what_a_model_does_and_what_changes_its_labels(packed, tones, tmp_path):
-    found = trials.trial(str(packed), str(tones), ["gain -20 dB"], progress=False)
-    assert found["disturbance"].tolist() == ["as recorded", "gain -20 dB"] and (found["utterances"] == 40).all()
+    found = trials.trial(str(packed), str(tones), ["gain -20 dB", trials.EIGHT_BITS], progress=False)
+    assert (
+        found["disturbance"].tolist() == ["as recorded", "gain -20 dB", trials.EIGHT_BITS] and (found["utterances"] == 40).all()
+    )
     assert found.loc[0, "changed"] == 0 and 0 <= found.loc[0, "ua"] <= 1 and found.loc[0, "low"] <= found.loc[0, "ua"]
     assert "emodb-speaker-baseline-seed0-fold1" in found.loc[0, "members"]
     assert found[[f"said_{label}" for label in ("angry", "happy", "sad", "neutral")]].sum(axis=1).tolist() == pytest.approx(
-        [1, 1]
+        [1, 1, 1]
     )
 
 
