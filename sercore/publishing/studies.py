@@ -216,7 +216,7 @@ def read(folder: str | os.PathLike[str] = ".") -> Study:
 
 
 def forecast(study: Study, data_root: str | None = None, device: str = "auto") -> tuple[int, float]:
-    """How many runs are missing, and the seconds that they will take here at most, by one measured step of each system."""
+    """How many runs are missing, and about the seconds that they will take here, by one measured step of each system."""
     wanted = sweep.plan(study.data, study.systems, study.protocols, study.seeds, data_root=data_root)
     missing = wanted.missing(study.runs)
     prepared = experiment.prepare(study.data, data_root, progress=True)
@@ -239,7 +239,7 @@ def work(
     wanted = sweep.plan(study.data, study.systems, study.protocols, study.seeds, data_root=data_root)
     number, seconds = forecast(study, data_root, device)
     if number:
-        told(f"{number} runs to do: at most {_time(seconds)} here, and less where validation ends them sooner")
+        told(f"{number} runs to do: about {_time(seconds)} here, and less where validation ends them sooner")
     begun = time.monotonic()
     outcome = sweep.sweep(wanted, study.runs, data_root, study.settings, device, jobs, **how)
     if number:
