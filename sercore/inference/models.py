@@ -340,6 +340,7 @@ def _expected(about: dict[str, Any]) -> list[str]:
     found = about["estimate"]
     if found is None:
         return ["Nothing is known of how well it does: no record of its training came with it."]
+    calibrated = all("temperature" in member for member in about["members"])
     low, high = (100 * bound(found["ua_of_folds"]) for bound in (min, max))
     whom = "speakers" if found["protocol"] == "speaker" else "recordings (of speakers that it had heard)"
     folds = f"{low:.0f} to {high:.0f} over {found['folds']} folds, " if found["folds"] > 1 else ""
@@ -348,7 +349,7 @@ def _expected(about: dict[str, Any]) -> list[str]:
     return [
         f"On {whom} of the same corpus that a network had not heard: UA **{ua:.1f} %** ({folds}{found['speakers']} speakers, "
         f"{found['utterances']} recordings); chance is {100 / len(about['classes']):.0f} %.{average} The calibration error is "
-        f"{before:.1f} % without the temperature and {after:.1f} % with it.",
+        + (f"{before:.1f} % without the temperature and {after:.1f} % with it." if calibrated else f"{before:.1f} %."),
         "| class | recall % |\n| --- | ---: |\n"
         + "\n".join(f"| {label} | {100 * share:.1f} |" for label, share in found["recall"].items()),
     ]
