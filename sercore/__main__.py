@@ -313,6 +313,11 @@ def sweep(
     for problem in dict.fromkeys(outcome.failed.values()):
         runs_of_it = ", ".join(str(name) for name in outcome.failed if outcome.failed[name] == problem)
         err.print(f"{runs_of_it}: {problem}", style="red")
+    if outcome.finished:
+        from .evidence.standing import standing
+
+        chosen = dict.fromkeys(name.protocol for name in wanted.names)
+        show(standing(wanted.names[0].corpus, chosen, runs, results), False, digits=1)
     raise typer.Exit(1 if outcome.failed else 0)
 
 
