@@ -1,6 +1,6 @@
-"""Center loss: cross-entropy, and a pull of each deep feature towards the learnt centre of its class.
+"""Center loss: cross-entropy, and a pull of each feature to the centre of its class.
 
-Y. Wen, K. Zhang, Z. Li, Y. Qiao, "A discriminative feature learning approach for deep face recognition", ECCV 2016.
+Wen, Zhang, Li, Qiao: A discriminative feature learning approach, ECCV 2016.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from sercore.lab.systems import register
 from sercore.network import LOSSES, Softmax
 
-PULL = 0.01
+PULL = 0.1
 
 
 class Center(Softmax):

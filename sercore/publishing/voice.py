@@ -65,7 +65,7 @@ def _model() -> dict:
 
     trained = models.load()
     with tempfile.TemporaryDirectory() as temporary:
-        onnx = export.export(Path(temporary) / "model.onnx", int8=True, framed=True).read_bytes()
+        onnx = export.export(Path(temporary) / "model.onnx", framed=True).read_bytes()
     return {
         "onnx": _packed(onnx),
         "classes": list(trained.classes),

@@ -69,7 +69,10 @@ def test_the_page_says_what_harms():
     rows = [("as recorded", 0.5, 0.0), ("gain -20 dB", 0.5, 0.02), ("a room of 0.5 s", 0.3, 0.6)]
     found = pd.DataFrame(rows, columns=["disturbance", "ua", "changed"]).assign(model="m", corpus="ravdess", united=0.5)
     said = findings.harm_sentence(found, "m", "ravdess")
-    assert said == "However loud it is, at most 2 % of its labels change. What it does not stand: a room of 0.5 s."
+    assert (
+        said == "However loud a recording is, at most 2 % of the labels change. "
+        "More than a quarter of them are others after: a room of 0.5 s."
+    )
     table = tables.disturbed(found, "ravdess")
     assert table["m", "UA"].tolist() == [50, 50, 30]
 

@@ -55,10 +55,11 @@ def elsewhere_sentence(trials: pd.DataFrame | None, model: str) -> str:
     own = None if trials is None else trials[(trials["model"] == model) & (trials["disturbance"] == UNDISTURBED)]
     if own is None or own.empty:
         return "*It has not been tried on another corpus yet: `python -m sercore.inference.trials`.*"
-    parts = [f"{100 * row['ua']:.0f} % on {corpus_title(row['corpus'])}" for _, row in own.sort_values("ua").iterrows()]
-    return f"**On corpora that it has never heard it labels {listed(parts)} right** (UA). " + (
-        "Where its networks agree it can be trusted more, as the table shows." if own["united"].lt(1).any() else ""
-    )
+    parts = [f"{100 * row['ua']:.0f} % of {corpus_title(row['corpus'])}" for _, row in own.sort_values("ua").iterrows()]
+    chance = 1 / sum(str(column).startswith("said_") for column in own) if any("said_" in str(column) for column in own) else 0
+    guessing = ": little more than guessing would" if own["ua"].max() < chance + 0.05 else ""
+    agree = " Where its networks agree it can be trusted more, as the table shows." if own["united"].lt(1).any() else ""
+    return f"**Of recordings from corpora that it has never heard it labels {listed(parts)} right{guessing}** (UA).{agree}"
 
 
 def harm_sentence(trials: pd.DataFrame, model: str, corpus: str) -> str:
@@ -68,7 +69,9 @@ def harm_sentence(trials: pd.DataFrame, model: str, corpus: str) -> str:
         return ""
     bad = own[own["changed"] >= HARM].sort_values("changed", ascending=False)
     gains = own[own["disturbance"].str.startswith("gain")]
-    loud = f"However loud it is, at most {100 * gains['changed'].max():.0f} % of its labels change. " if len(gains) else ""
+    most = 100 * gains["changed"].max() if len(gains) else 0
+    few = f"However loud a recording is, at most {most:.0f} % of the labels change. "
+    loud = "" if gains.empty else few if most < 10 else f"**Loudness alone changes up to {most:.0f} % of the labels.** "
     if bad.empty:
         return f"{loud}Nothing that was tried changes more than a quarter of them."
-    return f"{loud}What it does not stand: {listed([str(name) for name in bad['disturbance']])}."
+    return f"{loud}More than a quarter of them are others after: {listed([str(name) for name in bad['disturbance']])}."

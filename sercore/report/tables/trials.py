@@ -13,6 +13,7 @@ def elsewhere(trials: pd.DataFrame) -> pd.DataFrame:
     """One row a model and a corpus that it was not trained on, of `results.trials`: UA, and what agreement means."""
     rows = []
     for _, row in trials[trials["disturbance"] == UNDISTURBED].sort_values(["model", "corpus"]).iterrows():
+        several = "," in row["members"]
         rows.append(
             {
                 "Model": row["model"],
@@ -20,9 +21,9 @@ def elsewhere(trials: pd.DataFrame) -> pd.DataFrame:
                 "Recordings": row["utterances"],
                 "Speakers": row["speakers"],
                 "UA": interval_text(*(100 * row[key] for key in ("ua", "low", "high"))),
-                "All networks agree": 100 * row["united"],
-                "right then": 100 * row["wa_united"],
-                "right else": 100 * row["wa_apart"],
+                "All networks agree": 100 * row["united"] if several else None,
+                "Right where they do": 100 * row["wa_united"] if several else None,
+                "Right elsewhere": 100 * row["wa_apart"] if several else None,
                 "Calibration error": 100 * row["ece"],
             }
         )
@@ -32,6 +33,7 @@ def elsewhere(trials: pd.DataFrame) -> pd.DataFrame:
 def disturbed(trials: pd.DataFrame, corpus: str) -> pd.DataFrame:
     """One row a disturbance of the recordings of `corpus`, and for each model its UA and how many labels change (percent)."""
     own = trials[trials["corpus"] == corpus]
+    own = own[own["model"].isin(own.loc[own["disturbance"] != UNDISTURBED, "model"])]
     order = list(dict.fromkeys(own["disturbance"]))
     rows = []
     for name in order:
