@@ -393,7 +393,7 @@ def test_voice_hears_and_says_what_predict_does(visit, tmp_path):
 def test_voice_says_why_there_is_no_microphone(visit):
     page = visit("voice").settled()
     page.evaluate("Object.defineProperty(navigator, 'mediaDevices', {value: undefined})")  # as over plain http
-    page.get_by_role("button", name="Record").click()
+    page.get_by_role("button", name="Record", exact=True).click()
     page.wait_for_function("document.querySelector('.voice-status').textContent.includes('https')")
 
 
