@@ -7,7 +7,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
-SOURCES = ("notebooks", "_study", "_ext", "_static", "_templates", "explorer", "voice", "references.bib")
+SOURCES = ("notebooks", "_study", "_ext", "_static", "_templates", "explorer", "toys", "voice", "references.bib")
 
 
 class WithBook(build_py):

@@ -55,6 +55,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("build-finished", thin_out_icons, priority=700)
     app.connect("build-finished", bring_explorer, priority=600)
     app.connect("build-finished", bring_voice, priority=600)
+    app.connect("build-finished", bring_toys, priority=600)
     app.connect("build-finished", remove_what_is_gone, priority=800)
     app.connect("build-finished", refuse_warnings, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -233,7 +234,7 @@ def draw_card(app: Sphinx, exception: Exception | None) -> None:
         folder = places.results_of_book(app.srcdir)
         runs = results.runs(folder)
         counted = runs[runs["protocol"].isin(["speaker", "paper"])]  # as on the first page
-        said = findings.headline(tables.verdicts(folder), counted).replace("*", "")
+        said = findings.short_answer(tables.verdicts(folder), tables.gain_errors(folder), counted).replace("*", "")
         means = tables.mean_gains(systems.CLAIMS, folder)
         apart = means["group"].astype(str).str.endswith(", speaker").any()
         figure = figures.card(said, means if apart else tables.gains(systems.CLAIMS, folder))
@@ -253,6 +254,12 @@ def bring_explorer(app: Sphinx, exception: Exception | None) -> None:
         own |= set(explorer.write(target, places.results_of_book(app.srcdir)))
         for path in [path for path in target.rglob("*") if path.is_file() and path not in own]:
             path.unlink()
+
+
+def bring_toys(app: Sphinx, exception: Exception | None) -> None:
+    """What can be moved on the pages of losses and pooling."""
+    if exception is None and app.builder.format == "html":
+        shutil.copytree(Path(app.srcdir) / display.TOYS, Path(app.outdir) / display.TOYS, dirs_exist_ok=True)
 
 
 def bring_voice(app: Sphinx, exception: Exception | None) -> None:

@@ -26,6 +26,7 @@ from ..config import STEP_SECONDS
 from ..errors import SercoreError
 from ..evidence import results
 from ..frontend import audio
+from ..report import display
 from ..report.tables import corpus_title, label_order, measured_earlier, measured_systems, title
 
 FOLDER = "explorer"
@@ -70,11 +71,9 @@ def write(folder: Path, published: str | Path | None = None) -> list[Path]:
 
 def html(data: dict[str, Any] | None = None) -> str:
     """The component: over the published data, or over the `inline` data of one run."""
-    text = json.dumps(data).replace("</", r"<\/")  # nothing in it may end the script
-    source = "" if data is None else f'<script type="application/json">{text}</script>'
     return (
         f'<link rel="stylesheet" href="{FOLDER}/explorer.css">'
-        f'<div class="sercore-explorer">{source}<noscript>The explorer needs JavaScript.</noscript></div>'
+        f'<div class="sercore-explorer">{display.json_script(data)}<noscript>The explorer needs JavaScript.</noscript></div>'
         f'<script src="{FOLDER}/explorer.js" defer></script>'
     )
 
@@ -218,6 +217,11 @@ def _picture(mels: np.ndarray) -> bytes:
     image.putpalette((matplotlib.colormaps["magma"](np.linspace(0, 1, 64))[:, :3] * 255).astype(np.uint8).tobytes())
     image.save(picture, "PNG", optimize=True)
     return picture.getvalue()
+
+
+def picture(mels: np.ndarray) -> str:
+    """Log-Mel energies (frames, mels) as the address of a picture that stands in the page itself."""
+    return _uri("image/png", _picture(mels))
 
 
 def _script(path: Path, name: str, data: Any) -> Path:

@@ -161,7 +161,7 @@ def _bears(utterances: Any, protocol: str) -> bool:
 def _copy_book(source: Path, target: Path, title: str) -> None:
     book, made = source / "book", target / "book"
     made.mkdir(exist_ok=True)
-    for name in ("_ext", "_static", "_templates", "explorer", "voice"):
+    for name in ("_ext", "_static", "_templates", "explorer", "toys", "voice"):
         shutil.copytree(book / name, made / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(book / "references.bib", made)
     (made / "notebooks").mkdir()

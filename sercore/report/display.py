@@ -10,6 +10,7 @@ or None for what needs no runs. Figures are drawn under the style `sercore.repor
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import itertools
 import json
@@ -17,7 +18,7 @@ import numbers
 import re
 import shlex
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ MANY = 6
 SHORT, LONG = 20, 40
 """Letters up to which the texts of a column are not broken, and from which they make it a wide one."""
 
+TOYS = "toys"
+"""Beside the pages: what can be moved on them (book/toys)."""
 MAKE_AGAIN = "Make again"
 NOTEBOOK = "sercore:notebook"
 """The address of the page's own executed notebook; the book's extension knows which that is."""
@@ -187,8 +190,21 @@ def text(markdown: str) -> None:
     markdown = names.in_markdown(markdown)
     if heading := _HEADING.search(_FENCE.sub("", markdown)):
         raise SercoreError(f"a heading in shown text: {heading[0].strip()!r}; write it in the chapter's source")
-    if markdown.strip():  # a page shows an empty one as the name of its class
+    if markdown.strip() and _collected is not None:
+        _collected.append(_from_markdown(markdown))
+    elif markdown.strip():  # a page shows an empty one as the name of its class
         display(Markdown(markdown))
+
+
+def lead(markdown: str) -> None:
+    """Show what a page has to say first, larger than its text."""
+    raw(f'<div class="sercore-lead">{_from_markdown(names.in_markdown(markdown))}</div>', names.plain(markdown))
+
+
+def _from_markdown(markdown: str) -> str:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False}).render(markdown)
 
 
 def provenance(records: pd.DataFrame | None) -> str:
@@ -244,6 +260,39 @@ def folded(summary: str, html: str) -> None:
     raw(f'<details class="sercore-fold"><summary>{escape(summary)}</summary>{html}</details>', summary)
 
 
+_collected: list[str] | None = None
+"""What is shown inside a tab that is being written; None outside of one."""
+
+
+@contextlib.contextmanager
+def tabbed(plain: str = "One part a corpus and protocol") -> Iterator[Callable[[str], contextlib.AbstractContextManager[None]]]:
+    """Show what is shown inside as `tabs`:
+
+    with display.tabbed() as tab:
+        for place in places:
+            with tab(title):
+                display.table(...)
+
+    A part in which nothing is shown has no tab.
+    """
+    panels: dict[str, str] = {}
+
+    @contextlib.contextmanager
+    def tab(title: str) -> Iterator[None]:
+        global _collected
+        before, _collected = _collected, []
+        try:
+            yield
+            if _collected:
+                panels[title] = panels.get(title, "") + "".join(_collected)
+        finally:
+            _collected = before
+
+    yield tab
+    if panels:
+        tabs(panels, plain)
+
+
 def tabs(panels: Mapping[str, str], plain: str) -> None:
     """Show parts (title -> HTML) of which a reader sees one at a time, the same on every page; on paper and without scripts
     all."""
@@ -253,6 +302,22 @@ def tabs(panels: Mapping[str, str], plain: str) -> None:
         for title, html in panels.items()
     )
     raw(f'<div class="sercore-tabs">{sections}</div>', plain)
+
+
+def json_script(data: Any) -> str:
+    """Data within a page, for the script that reads it; "" for None."""
+    text_ = json.dumps(data, separators=(",", ":")).replace("</", r"<\/")  # nothing in it may end the script
+    return "" if data is None else f'<script type="application/json">{text_}</script>'
+
+
+def toy(name: str, kind: str, plain: str, data: Any = None) -> None:
+    """Show something that can be moved: the class that `book/toys/<name>.js` looks for is `kind`, `data` what it reads."""
+    raw(
+        f'<link rel="stylesheet" href="{TOYS}/toys.css">'
+        f'<div class="sercore-toy {kind}">{json_script(data)}<noscript>This needs JavaScript.</noscript></div>'
+        f'<script src="{TOYS}/{name}.js" defer></script>',
+        plain,
+    )
 
 
 def beside(*parts: str, plain: str) -> None:
@@ -454,4 +519,7 @@ def raw(html: str, plain: str) -> None:
     """Show HTML as it is; `plain` stands for it where there is no browser."""
     from IPython.display import display
 
-    display(_Shown(html, names.plain(plain)))
+    if _collected is not None:
+        _collected.append(html)
+    else:
+        display(_Shown(html, names.plain(plain)))

@@ -1,5 +1,6 @@
 """The book's settings, pages, references and extension; a book of two pages is really built."""
 
+import importlib
 import importlib.util
 import re
 import shutil
@@ -66,6 +67,19 @@ def test_every_notebook_has_its_place_and_every_place_its_notebook():
     assert patterns == [f"{experiment}-*" for experiment in chapters.EXPERIMENTS]
     there = {path.stem for path in (BOOK / "notebooks").glob("*.md")}
     assert there - {"experiment"} == set(listed)
+
+
+def test_every_name_that_the_interface_promises_is_there():
+    page = (BOOK / "notebooks" / "api.md").read_text()
+    promised = re.findall(r"automodule:: (\S+)\n   :members: (.+)", page)
+    assert len(promised) > 20
+    missing = [
+        f"{module}.{name}"
+        for module, names in promised
+        for name in names.split(", ")
+        if getattr(getattr(importlib.import_module(module), name, None), "__doc__", None) is None
+    ]
+    assert missing == []
 
 
 def test_references_are_whole_and_every_citation_is_one_of_them():

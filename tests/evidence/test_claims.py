@@ -280,12 +280,6 @@ def test_an_interval_over_seeds_takes_their_spread_from_all_systems_trained_alik
     assert untold.loc["2-ams", "effect"] == pytest.approx(8)
 
 
-def test_the_headline_counts_neither_synthetic_speech_nor_parameters():
-    frame = pd.concat([records({"baseline": 0.6, "combined": 0.68}), records({"baseline": 0.6, "combined": 0.68}, corpus="demo")])
-    said = findings.headline(claims.settle(frame, runs(frame)), runs(frame))
-    assert "50 runs of 2 of the paper's 14 systems on nEMO: of 1 verdict on" in said
-
-
 def test_cells_without_records_are_not_yet_measured():
     frame = records({"baseline": 0.6, "ams-s10-m0.4": 0.68}, seeds=[0])
     found = claims.settle(frame, runs(frame), cells=[("iemocap", "paper"), ("nemo", "speaker")])

@@ -16,6 +16,7 @@ from .plots import (
     forest_grid,
     learning_curves,
     paper_noise,
+    power,
     projections,
     recalls,
     speakers,

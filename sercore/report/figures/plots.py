@@ -274,6 +274,27 @@ def _effect(axis: Axes, place: float, row: Any) -> None:
         axis.plot(row.claimed, place, "d", color=colour, markerfacecolor="none", markersize=7)
 
 
+def power(rows: pd.DataFrame, enough: float) -> Figure:
+    """How often each study would see a gain (`findings.power`), as bars beside the share that is `enough`."""
+    figure, axis = plt.subplots(figsize=(4.6, 1.2 + 0.52 * len(rows)), layout="constrained")
+    for place, row in enumerate(rows.itertuples(index=False)):
+        axis.barh(place, 100, height=0.5, color="#7d8597", alpha=0.14)
+        if np.isnan(row.power):
+            axis.text(2, place, "one seed: cannot be told", va="center", fontsize="small", style="italic")
+            continue
+        axis.barh(place, 100 * row.power, height=0.5, color="#2a8f80" if row.power >= enough else "#a3764a")
+        axis.text(100 * row.power + 2, place, f"{100 * row.power:.0f} %", va="center", fontsize="small", fontweight="bold")
+    axis.axvline(100 * enough, color="#7d8597", linewidth=1.2, linestyle=(0, (4, 3)))
+    axis.text(100 * enough, -0.72, "enough", ha="center", va="bottom", fontsize="small")
+    axis.set_yticks(range(len(rows)), [short(group, 22) for group in rows["group"]])
+    axis.set_ylim(len(rows) - 0.5, -0.6)
+    axis.set_xlim(0, 112)
+    axis.set_xticks([0, 25, 50, 75, 100])
+    axis.grid(False, axis="y")
+    axis.set_xlabel("of 100 such studies, how many would see it")
+    return figure
+
+
 def card(headline: str, gains: pd.DataFrame) -> Figure:
     """What a link to the book shows elsewhere, 1200 x 630: the answer so far, and the gains with speakers kept apart."""
     own = gains[gains["group"].astype(str).str.endswith(", speaker")].head(7)

@@ -30,6 +30,7 @@ from .accuracy import (
     yardstick_sentence,
     yardstick_table,
 )
+from .answer import ANSWERS, answer, answers_table, gains_table, measured_table, power, power_summary, short_answer
 from .chance import (
     SETTINGS,
     agreement_sentence,
@@ -74,9 +75,9 @@ from .verdicts import (
     before_sentence,
     forest_caption,
     gain_summary,
-    headline,
     judged,
     mean_sentence,
+    means_table,
     said,
     verdict_details,
     verdict_matrix,

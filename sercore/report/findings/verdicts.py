@@ -6,10 +6,9 @@ import pandas as pd
 
 from ... import corpora
 from ...evidence import claims
-from ...lab import systems
 from ..display import Chip, Link
 from ..tables import IN_COMBINATIONS, corpus_title, interval_text, place_title, title
-from .words import inside, lie, listed
+from .words import inside, listed, signed
 
 EVIDENCE = {1: "table-2", 2: "table-2", 3: "confusion", 4: "model", 5: "table-1", 6: "verdicts"}
 """The page that holds the evidence on each claim."""
@@ -129,42 +128,6 @@ def judged(settled: pd.DataFrame) -> pd.DataFrame:
     return settled[settled["verdict"].isin(claims.JUDGED) & (settled["seeds"] > 0) & ~settled["corpus"].isin(synthetic)]
 
 
-def headline(settled: pd.DataFrame, runs: pd.DataFrame) -> str:
-    """The answer so far in a few sentences."""
-    found = judged(settled)
-    if found.empty:
-        synthetic = [name for name in corpora.names() if corpora.get(name).kind == "synthetic"]
-        heard = runs[~runs["corpus"].isin(synthetic)]
-        if heard.empty:
-            return "**Nothing has been measured on recorded speech yet**; the table below fills as runs are published."
-        known = sorted({inside(title(slug)) for slug in heard["system"]})
-        return (
-            f"**No claim can be judged yet**: there are {len(heard):,} runs of {listed(known)} on "
-            f"{listed(sorted({corpus_title(name) for name in heard['corpus']}))}. A claim compares a system with the baseline on "
-            "the same folds, with two seeds or more of both."
-        )
-    counts = found["verdict"].value_counts()
-    said_ = ", ".join(f"{counts[verdict]} *{verdict}*" for verdict in claims.JUDGED if verdict in counts)
-    places = listed(list(dict.fromkeys(corpus_title(name) for name in found["corpus"])))
-    few = f" Until each system has been run with {claims.MINIMUM_SEEDS} seeds these verdicts are provisional."
-    counted = runs[runs["corpus"].isin(found["corpus"])]
-    there = {slug for slug in counted["system"] if slug in systems.TABLE_2}
-    together = counted.loc[~counted["system"].isin(there), "system"].nunique()
-    of_all = f"the paper's {len(systems.TABLE_2)} systems"
-    measured = f"{len(counted):,} runs of {of_all if len(there) == len(systems.TABLE_2) else f'{len(there)} of {of_all}'}"
-    measured += f"{f' and {together} of their combinations' if together else ''} on {places}"
-    settled_ = "1 verdict" if len(found) == 1 else f"{len(found)} verdicts"
-    sized = found[found["number"] == 2]
-    excluded = (
-        f" Of the {len(sized)} gains of the three systems that it names best, which it puts at {claims.GAIN:.0f} points or more, "
-        f"{lie((sized['low'] > 0).sum())} clearly above 0, and for {(sized['high'] < claims.GAIN).sum()} the interval over "
-        f"speakers and seeds ends below {claims.GAIN:.0f} points."
-        if len(sized)
-        else ""
-    )
-    return f"**So far**, from {measured}: of {settled_} on accuracy {said_}.{excluded}{few if found['provisional'].any() else ''}"
-
-
 def before_sentence(settled: pd.DataFrame) -> str:
     """How many verdicts the rule of before, speakers alone, would decide otherwise."""
     found = judged(settled)
@@ -204,23 +167,27 @@ def forest_caption(rows: pd.DataFrame) -> str:
     return text + (" In a mean its corpora weigh alike." if rows["group"].astype(str).str.startswith("Mean of").any() else "")
 
 
+def means_table(means: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `tables.mean_gains`, one row a scheme and set of corpora."""
+    return pd.DataFrame(
+        {
+            "Scheme": [IN_COMBINATIONS.get(row.slug, row.name) for row in means.itertuples()],
+            "Over": [listed(row.where) for row in means.itertuples()],
+            "Protocol": [str(row.group).rpartition(", ")[2] for row in means.itertuples()],
+            "Mean gain": [interval_text(row.effect, row.low, row.high, sign=True) for row in means.itertuples()],
+            "The paper's": [signed(row.claimed) for row in means.itertuples()],
+        }
+    )
+
+
 def mean_sentence(means: pd.DataFrame) -> str:
-    """The gains of `tables.mean_gains` with speakers kept apart, in words; "" where no two corpora share a system."""
+    """How the mean gains with speakers kept apart stand to what the paper reports; "" where no two corpora share a system."""
     own = means[means["group"].astype(str).str.endswith(", speaker")]
-    parts = []
-    for places, rows in own.groupby(own["where"].map(tuple), sort=False):
-        said_ = [
-            f"{interval_text(row.effect, row.low, row.high, sign=True)} for {IN_COMBINATIONS.get(row.slug, row.name)}"
-            for row in rows.itertuples(index=False)
-        ]
-        parts.append(f"over {listed(places)} {listed(said_)}")
-    if not parts:
+    if own.empty:
         return ""
-    above = (own["claimed"] > own["high"]).sum()
+    above = int((own["claimed"] > own["high"]).sum())
+    which = "all" if above == len(own) else f"{above} of {len(own)}" if above else "none"
     return (
-        "With speakers kept apart and each corpus weighing the same, the mean gain in UA, in points, is "
-        + "; ".join(parts)
-        + ". The gain that the paper reports on IEMOCAP, for which it gives no interval, lies above "
-        f"{above if above < len(own) else 'all'} of these {len(own)} intervals. They hold the choice of speakers and not that of "
-        "seeds, speak of these corpora alone, and no verdict rests on them."
+        "With speakers kept apart the gain that the paper reports on IEMOCAP, for which it gives no interval, lies above "
+        f"{which} of these intervals. They leave out what other seeds would change, and speak of these corpora alone."
     )

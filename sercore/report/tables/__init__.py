@@ -13,6 +13,7 @@ from .accuracy import (
     shown_systems,
     systems_table,
     table_2,
+    table_2_of,
     yardstick_tally,
 )
 from .comparisons import (

@@ -125,6 +125,18 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(rows[0]))
 
 
+def table_2_of(table: pd.DataFrame, corpus: str) -> pd.DataFrame:
+    """The part of `table_2` that is about one corpus: ours, then what the paper reports on IEMOCAP and what it gains there."""
+    ours, theirs = table[f"{corpus_title(corpus)}, ours"], table["Paper on IEMOCAP"]
+    shown = {"System": table["System", ""], "UA": ours["UA"], "Gain": ours["gain"], "WA": ours["WA"]}
+    if "seeds" in ours:
+        shown["Seeds"] = ours["seeds"]
+    gained = theirs["UA"] - theirs["UA"].iloc[0]
+    said = [None if np.isnan(gain) or not row else f"{gain:+.1f}".replace("-", "\u2212") for row, gain in enumerate(gained)]
+    shown |= {"The paper: UA": theirs["UA"], "The paper: gain": said, "The paper: WA": theirs["WA"]}
+    return pd.DataFrame(shown)
+
+
 def shown_systems(table: pd.DataFrame) -> pd.DataFrame:
     """`systems_table` as a page shows it: values with their intervals, readable headers."""
     rows = []

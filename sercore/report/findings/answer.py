@@ -1,0 +1,212 @@
+"""The answer in plain words: what the first page and the summary say of the paper's claims before any table of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ... import corpora
+from ...evidence import claims, noise
+from ..display import Chip, Link
+from ..names import name as named
+from ..tables import corpus_title, interval_text, place_title, title
+from .verdicts import BRIEF, EVIDENCE, judged
+from .words import inside, listed, signed
+
+CLAIMS = {
+    1: "Every setting beats the baseline",
+    2: "At its best, each scheme gains four points or more",
+    3: "Focal loss hears happy better, and happy above all",
+    4: "It costs no parameters, or next to none",
+    5: "The network beats most earlier systems",
+    6: "Two schemes together beat each of them alone",
+}
+"""The paper's claims in a line each."""
+SUPPORTS = ("replicates", "same direction")
+ANSWERS = {
+    "holds": "good",
+    "in part": "fair",
+    "undecided": "open",
+    "not seen": "low",
+    "contradicted": "bad",
+    "not measured": "none",
+}
+"""The one word on each claim, over all its comparisons, and its sign."""
+SAID = {
+    "replicates": ("bears it out", "bear it out"),
+    "same direction": ("shows less of it", "show less of it"),
+    "undecided": ("cannot tell", "cannot tell"),
+    "size excluded": ("rules out its size", "rule out its size"),
+    "contradicted": ("shows the opposite", "show the opposite"),
+}
+HOW = {"speaker": "with speakers kept apart", "paper": "with a random split"}
+
+
+def answer(verdicts: Sequence[str]) -> str:
+    """One word for a claim from the verdicts of its comparisons (of `claims.JUDGED`; others do not count)."""
+    there = [verdict for verdict in verdicts if verdict in claims.JUDGED]
+    if not there:
+        return "not measured"
+    if set(there) == {"replicates"}:
+        return "holds"
+    if set(there) & set(SUPPORTS):
+        return "in part"
+    if "contradicted" in there:
+        return "contradicted"
+    return "not seen" if "size excluded" in there else "undecided"
+
+
+def answers_table(settled: pd.DataFrame) -> pd.DataFrame:
+    """One row a claim of the paper: in our words, the answer in one word, and what its comparisons say; each leads to the page of
+    its evidence."""
+    trained = judged(settled)
+    rows = []
+    for number, text in CLAIMS.items():
+        counted = number == 4  # of parameters, which takes no training
+        own = (settled if counted else trained).query("number == @number")
+        word = answer(own["verdict"].tolist())
+        tally = own["verdict"].value_counts()
+        parts = [f"{tally[verdict]} {SAID[verdict][int(tally[verdict] > 1)]}" for verdict in claims.JUDGED if verdict in tally]
+        why = "counted in the code" if counted else listed(parts) if parts else "no comparison yet"
+        link = Link(f"{number}. {text}", f"{EVIDENCE[number]}.html")
+        rows.append({"The paper's claim": link, "Found": Chip(word, ANSWERS[word]), "Comparisons": why})
+    return pd.DataFrame(rows)
+
+
+def power(settled: pd.DataFrame, errors: pd.DataFrame) -> pd.DataFrame:
+    """How often a study like ours sees a true gain of the paper's size, one row a place where a scheme was compared.
+
+    Columns `corpus`, `protocol`, `group` (their title), `seeds` and `power` (0 to 1; NaN where no system has a second seed). From
+    `tables.verdicts` and `tables.gain_errors`.
+    """
+    known = {row.group: (row.seeds, noise.power(row.parts, claims.GAIN, row.seeds)) for row in errors.itertuples()}
+    best = settled[(settled["number"] == 2) & settled["effect"].notna()].sort_values("protocol", ascending=False, kind="stable")
+    rows = []
+    for corpus, protocol in dict.fromkeys(zip(best["corpus"], best["protocol"], strict=True)):
+        group = place_title(corpus, protocol)
+        seeds, seen = known.get(group, (1, np.nan))
+        rows.append({"corpus": corpus, "protocol": protocol, "group": group, "seeds": seeds, "power": seen})
+    return pd.DataFrame(rows, columns=["corpus", "protocol", "group", "seeds", "power"])
+
+
+def power_summary(places: pd.DataFrame) -> str:
+    """`power` in words, for who cannot see its picture."""
+    known = places.dropna(subset=["power"])
+    parts = [f"{row.group} {100 * row.power:.0f} %" for row in known.itertuples()]
+    untold = [f"{group} cannot be told, of one seed" for group in places.loc[places["power"].isna(), "group"]]
+    return f"How often a study like ours would see a true gain of {_word(claims.GAIN)} points: {'; '.join(parts + untold)}."
+
+
+def short_answer(settled: pd.DataFrame, errors: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """Which gains a study that could see them saw, in three sentences without statistics; else what has been run so far."""
+    best = judged(settled).query("number == 2")
+    if best.empty:
+        return _unjudged(runs)
+    places = power(settled, errors)
+    strong, weak = places[places["power"] >= noise.POWER], places[places["power"] < noise.POWER]
+    said = [_seen(best, settled), _where_it_would_show(best, strong), _left_open(strong, weak, places[places["power"].isna()])]
+    return " ".join(filter(None, said))
+
+
+def measured_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """What has been run, one row a corpus and protocol (`results.runs`)."""
+    rows = []
+    for (corpus, protocol), own in runs.groupby(["corpus", "protocol"], sort=False):
+        seeds = own.groupby("system")["seed"].nunique()
+        row = {"Corpus": corpus_title(corpus), "Protocol": protocol, "Systems": len(seeds), "Runs": len(own)}
+        many = str(seeds.max()) if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+        rows.append(row | {"Seeds of a system": many})
+    rows.sort(key=lambda row: (row["Corpus"], row["Protocol"] != "speaker"))
+    return pd.DataFrame(rows, columns=["Corpus", "Protocol", "Systems", "Seeds of a system", "Runs"])
+
+
+def gains_table(gains: pd.DataFrame) -> pd.DataFrame:
+    """The gains of `tables.gains`, one row a scheme, one column a place, with the interval over speakers and seeds."""
+    rows = []
+    for slug, own in gains.groupby("slug", sort=False):
+        row = {"Scheme": title(str(slug)), "The paper, on IEMOCAP": signed(own["claimed"].iloc[0])}
+        row |= {each.group: interval_text(each.effect, each.wide_low, each.wide_high, sign=True) for each in own.itertuples()}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["Scheme", "The paper, on IEMOCAP", *dict.fromkeys(gains["group"])])
+
+
+def _unjudged(runs: pd.DataFrame) -> str:
+    heard = runs[~runs["corpus"].isin([name for name in corpora.names() if corpora.get(name).kind == "synthetic"])]
+    if heard.empty:
+        return "**Nothing has been measured on recorded speech yet**; the table below fills as runs are published."
+    known = listed(sorted({inside(title(slug)) for slug in heard["system"]}))
+    places = listed(sorted({corpus_title(name) for name in heard["corpus"]}))
+    return (
+        f"**It cannot be told yet:** {known} {'has' if heard['system'].nunique() == 1 else 'have'} been run on {places}. A claim "
+        "compares a system with the baseline on the same folds, with two seeds or more of both."
+    )
+
+
+def _seen(best: pd.DataFrame, settled: pd.DataFrame) -> str:
+    """Whether any scheme gains clearly."""
+    gained = best[best["verdict"].isin(SUPPORTS)]
+    compared = settled[(settled["number"] == 2) & settled["effect"].notna()]
+    names = [named(corpus_title(corpus)) for corpus in dict.fromkeys(compared["corpus"])]
+    so_far = ", so far" if best["provisional"].any() else ""
+    schemes = list(dict.fromkeys(best["claim"]))
+    if gained.empty:
+        one = len(schemes) == 1
+        many = f"{BRIEF[schemes[0]]} does not recognise" if one else f"none of the {_word(len(schemes))} schemes recognises"
+        places = names[0] if len(names) == 1 else f"any of {listed(names)}"
+        return f"**Not that we could see{so_far}:** {many} emotion clearly better than the baseline on {places}."
+    parts = [
+        f"{BRIEF[claim]} {_where(own[['corpus', 'protocol']].itertuples(index=False, name=None))}"
+        for claim, own in gained.groupby("claim", sort=False)
+    ]
+    word = "Yes" if len(gained) == len(best) else "In part"
+    rest = "" if len(gained) == len(best) else "; elsewhere no gain is clear"
+    return f"**{word}{so_far}:** a gain over the baseline shows clearly for {listed(parts)}{rest}."
+
+
+def _where_it_would_show(best: pd.DataFrame, strong: pd.DataFrame) -> str:
+    """What became of the claimed size in the places that would have shown it."""
+    gain = f"a gain of the paper's {_word(claims.GAIN)} points"
+    if strong.empty:
+        return f"No study here is large enough to see {gain} in four cases out of five."
+    there = best.merge(strong[["corpus", "protocol"]])
+    excluded = there[there["verdict"].isin(("size excluded", "contradicted"))]
+    where = _where(strong[["corpus", "protocol"]].itertuples(index=False, name=None))
+    often = _word(round(10 * strong["power"].min()))
+    begin = f"{where[0].upper()}{where[1:]}, where {gain} would have shown in {often} cases out of ten,"
+    short = list(dict.fromkeys(excluded["claim"]))
+    if not short:
+        shown = there["verdict"].isin(SUPPORTS).any()
+        return f"{begin} {'it did show' if shown else 'none falls clearly short of it either'}."
+    if len(excluded) == len(there) > 1:
+        return f"{begin} all {_word(len(short))} fall short of it."
+    return f"{begin} {listed([BRIEF[claim] for claim in short])} {'falls' if len(short) == 1 else 'fall'} short of it."
+
+
+def _left_open(strong: pd.DataFrame, weak: pd.DataFrame, unknown: pd.DataFrame) -> str:
+    """Where such a gain would be missed too often for silence to mean anything."""
+    reasons = []
+    if len(weak):
+        reasons.append(f"such a gain would {'more often than not' if weak['power'].max() < 0.5 else 'too often'} be missed")
+    if len(unknown):
+        reasons.append("there is no second seed to judge by")
+    if not reasons:
+        return ""
+    if strong.empty:
+        return "So the question stays open."
+    apart = "" if (strong["protocol"] == "speaker").any() else ", and so wherever speakers are kept apart,"
+    return f"Everywhere else{apart} {' or '.join(reasons)}: there the question stays open."
+
+
+def _where(places: Iterable[tuple[str, str]]) -> str:
+    """`on EmoDB and nEMO with speakers kept apart and on EmoDB with a random split`."""
+    by_protocol: dict[str, list[str]] = {}
+    for corpus, protocol in places:
+        by_protocol.setdefault(protocol, []).append(named(corpus_title(corpus)))
+    return listed([f"on {listed(names)} {HOW[protocol]}" for protocol, names in by_protocol.items()])
+
+
+def _word(count: float) -> str:
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    return words[int(count)] if float(count).is_integer() and count < len(words) else f"{count:g}"
