@@ -88,7 +88,7 @@ def inline(
     order = pd.Index(test["utterance"])
     own = utterances.set_index("id").loc[order].reset_index()
     cell = _cell(own, [facts["fold"]] * len(own), facts["corpus"], facts["protocol"])
-    sounds = [_sound(path) for path in own["path"]]
+    sounds = [_sound(path, within=True) for path in own["path"]]
     cell["sound"] = {
         name: {"audio": _uri("audio/mpeg", a), "image": _uri("image/png", i)}
         for name, (a, i) in zip(cell["ids"], sounds, strict=True)
@@ -195,26 +195,27 @@ def _bring_pictures(folder: Path, corpus: str, ids: Iterable[str]) -> dict[str, 
     return found
 
 
-def _sound(path: str) -> tuple[bytes, bytes]:
-    """(MP3, PNG of the log-Mel energies) of an audio file."""
+def _sound(path: str, within: bool = False) -> tuple[bytes, bytes]:
+    """(MP3, PNG of the log-Mel energies) of an audio file, smaller where they lie `within` a page."""
     import soundfile
 
     from ..frontend.log_mel import log_mel
 
     waveform, sound = audio.read(path), io.BytesIO()
-    soundfile.write(sound, waveform, audio.SAMPLE_RATE, format="MP3", compression_level=0.9)
-    return sound.getvalue(), _picture(log_mel(waveform))
+    mode = "CONSTANT" if within else "VARIABLE"
+    soundfile.write(sound, waveform, audio.SAMPLE_RATE, format="MP3", compression_level=0.9, bitrate_mode=mode)
+    return sound.getvalue(), _picture(log_mel(waveform), 32 if within else 64)
 
 
-def _picture(mels: np.ndarray) -> bytes:
+def _picture(mels: np.ndarray, colours: int = 64) -> bytes:
     """PNG of log-Mel energies (frames, mels), high bands on top."""
     import matplotlib
     from PIL import Image
 
     upright, picture = np.asarray(mels).T[::-1], io.BytesIO()
     low, high = np.percentile(upright, (5, 99.5))
-    image = Image.fromarray((np.clip((upright - low) / max(high - low, 1e-6), 0, 1) * 63).astype(np.uint8), "P")
-    image.putpalette((matplotlib.colormaps["magma"](np.linspace(0, 1, 64))[:, :3] * 255).astype(np.uint8).tobytes())
+    image = Image.fromarray((np.clip((upright - low) / max(high - low, 1e-6), 0, 1) * (colours - 1)).astype(np.uint8), "P")
+    image.putpalette((matplotlib.colormaps["magma"](np.linspace(0, 1, colours))[:, :3] * 255).astype(np.uint8).tobytes())
     image.save(picture, "PNG", optimize=True)
     return picture.getvalue()
 

@@ -186,17 +186,15 @@ def _where_it_would_show(best: pd.DataFrame, strong: pd.DataFrame) -> str:
 
 def _left_open(strong: pd.DataFrame, weak: pd.DataFrame, unknown: pd.DataFrame) -> str:
     """Where such a gain would be missed too often for silence to mean anything."""
-    reasons = []
-    if len(weak):
-        reasons.append(f"such a gain would {'more often than not' if weak['power'].max() < 0.5 else 'too often'} be missed")
-    if len(unknown):
-        reasons.append("there is no second seed to judge by")
+    reasons = [
+        reason for there, reason in ((weak, "are too small to see such a gain"), (unknown, "have one seed only")) if len(there)
+    ]
     if not reasons:
         return ""
     if strong.empty:
         return "So the question stays open."
     apart = "" if (strong["protocol"] == "speaker").any() else ", and so wherever speakers are kept apart,"
-    return f"Everywhere else{apart} {' or '.join(reasons)}: there the question stays open."
+    return f"Everywhere else{apart} our studies {' or '.join(reasons)}: there the question stays open."
 
 
 def _where(places: Iterable[tuple[str, str]]) -> str:
