@@ -12,6 +12,8 @@
   const ORDER = new Intl.Collator();
   const PAGES = { PageDown: 1, PageUp: -1 };
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  const ONLY = { all: "all of them", left: "mistakes of the left map", right: "mistakes of the right map", both: "mistakes of both", differ: "where the two differ" };
+  const CONFUSED = 8; // utterances in the list of the most confused
   const COLOURINGS = { label: "true class", predicted: "predicted class", right: "right or wrong", speaker: "speaker", gender: "women and men" };
 
   // ---- data: scripts that call sercoreExplorer(name, value), so that a site on a disk works as well
@@ -100,20 +102,30 @@
       }
       this.cellChoice = choice("Corpus and protocol", cells.map(cell => [cell.name, cell.title]), name => this.show(name));
       this.foldChoice = choice("Test fold", [], () => this.refresh());
-      this.colourChoice = choice("Colour", Object.entries(COLOURINGS), value => { this.colouring = value; this.draw(); });
+      this.colourChoice = choice("Colour", Object.entries(COLOURINGS), value => { this.colouring = value; this.draw(); this.remember(); });
+      this.speakerChoice = choice("Speaker", [], value => this.ofSpeaker(value));
+      this.sentenceChoice = choice("Sentence", [], () => this.refresh());
+      this.onlyChoice = choice("Which", Object.entries(ONLY), () => this.refresh(this.chosen));
       this.list = choice("Utterance", [], value => this.choose(Number(value)));
       this.wrong = make("button", { type: "button", onclick: () => this.nextWrong() }, "Next mistake of the left map");
       this.said = make("p", { class: "explorer-said", role: "status" });
       this.details = make("div", { class: "explorer-details" });
       this.legend = make("ul", { class: "explorer-legend", "aria-label": "Colours" });
       this.maps = make("div", { class: "explorer-maps" });
-      const controls = [this.cellChoice, this.foldChoice, this.colourChoice, this.list].map(each => each.box);
-      this.root.append(make("div", { class: "explorer-controls" }, ...controls, this.wrong), this.said, this.maps, this.legend, this.details);
+      this.confused = make("ol", { class: "explorer-confused" });
+      const ranked = make("details", { class: "explorer-ranked" }, make("summary", {}, "The most confused of those shown"), this.confused);
+      this.copy = make("button", { type: "button", onclick: () => this.copyLink() }, "Copy a link to this view");
+      const controls = [this.cellChoice, this.foldChoice, this.speakerChoice, this.sentenceChoice, this.onlyChoice, this.colourChoice, this.list].map(each => each.box);
+      this.root.append(make("div", { class: "explorer-controls" }, ...controls, this.wrong, ...(this.inline ? [] : [this.copy])),
+        this.said, this.maps, this.legend, this.details, ranked);
       new MutationObserver(() => this.draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-      await this.show(cells[0].name);
+      const view = this.inline ? {} : Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+      const cell = cells.find(each => each.name === view.cell) ?? cells[0];
+      this.cellChoice.select.value = cell.name;
+      await this.show(cell.name, cell.name === view.cell ? view : {});
     }
 
-    async show(name) {
+    async show(name, view = {}) {
       this.shown = []; // nothing is drawn until all of it is there
       this.cell = await this.load(this.inline ? "cell" : name);
       const { cell } = this;
@@ -128,8 +140,72 @@
         this.panels = Array.from({ length: count }, (_, i) => new Panel(this, i));
         this.maps.replaceChildren(...this.panels.map(panel => panel.box));
       }
-      await Promise.all(this.panels.map((panel, i) => panel.offer(cell.systems, i)));
+      await Promise.all(this.panels.map((panel, i) => panel.offer(cell.systems, i, view[["left", "right"][i]])));
+      fill(this.speakerChoice.select, [["", "all"], ...cell.speaker.names.filter(Boolean).map(each => [each, each])]);
+      fill(this.sentenceChoice.select, [["", "all"], ...cell.sentence.names.filter(Boolean).map(each => [each, each])]);
+      for (const [each, { box }] of [["speaker", this.speakerChoice], ["sentence", this.sentenceChoice]]) box.hidden = cell[each].names.length < 2;
+      const places = { fold: this.foldChoice, speaker: this.speakerChoice, sentence: this.sentenceChoice, only: this.onlyChoice, colour: this.colourChoice };
+      for (const [each, { select }] of Object.entries(places)) {
+        if ([...select.options].some(option => option.value === view[each])) select.value = view[each];
+      }
+      this.colouring = this.colourChoice.select.value;
+      this.refresh(cell.ids.indexOf(view.utterance));
+    }
+
+    // a speaker who is not in this fold is in another
+    ofSpeaker(name) {
+      const own = this.cell.ids.flatMap((_, i) => (this.fact("speaker", i) === name ? [this.cell.fold[i]] : []));
+      if (name && !own.includes(this.fold)) this.foldChoice.select.value = String(own[0]);
       this.refresh();
+    }
+
+    // the utterances of the fold that every choice leaves
+    left() {
+      const { cell } = this, speaker = this.speakerChoice.select.value, sentence = this.sentenceChoice.select.value;
+      const wrong = (panel, i) => panel.predicted(i) !== cell.label[i], [first, second = first] = this.panels;
+      const kept = {
+        all: () => true, left: i => wrong(first, i), right: i => wrong(second, i), both: i => wrong(first, i) && wrong(second, i),
+        differ: i => first.predicted(i) !== second.predicted(i),
+      }[this.onlyChoice.select.value];
+      return cell.ids.flatMap((_, i) => (cell.fold[i] === this.fold && (!speaker || this.fact("speaker", i) === speaker)
+        && (!sentence || this.fact("sentence", i) === sentence) && kept(i) ? [i] : []));
+    }
+
+    // least of the probability on the true class, over both maps
+    rank() {
+      const { cell } = this, share = i => this.panels.reduce((sum, panel) => sum + panel.chances(i)[cell.label[i]], 0);
+      const worst = this.shown.toSorted((a, b) => share(a) - share(b)).slice(0, CONFUSED);
+      this.confused.replaceChildren(...worst.map(i => {
+        const answers = [...new Set(this.panels.map(panel => cell.labels[panel.predicted(i)]))].join(" and ");
+        const words = `${cell.ids[i]}: ${cell.labels[cell.label[i]]}, heard as ${answers} (its class has ${Math.round(share(i) / this.panels.length / 2.55)} %)`;
+        return make("li", {}, make("button", { type: "button", onclick: () => this.choose(i) }, words));
+      }));
+    }
+
+    // what is looked at, as the end of an address
+    view() {
+      const chosen = this.chosen < 0 ? "" : this.cell.ids[this.chosen];
+      const facts = {
+        cell: this.cellChoice.select.value, fold: this.foldChoice.select.value, left: this.panels[0]?.choice.select.value, right: this.panels[1]?.choice.select.value,
+        speaker: this.speakerChoice.select.value, sentence: this.sentenceChoice.select.value, only: this.onlyChoice.select.value,
+        colour: this.colouring, utterance: chosen,
+      };
+      const usual = { only: "all", colour: "label" };
+      return new URLSearchParams(Object.entries(facts).filter(([name, value]) => value && value !== usual[name])).toString();
+    }
+
+    remember() {
+      if (!this.inline) history.replaceState(null, "", `#${this.view()}`);
+    }
+
+    async copyLink() {
+      this.remember();
+      try {
+        await navigator.clipboard.writeText(location.href);
+        this.said.textContent = "The link is copied.";
+      } catch {
+        this.said.textContent = "The link is the address of this page.";
+      }
     }
 
     fact(name, i) {
@@ -142,15 +218,17 @@
 
     // another corpus, fold or system: other points
     refresh(chosen = -1) {
-      this.shown = this.cell.ids.flatMap((_, i) => (this.cell.fold[i] === this.fold ? [i] : []));
+      this.shown = this.left();
       const named = this.shown.map(i => [i, `${this.cell.ids[i]}, ${this.cell.labels[this.cell.label[i]]}`]);
       fill(this.list.select, [[-1, "none"], ...named.sort((a, b) => ORDER.compare(a[1], b[1]))]);
       this.draw();
-      this.choose(chosen);
+      this.rank();
+      this.choose(this.shown.includes(chosen) ? chosen : -1);
     }
 
     choose(i) {
       this.chosen = i;
+      this.remember();
       this.list.select.value = String(i);
       for (const panel of this.panels) panel.show();
       this.tell();
@@ -231,10 +309,11 @@
       new ResizeObserver(() => this.system && this.draw()).observe(this.canvas);
     }
 
-    offer(systems, number) {
-      const fresh = !systems.some(each => each.slug === this.choice.select.value);
+    offer(systems, number, wanted) {
+      const known = slug => systems.some(each => each.slug === slug), fresh = !known(this.choice.select.value);
       fill(this.choice.select, systems.map(each => [each.slug, each.title]));
-      if (fresh) this.choice.select.value = systems[Math.min(number, systems.length - 1)].slug;
+      if (known(wanted)) this.choice.select.value = wanted;
+      else if (fresh) this.choice.select.value = systems[Math.min(number, systems.length - 1)].slug;
       return this.take(this.choice.select.value);
     }
 
@@ -267,7 +346,7 @@
     draw() {
       const { explorer, system } = this, scale = window.devicePixelRatio || 1;
       this.size = this.canvas.clientWidth;
-      if (!this.size || !explorer.shown.length) return;
+      if (!this.size) return;
       const { shown } = explorer;
       this.radius = shown.length > 1500 ? 2.2 : shown.length > 400 ? 3.2 : 4.5;
       this.points = make("canvas", { width: Math.round(this.size * scale), height: Math.round(this.size * scale) });
@@ -282,7 +361,7 @@
       this.show();
       const fold = String(explorer.fold), right = shown.filter(i => this.predicted(i) === explorer.cell.label[i]).length;
       const trust = fold in system.trust ? `, trustworthiness ${system.trust[fold].toFixed(2)}` : "";
-      this.about.textContent = `UA of this fold ${system.ua[fold].toFixed(1)} %, ${right} of ${shown.length} right${trust}`;
+      this.about.textContent = shown.length ? `UA of this fold ${system.ua[fold].toFixed(1)} %, ${right} of ${shown.length} right${trust}` : "No utterance is left by these choices.";
       this.canvas.setAttribute("aria-label", `${this.title}: map of ${shown.length} test utterances. Arrow keys move to the next point that way, Page Down and Page Up in order, space plays, Escape lets go.`);
     }
 
@@ -327,6 +406,7 @@
       const { explorer } = this;
       if (event.key === " ") explorer.play();
       else if (event.key === "Escape") explorer.choose(-1);
+      else if (!explorer.shown.length) return;
       else if (event.key === "Home") explorer.choose(explorer.shown[0]);
       else if (event.key in PAGES) explorer.choose(explorer.shown.at((explorer.shown.indexOf(explorer.chosen) + PAGES[event.key]) % explorer.shown.length));
       else if (event.key in ARROWS) explorer.choose(this.towards(...ARROWS[event.key]));

@@ -199,7 +199,7 @@ def build(top: Path, **variables: str) -> fresh_process.Done:
 def test_a_small_book_is_built_offline_and_fails_on_a_warning(tmp_path, monkeypatch):
     monkeypatch.delenv("SERCORE_RESULTS", raising=False)
     (tmp_path / "book" / "notebooks").mkdir(parents=True)
-    for name in ("_ext", "_static", "_templates", "explorer", "voice"):
+    for name in ("_ext", "_static", "_templates", "explorer", "toys", "voice"):
         shutil.copytree(BOOK / name, tmp_path / "book" / name)
     shutil.copy(BOOK / "references.bib", tmp_path / "book")
     shutil.copy(TOP / "_config.yml", tmp_path)

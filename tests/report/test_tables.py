@@ -150,8 +150,10 @@ def test_gains_are_averaged_over_corpora(folder, tmp_path):
     assert list(shown["group"]) == [f"{kind}, {protocol}" for protocol in ("speaker", "paper") for kind in kinds]
     assert shown["wide_low"].isna().all() and "seeds" not in findings.forest_caption(shown)
     assert "weigh alike" in findings.forest_caption(shown) and "weigh" not in findings.forest_caption(gains)
-    said = findings.mean_sentence(means.reset_index())
-    assert "over mine and other +" in said and "for AMS. The gain" in said and "above 0 of these 1 intervals" in said
+    shown = findings.means_table(means.reset_index())
+    assert shown.loc[0, ["Scheme", "Over", "Protocol"]].tolist() == ["AMS", "mine and other", "speaker"]
+    assert shown.loc[0, "Mean gain"].startswith("+") and shown.loc[0, "The paper's"] == "+4.4"
+    assert "lies above none of these intervals" in findings.mean_sentence(means.reset_index())
 
 
 def test_gains_seed_by_seed(folder, monkeypatch):

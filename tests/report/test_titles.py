@@ -39,10 +39,25 @@ def test_titles_of_the_published_records_and_of_none(page, monkeypatch, tmp_path
 )
 def test_a_family_is_titled_by_its_intervals(low, high, title, monkeypatch):
     groups = ["EmoDB, speaker", "nEMO, speaker"][: len(low)]
-    frame = pd.DataFrame({"group": groups, "slug": "ams-s10-m0.4", "low": low, "high": high}, dtype=object)
-    other = pd.DataFrame({"group": ["EmoDB, paper"], "slug": ["ams-s10-m0.4"], "low": [-9], "high": [-8]})
+    frame = pd.DataFrame({"group": groups, "slug": "ams-s10-m0.4", "wide_low": low, "wide_high": high}, dtype=object)
+    other = pd.DataFrame({"group": ["EmoDB, paper"], "slug": ["ams-s10-m0.4"], "wide_low": [-9], "wide_high": [-8]})
     monkeypatch.setattr(tables, "gains", lambda slugs: pd.concat([frame, other], ignore_index=True))
     assert titles.of("ams") == title
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "title"),
+    [
+        ([1, -2], [3, 2], "Table 2: 1 of 2 gains stands out from speakers and seeds"),
+        ([-4, -2], [-3, 2], "Table 2: no gain stands out from speakers and seeds"),
+        ([np.nan], [np.nan], "Table 2: no gain can be told from chance with one seed"),
+        ([], [], "Table 2: every system"),
+    ],
+)
+def test_table_2_is_titled_by_what_speakers_and_seeds_leave(low, high, title, monkeypatch):
+    frame = pd.DataFrame({"wide_low": low, "wide_high": high}, dtype=float)
+    monkeypatch.setattr(tables, "gains", lambda: frame)
+    assert titles.of("table-2") == title
 
 
 @pytest.mark.parametrize(

@@ -173,8 +173,9 @@ def _where_it_would_show(best: pd.DataFrame, strong: pd.DataFrame) -> str:
     there = best.merge(strong[["corpus", "protocol"]])
     excluded = there[there["verdict"].isin(("size excluded", "contradicted"))]
     where = _where(strong[["corpus", "protocol"]].itertuples(index=False, name=None))
-    often = _word(round(10 * strong["power"].min()))
-    begin = f"{where[0].upper()}{where[1:]}, where {gain} would have shown in {often} cases out of ten,"
+    often = round(10 * strong["power"].min())
+    shows = f"would have shown in {_word(often)} cases out of ten" if often < 10 else "would nearly always have shown"
+    begin = f"{where[0].upper()}{where[1:]}, where {gain} {shows},"
     short = list(dict.fromkeys(excluded["claim"]))
     if not short:
         shown = there["verdict"].isin(SUPPORTS).any()

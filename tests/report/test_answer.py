@@ -1,0 +1,105 @@
+"""The answer in plain words: what it says of every state that the evidence can be in."""
+
+import pandas as pd
+import pytest
+
+from sercore.evidence import claims, noise
+from sercore.evidence.statistics import ErrorParts
+from sercore.report import findings
+
+KEYS = ("2-ams", "2-focal", "2-combined")
+
+
+def settled(verdicts: dict[tuple[str, str], list[str]], provisional: bool = False) -> pd.DataFrame:
+    """Verdicts on claim 2, place by place, as `tables.verdicts` gives them."""
+    rows = [
+        {"claim": key, "number": 2, "corpus": corpus, "protocol": protocol, "verdict": verdict, "effect": 1.0}
+        | {"seeds": 5, "provisional": provisional}
+        for (corpus, protocol), given in verdicts.items()
+        for key, verdict in zip(KEYS, given, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def errors(**spread: float) -> pd.DataFrame:
+    """What moves a gain in each place, as `tables.gain_errors`: `emodb_paper=1.5` is a standard error over speakers."""
+    titles = {"emodb": "EmoDB", "nemo": "nEMO"}
+    rows = []
+    for place, deviation in spread.items():
+        corpus, _, protocol = place.partition("_")
+        parts = ErrorParts(float("nan"), deviation, deviation, (9, 20), deviation, 1)
+        rows.append({"group": f"{titles[corpus]}, {protocol}", "speakers": 10, "seeds": 5, "parts": parts})
+    return pd.DataFrame(rows, columns=["group", "speakers", "seeds", "parts"])
+
+
+def test_nothing_is_seen_where_it_would_have_shown_and_the_rest_stays_open():
+    found = settled({("emodb", "paper"): ["size excluded"] * 3, ("emodb", "speaker"): ["undecided"] * 3}, provisional=True)
+    said = findings.short_answer(found, errors(emodb_paper=0.5, emodb_speaker=4.0), pd.DataFrame())
+    assert said == (
+        "**Not that we could see, so far:** none of the three schemes recognises emotion clearly better than the baseline on "
+        "EmoDB. On EmoDB with a random split, where a gain of the paper's four points would nearly always have shown, all three "
+        "fall short of it. Everywhere else, and so wherever speakers are kept apart, our studies are too small to see such a "
+        "gain: there the question stays open."
+    )
+
+
+def test_a_gain_that_shows_is_named_with_its_place():
+    found = settled({("emodb", "speaker"): ["replicates", "size excluded", "undecided"]})
+    said = findings.short_answer(found, errors(emodb_speaker=0.5), pd.DataFrame())
+    assert said.startswith(
+        "**In part:** a gain over the baseline shows clearly for AMS on EmoDB with speakers kept apart; elsewhere no gain is "
+        "clear. "
+    )
+    assert said.endswith("focal loss falls short of it.")
+
+
+def test_all_that_was_claimed_is_a_yes():
+    found = settled({("emodb", "speaker"): ["replicates"] * 3})
+    said = findings.short_answer(found, errors(emodb_speaker=0.5), pd.DataFrame())
+    assert said.startswith("**Yes:** a gain over the baseline shows clearly for AMS") and said.endswith("it did show.")
+
+
+def test_studies_that_are_too_small_say_so():
+    found = settled({("emodb", "speaker"): ["undecided"] * 3, ("nemo", "speaker"): ["undecided"] * 3})
+    said = findings.short_answer(found, errors(emodb_speaker=4.0), pd.DataFrame())
+    assert said.endswith(
+        "No study here is large enough to see a gain of the paper's four points in four cases out of five. So the question "
+        "stays open."
+    )
+    places = findings.power(found, errors(emodb_speaker=4.0))
+    assert places["power"].isna().tolist() == [False, True] and places["power"].iloc[0] < noise.POWER
+    assert "nEMO, speaker cannot be told" in findings.power_summary(places)
+
+
+def test_without_a_verdict_it_says_what_was_run():
+    none = settled({("demo", "speaker"): ["replicates"] * 3})  # synthetic speech decides nothing
+    runs = pd.DataFrame({"corpus": ["demo"], "system": ["baseline"]})
+    assert findings.short_answer(none, errors(), runs).startswith("**Nothing has been measured on recorded speech yet**")
+    runs = pd.DataFrame({"corpus": ["emodb", "demo"], "system": ["baseline", "combined"]})
+    said = findings.short_answer(none, errors(), runs)
+    assert said.startswith("**It cannot be told yet:** baseline (softmax, attentive pooling) has been run on EmoDB.")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "word"),
+    [
+        ([], "not measured"),
+        (["not yet measured"], "not measured"),
+        (["replicates", "replicates"], "holds"),
+        (["replicates", "undecided"], "in part"),
+        (["same direction", "contradicted"], "in part"),
+        (["undecided", "size excluded"], "not seen"),
+        (["undecided", "contradicted"], "contradicted"),
+        (["undecided"], "undecided"),
+    ],
+)
+def test_one_word_a_claim(verdicts, word):
+    assert findings.answer(verdicts) == word and word in findings.ANSWERS
+
+
+def test_every_claim_has_its_row_and_leads_to_its_evidence():
+    table = findings.answers_table(settled({("emodb", "paper"): ["size excluded", "undecided", "undecided"]}))
+    assert len(table) == len({claim.number for claim in claims.CLAIMS})
+    row = table.iloc[1]
+    assert str(row["Found"]) == "not seen" and row["Comparisons"] == "2 cannot tell and 1 rules out its size"
+    assert row["The paper's claim"].href == "table-2.html"
