@@ -93,21 +93,19 @@ def between_seeds(frame: pd.DataFrame) -> dict[str, float]:
 
 
 def seeds_sentence(between: dict[str, dict[str, float]], tables: dict[str, pd.DataFrame]) -> str:
-    """Beside the distances to the baseline (`summary`), those between two seeds of one system, corpus by corpus."""
+    """Whether the distances to the baseline (`summary`) exceed those between two seeds of one system, corpus by corpus."""
     parts, unknown = [], []
     for corpus, table in tables.items():
         if not (own := between.get(corpus)):
             unknown.append(corpus_title(corpus))
             continue
-        seeds = listed([f"{apart:.0f} % in {inside(title(slug))}" for slug, apart in own.items()])
         lacking = [inside(title(slug)) for slug in table["slug"] if slug not in own]
         others = table[table["slug"] != "baseline"].dropna(subset="moved")
         further = [inside(title(slug)) for slug in others.loc[others["moved"] > max(own.values()), "slug"]]
+        lies = f"{listed(further) or 'no system'} {'lie' if len(further) > 1 else 'lies'}"
         parts.append(
-            f"On {corpus_title(corpus)} two seeds of one system lie apart by {seeds}"
-            + (f" (of {listed(lacking)} no features of a second seed were kept)" if lacking else "")
-            + f"; {listed(further) or 'no system'} {'lie' if len(further) > 1 else 'lies'} further from the baseline than the "
-            "farther of these."
+            f"On {corpus_title(corpus)} {lies} further from the baseline than two seeds of one system lie apart at most"
+            + (f" (of {listed(lacking)} no features of a second seed were kept)." if lacking else ".")
         )
     if unknown:
         parts.append(f"On {listed(unknown)} there is no such yardstick yet: two seeds of one system may lie as far apart.")
@@ -136,14 +134,19 @@ def sentence(tables: dict[str, pd.DataFrame]) -> str:
 
 def wider_sentence(tables: dict[str, pd.DataFrame]) -> str:
     """Whether combined pooling spreads its attention over more time than the baseline does, corpus by corpus."""
-    parts = []
+    wider, there = [], []
     for corpus, table in tables.items():
         spans = table.set_index("slug")["span"]
         if {"baseline", "combined"} <= set(spans.index):
-            parts.append(f"{spans['combined']:.1f} s and {spans['baseline']:.1f} s on {corpus_title(corpus)}")
-    if not parts:
+            there.append(corpus_title(corpus))
+            if spans["combined"] > 1.1 * spans["baseline"]:
+                wider.append(corpus_title(corpus))
+    if not there:
         return "Combined pooling and the baseline have not both been measured yet."
-    return f"On average the attention of combined pooling and of the baseline spreads over {', '.join(parts)}."
+    if not wider:
+        return f"It is not there: on {listed(there)} the attention of combined pooling is nowhere wider by a tenth than the baseline's."
+    rest = "" if len(wider) == len(there) else f", not on {listed([name for name in there if name not in wider])}"
+    return f"The attention of combined pooling is wider by a tenth or more on {listed(wider)}{rest}."
 
 
 def profiles(frame: pd.DataFrame, slugs: Sequence[str]) -> Figure:

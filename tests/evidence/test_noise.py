@@ -141,7 +141,7 @@ def test_choosing_on_test_flatters_a_family():
     assert [row["chosen_gain"], row["best_gain"], row["optimism"]] == pytest.approx([2, 6, 4])
     assert "choosing on test adds **4.0 points**" in findings.selection_sentence(found)
     assert found.at[0, "seeds"] == [0] and "with seed 0. In this one draw" in findings.selection_sentence(found)
-    assert "in 0 of 2 cases" in findings.selection_sentence(pd.concat([found, found]))
+    assert "In 0 of 2 cases" in findings.selection_sentence(pd.concat([found, found]))
     assert findings.selection_table(found).loc[0, "Best on test"] == "AMS, s = 30, m = 0.4"
     assert noise.selection(runs[runs["fold"] > 0], history, predictions).empty and "No family" in findings.selection_sentence(
         found[:0]

@@ -180,8 +180,9 @@ def test_gains_seed_by_seed(folder, monkeypatch):
     assert set(found["seed"]) == {0, 1} and found.groupby(["slug", "where"])["effect"].nunique().eq(1).all()
     whole = tables.gains(["ams-s10-m0.4"], folder).set_index("group")["effect"]
     assert found.groupby("where")["effect"].mean().to_dict() == pytest.approx(whole[found["where"].unique()].to_dict())
-    said = findings.by_seed_sentence(found)
-    assert "seed by seed; each alone would be judged" in said and "  " not in said
+    assert findings.by_seed_sentence(found).startswith("Of 2 gains none would have been judged otherwise")
+    shown = findings.by_seed_table(found)
+    assert len(shown) == 2 and shown["Each alone"].str.startswith("2 ").all() and shown.iloc[0, 2].count(",") == 1
 
 
 def test_combinations_are_compared_with_each_part_that_was_measured(folder):
@@ -247,18 +248,19 @@ def test_what_stands_side_by_side_has_the_same_seeds(folder, with_a_second_seed)
     assert tables.confusions("mine", "speaker", ["baseline"], with_a_second_seed)["baseline"].to_numpy().sum() == 2 * 288
     people = [tables.speaker_table("mine", "speaker", slugs, path) for path in (folder, with_a_second_seed)]
     pd.testing.assert_frame_equal(*people)
-    said = findings.seeds_sentence("speaker", folder=with_a_second_seed)
-    assert "on mine, speaker, its UA is 72.9 over seeds 0, 1, and 45.8 with seed 0" in said
-    assert findings.seeds_sentence("speaker", folder=folder) == ""
-    assert "it recalls 46 and 100 percent of happy" in findings.seeds_move_recall("happy", with_a_second_seed)
+    uneven = findings.shared_seeds_table("speaker", folder=with_a_second_seed)
+    assert uneven.round(1).to_dict("records") == [
+        {"Where": "mine, speaker", "Baseline's UA": 72.9, "Its seeds": "0, 1", "With the seeds of all": 45.8, "Seeds of all": "0"}
+    ]
+    assert findings.shared_seeds_table("speaker", folder=folder).empty
+    assert "up to 54 points apart between two of its seeds" in findings.seeds_move_recall("happy", with_a_second_seed)
 
 
 def test_how_trainings_ended_is_counted(folder):
     runs = results.runs(folder).query("system == 'baseline' and protocol == 'speaker'")
     assert runs["config"].map(lambda config: json.loads(config)["max_epochs"]).eq(200).all()
     runs = runs.assign(epochs=[200, 200, 120, 200, 200], chosen_epoch=[190, 180, 100, 182, 20])
-    said = findings.length_sentence(runs)
-    assert "4 of 5 on mine (2 kept one of its last tenth)" in said and findings.length_sentence(runs[:0]).startswith("No run")
+    assert findings.length_table(runs).iloc[0].tolist() == ["mine", 5, 4, 2] and findings.length_table(runs[:0]).empty
 
 
 def test_only_clean_runs_of_unchanged_systems_are_counted(folder):

@@ -14,43 +14,46 @@ from ...evidence import results, statistics
 from ...lab import systems
 from .. import tables
 from ..names import name as named
-from ..tables import corpus_title, interval_text, place_title, seeds_text, title, with_interval
+from ..tables import corpus_title, interval_text, place_title, title, with_interval
 from .words import inside, lie, listed, signed
 
 
-def seeds_sentence(protocol: str, slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None) -> str:
+def shared_seeds_table(
+    protocol: str, slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None
+) -> pd.DataFrame:
     """Where systems have been run with different seeds: what the baseline's UA is over all of its own, and over those that
-    every system has; "" where all have the same."""
+    every system has; empty where all have the same."""
     runs = results.runs(folder)
     runs = runs[(runs["protocol"] == protocol) & runs["system"].isin(slugs)]
-    parts = []
+    rows = []
     for corpus, own in runs.groupby("corpus"):
         counts, shared = own.groupby("system")["seed"].nunique(), tables.shared_seeds(str(corpus), protocol, slugs, folder)
         seeds = sorted(own.loc[own["system"] == "baseline", "seed"].unique())
         if counts.nunique() == 1 or "baseline" not in counts or seeds == shared:
             continue
         ua = [tables.systems_table(str(corpus), protocol, ["baseline"], each, folder)["ua"].iloc[0] for each in (seeds, shared)]
-        parts.append(
-            f"on {place_title(str(corpus), protocol)}, its UA is {ua[0]:.1f} over {seeds_text(seeds)}, and {ua[1]:.1f} with "
-            f"{seeds_text(shared)}, which every system here has"
-        )
-    return f"Gains are over the baseline with the same seeds: {'; '.join(parts)}." if parts else ""
+        row = {"Where": place_title(str(corpus), protocol), "Baseline's UA": ua[0], "Its seeds": ", ".join(map(str, seeds))}
+        rows.append(row | {"With the seeds of all": ua[1], "Seeds of all": ", ".join(map(str, shared))})
+    return pd.DataFrame(rows)
 
 
-def length_sentence(runs: pd.DataFrame) -> str:
+def length_table(runs: pd.DataFrame) -> pd.DataFrame:
     """How many runs ended at the largest number of epochs, and how many kept an epoch near it, corpus by corpus."""
     own = runs[runs["system"].isin(list(systems.TABLE_2))]
     if own.empty:
-        return "No run has been published yet."
+        return pd.DataFrame()
     limit = own["config"].map(lambda config: json.loads(config)["max_epochs"])
-    facts = own.assign(limit=limit, ended=own["epochs"] == limit, late=own["chosen_epoch"] > 0.9 * limit)
-    parts = [
-        f"{each['ended'].sum()} of {len(each)} on {corpus_title(str(corpus))} ({each['late'].sum()} kept one of its last tenth)"
-        for corpus, each in facts.groupby("corpus")
-    ]
-    return (
-        f"So many of the published trainings ran to their last epoch: {', '.join(parts)}. Where a late epoch is kept, longer "
-        "training might have found a better one, and the system that learns more slowly is the one that loses by it."
+    facts = own.assign(ended=own["epochs"] == limit, late=own["chosen_epoch"] > 0.9 * limit)
+    return pd.DataFrame(
+        [
+            {
+                "Corpus": corpus_title(str(corpus)),
+                "Trainings": len(each),
+                "Ran to their last epoch": int(each["ended"].sum()),
+                "Kept one of its last tenth": int(each["late"].sum()),
+            }
+            for corpus, each in facts.groupby("corpus")
+        ]
     )
 
 
@@ -112,15 +115,20 @@ def most_frequent_mistake(matrices: dict[str, pd.DataFrame]) -> str:
 
 def seeds_move_recall(label: str, folder: str | Path | None = None) -> str:
     """How far seeds alone move the baseline's recall of one class, where it was run with two or more; else ""."""
-    parts = []
+    spans = {}
     for corpus, protocol in tables.cells(folder):
         frame = results.predictions(corpus, protocol, folder)
         own = frame[(frame["system"] == "baseline") & (frame["label"] == label)]
         recall = 100 * (own["prediction"] == label).groupby(own["seed"]).mean()
         if len(recall) > 1:
-            values = listed([f"{value:.0f}" for value in recall])
-            parts.append(f"on {place_title(corpus, protocol)} it recalls {values} percent of {label}, seed by seed")
-    return f"The baseline alone, for comparison: {'; '.join(parts)}." if parts else ""
+            spans[place_title(corpus, protocol)] = np.ptp(recall)
+    if not spans:
+        return ""
+    most = max(spans, key=lambda place: spans[place])
+    return (
+        f"Beside that, what a seed does: the baseline's own recall of {label} lies up to {spans[most]:.0f} points apart between "
+        f"two of its seeds, on {most}."
+    )
 
 
 def criterion_table(found: pd.DataFrame, label: str) -> pd.DataFrame:
@@ -290,16 +298,12 @@ def compactness_sentence(correlations: pd.DataFrame) -> str:
     found = found.assign(holm=statistics.holm(found["p"].to_numpy(float)))
     better = found[RHO].where(found["Measure"] != COMPACTNESS["ratio"], -found[RHO]) > 0
     clear = better & (found["p"] < 0.05)
-    counts = clear.groupby(found["Measure"], sort=False).agg(["sum", "size"])
-    by_measure = ", ".join(f"by {measure} in {row['sum']} of {row['size']} places" for measure, row in counts.iterrows())
-    text = (
-        f"Within a fold, over the systems, the more compact feature comes with the better UA {by_measure} (rank correlation, p "
-        f"below 0.05, {len(found)} tests). "
-    )
-    kept = found[clear & (found["holm"] < 0.05)]
-    parts = [f"{row['Measure']} on {row['Where']} (ρ = {signed(row[RHO], 2)})" for _, row in kept.iterrows()]
+    kept = int((clear & (found["holm"] < 0.05)).sum())
+    other = int((~better & (found["p"] < 0.05)).sum())
     return (
-        f"{text}After Holm's correction over the tests {'it remains for ' + listed(parts) if parts else 'none remains'}.{unable}"
+        f"Of {len(found)} rank correlations {clear.sum() or 'none'} {'say' if clear.sum() > 1 else 'says'} that the more compact "
+        f"feature comes with the better UA{f', {other} the opposite' if other else ''}; after Holm's correction over all of them "
+        f"{kept or 'none'} {'remain' if kept > 1 else 'remains'}.{unable}"
     )
 
 

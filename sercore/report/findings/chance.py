@@ -167,8 +167,7 @@ def best_of_sentence(spread: noise.Spread) -> str:
     lift = noise.best_of(6)
     return (
         f"With the noise of the paper's own rows the best of six lies **{lift * spread.sd:.2f} points** above their mean on "
-        f"average ({lift:.2f} standard deviations; {lift * spread.low:.2f} to {lift * spread.high:.2f} points over the interval "
-        "of the noise)."
+        f"average; by the interval of that noise it may be {lift * spread.low:.2f} to {lift * spread.high:.2f}."
     )
 
 
@@ -179,20 +178,13 @@ def selection_sentence(found: pd.DataFrame) -> str:
     if len(found) == 1:
         row = found.iloc[0]
         return (
-            f"So far we have run one family whole, on {place_title(row['corpus'], row['protocol'])}: validation chooses "
-            f"{title(row['chosen'])} ({signed(row['chosen_gain'])} points), the test folds {title(row['best'])} "
-            f"({signed(row['best_gain'])}), with {seeds_text(row['seeds'])}. In this one draw choosing on test adds "
-            f"**{row['optimism']:.1f} points** to the gain."
+            f"So far we have run one family whole, on {place_title(row['corpus'], row['protocol'])}, with "
+            f"{seeds_text(row['seeds'])}. In this one draw choosing on test adds **{row['optimism']:.1f} points** to the gain."
         )
     same = (found["chosen"] == found["best"]).sum()
-    alone = listed(
-        list(dict.fromkeys(f"{seeds_text(row.seeds)} on {place_title(row.corpus, row.protocol)}" for row in found.itertuples()))
-    )
     return (
-        f"In our own runs, over the seeds that all settings of a family have ({alone}), the setting that validation chooses is "
-        f"the best on test in {same} of {len(found)} cases; choosing on test instead adds "
-        f"**{found['optimism'].mean():.1f} points** to the gain on average, at most "
-        f"{found['optimism'].max():.1f}."
+        f"In {same} of {len(found)} cases the setting that validation chooses is the best on test too. Choosing on test instead "
+        f"adds **{found['optimism'].mean():.1f} points** to the gain on average."
     )
 
 
@@ -218,17 +210,23 @@ def own_spread_table(spreads: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_seed_sentence(found: pd.DataFrame) -> str:
+    """Whether single seeds would have been judged alike (`tables.gains_by_seed`)."""
+    kinds = found.groupby(["slug", "where"], sort=False)["verdict"].nunique()
+    if len(kinds) == 1:
+        return f"Its seeds, each alone, would {'not ' if kinds.iloc[0] > 1 else ''}all have been judged alike."
+    other = int((kinds > 1).sum())
+    return f"Of {len(kinds)} gains {other or 'none'} would have been judged otherwise with another of the seeds alone."
+
+
+def by_seed_table(found: pd.DataFrame) -> pd.DataFrame:
     """What every seed alone would have said of each gain (`tables.gains_by_seed`)."""
-    parts = []
+    rows = []
     for (slug, where), own in found.groupby(["slug", "where"], sort=False):
-        values = listed([signed(effect) for effect in own["effect"]])
         verdicts = own["verdict"].value_counts(sort=False)
-        said_ = listed([f"*{verdict}* ({count} of {len(own)})" for verdict, count in verdicts.items()])
-        alone = (
-            f"each alone would be judged *{verdicts.index[0]}*" if len(verdicts) == 1 else f"alone they would be judged {said_}"
-        )
-        parts.append(f"{title(str(slug))} on {where} gains {values} points, seed by seed; {alone}.")
-    return "\n\n".join(parts)
+        each = ", ".join(signed(effect) for effect in own["effect"])
+        row = {"System": title(str(slug)), "Where": where, "Gains, seed by seed": each}
+        rows.append(row | {"Each alone": ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())})
+    return pd.DataFrame(rows)
 
 
 def own_spread_sentence(spreads: pd.DataFrame) -> str:
