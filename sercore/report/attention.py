@@ -144,7 +144,8 @@ def wider_sentence(tables: dict[str, pd.DataFrame]) -> str:
     if not there:
         return "Combined pooling and the baseline have not both been measured yet."
     if not wider:
-        return f"It is not there: on {listed(there)} the attention of combined pooling is nowhere wider by a tenth than the baseline's."
+        said = "the attention of combined pooling is nowhere wider by a tenth than the baseline's"
+        return f"It is not there: on {listed(there)} {said}."
     rest = "" if len(wider) == len(there) else f", not on {listed([name for name in there if name not in wider])}"
     return f"The attention of combined pooling is wider by a tenth or more on {listed(wider)}{rest}."
 

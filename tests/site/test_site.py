@@ -402,3 +402,34 @@ def test_heavy_assets_are_loaded_where_they_are_used_alone(visit):
         opened = visit(name)
         opened.settled()
         assert not [url for url in opened.requests if "/voice/" in url or "/explorer/" in url]
+
+
+def test_explorer_narrows_to_a_speaker_a_sentence_and_mistakes(visit):
+    page = explorer(visit)
+    shown = "() => document.querySelector('.explorer-about').textContent"
+    all_of = page.evaluate(shown)
+    page.get_by_label("Which").select_option("both")
+    assert page.evaluate(shown) != all_of and " 0 of " in page.evaluate(shown)  # of the mistakes none is right
+    page.get_by_label("Which").select_option("all")
+    speaker = page.get_by_label("Speaker", exact=True).locator("option").last.get_attribute("value")
+    page.get_by_label("Speaker", exact=True).select_option(speaker)
+    page.locator(".explorer-ranked summary").click()
+    page.locator(".explorer-confused button").first.click()
+    facts = page.locator(".explorer-details dl").inner_text()
+    assert speaker in facts and "speaker=" in page.url and "utterance=" in page.url
+
+
+def test_a_link_into_the_explorer_restores_the_view(visit):
+    page = explorer(visit)
+    cells = page.locator("select").first.locator("option")
+    page.locator("select").first.select_option(cells.nth(1).get_attribute("value"))
+    page.get_by_label("Colour").select_option("right")
+    page.get_by_label("Which").select_option("left")
+    page.locator(".explorer-ranked summary").click()
+    page.locator(".explorer-confused button").first.click()
+    before, url = page.locator(".explorer-said").inner_text(), page.url
+    page.goto("about:blank")
+    page.goto(url)
+    page.wait_for_selector(".explorer-details dl")
+    assert page.locator(".explorer-said").inner_text() == before
+    assert page.get_by_label("Which").input_value() == "left" and page.get_by_label("Colour").input_value() == "right"
