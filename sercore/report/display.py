@@ -474,7 +474,8 @@ def _details(summary: str, facts: Mapping[str, Iterable[str]]) -> str:
     def item(term: str, value: str) -> str:
         return f"<dd><code>{escape(value)}</code></dd>" if term == MAKE_AGAIN else f"<dd>{escape(value)}</dd>"
 
-    items = "".join(f"<dt>{term}</dt>" + "".join(item(term, value) for value in values) for term, values in facts.items())
+    told = {term: list(values) for term, values in facts.items()}
+    items = "".join(f"<dt>{term}</dt>" + "".join(item(term, each) for each in values) for term, values in told.items() if values)
     items += f'<dt>Notebook</dt><dd><a href="{NOTEBOOK}" download>as it was executed for this page</a></dd>'
     return f'<details class="sercore-provenance"><summary>{escape(summary)}</summary><dl>{items}</dl></details>'
 

@@ -423,7 +423,7 @@ def test_a_link_into_the_explorer_restores_the_view(visit):
     page = explorer(visit)
     cells = page.locator("select").first.locator("option")
     page.locator("select").first.select_option(cells.nth(1).get_attribute("value"))
-    page.get_by_label("Colour").select_option("right")
+    page.get_by_label("Colour", exact=True).select_option("right")
     page.get_by_label("Which").select_option("left")
     page.locator(".explorer-ranked summary").click()
     page.locator(".explorer-confused button").first.click()
@@ -432,4 +432,10 @@ def test_a_link_into_the_explorer_restores_the_view(visit):
     page.goto(url)
     page.wait_for_selector(".explorer-details dl")
     assert page.locator(".explorer-said").inner_text() == before
-    assert page.get_by_label("Which").input_value() == "left" and page.get_by_label("Colour").input_value() == "right"
+    assert page.get_by_label("Which").input_value() == "left" and page.get_by_label("Colour", exact=True).input_value() == "right"
+
+
+def test_the_summary_is_two_sheets(visit):
+    page = visit("summary").settled()
+    sheets = re.findall(rb"/Type\s*/Page[^s]", page.pdf(format="A4"))
+    assert len(sheets) == 2
