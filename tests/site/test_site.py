@@ -122,7 +122,7 @@ def test_internal_links_are_alive(name):
 
 @every_page
 def test_size(name):
-    assert (SITE / f"{name}.html").stat().st_size < 3_000_000
+    assert (SITE / f"{name}.html").stat().st_size < 1_500_000
 
 
 def test_the_first_page_is_light(visit):

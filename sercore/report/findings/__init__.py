@@ -80,6 +80,7 @@ from .verdicts import (
     mean_sentence,
     means_table,
     said,
+    verdict_asides,
     verdict_details,
     verdict_matrix,
     verdict_note,

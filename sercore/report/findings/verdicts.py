@@ -85,19 +85,16 @@ def _places(settled: pd.DataFrame) -> list[tuple[claims.Claim, list[pd.Series]]]
 
 
 def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
-    """One row a claim that was measured: effect with interval, verdict, what the interval over speakers alone says, p after
-    Holm's correction, and what is missing.
+    """One row a claim that was measured: effect with interval, verdict, and what is missing.
 
     A joint claim shows its weakest comparison, and which that is.
     """
-    measured = settled[settled["effect"].notna()].sort_values(["corpus", "protocol"], ascending=[True, False], kind="stable")
-    counted = measured["measure"] == "parameters"
-    numbers, claimed, compared, before = [], [], [], []
-    for row, exact in zip(measured.itertuples(), counted, strict=True):
+    measured = _measured(settled)
+    numbers, claimed, compared = [], [], []
+    for row in measured.itertuples():
+        exact = row.measure == "parameters"
         digits = claims.GROWTH_DIGITS if exact else 1
         numbers.append(f"{row.effect:+.{digits}f}" if exact else interval_text(row.effect, row.low, row.high, sign=True))
-        ends = "" if exact or pd.isna(row.speakers_low) else f"[{row.speakers_low:+.1f}, {row.speakers_high:+.1f}] "
-        before.append(ends.replace("-", "\u2212") + row.speakers_verdict if ends else None)
         claimed.append(f"{row.claimed:.{digits}f}" if row.claimed else None)
         weakest = f" of {inside(title(str(row.systems).partition(' - ')[0]))}" if row.claim in WEAKEST else ""
         compared.append(row.measure.replace("over the mean of the others", "over the others") + weakest)
@@ -108,12 +105,34 @@ def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
             "Effect": numbers,
             "Claimed": claimed,
             "Verdict": [said(row) for _, row in measured.iterrows()],
-            "Over speakers alone": before,
             "Measure": compared,
-            P_CLAIMS: measured["p_holm"].where(~measured["claim"].isin(JOINT)),
             "Missing": [_shortened(text) for text in measured["missing"]],
         }
     )
+
+
+def verdict_asides(settled: pd.DataFrame) -> pd.DataFrame:
+    """What decides nothing: the interval over speakers alone with what it would have said, and p after Holm's correction over the
+    claims of one place. Parameters, which are counted, have neither."""
+    measured = _measured(settled)
+    measured = measured[measured["measure"] != "parameters"]
+    before = [
+        None if pd.isna(row.speakers_low) else f"[{row.speakers_low:+.1f}, {row.speakers_high:+.1f}] {row.speakers_verdict}"
+        for row in measured.itertuples()
+    ]
+    return pd.DataFrame(
+        {
+            "Claim": measured["number"].astype(str) + ". " + measured["claim"].map(BRIEF),
+            "Where": measured["corpus"].map(corpus_title) + ", " + measured["protocol"],
+            "Over speakers alone": [said_ and said_.replace("-", "\u2212") for said_ in before],
+            P_CLAIMS: measured["p_holm"].where(~measured["claim"].isin(JOINT)),
+        }
+    )
+
+
+def _measured(settled: pd.DataFrame) -> pd.DataFrame:
+    known = settled[settled["effect"].notna()]
+    return known.sort_values(["corpus", "protocol"], ascending=[True, False], kind="stable")
 
 
 def _shortened(missing: str) -> str:
