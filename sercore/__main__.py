@@ -403,9 +403,7 @@ def study(
     with errors_told():
         own = studies.read(folder)
         if forecast:
-            number, seconds = studies.forecast(own, root_text(data_root), device)
-            took = datetime.timedelta(seconds=round(seconds))
-            out.print(f"{number} runs to do: about {took} here, and less where validation ends them sooner")
+            out.print(studies.forecast(own, root_text(data_root), device) or "Every run of it is there.")
             return
         with tqdm(unit="run", delay=1) as bar, epoch_bar(1, shown=jobs == 1 and dask is None) as report:
 

@@ -242,6 +242,10 @@ def efficiency(results: str | Path | None = None) -> pd.DataFrame | None:
     return read(places.results_folder(results) / "efficiency.parquet")
 
 
+UNDISTURBED = "as recorded"
+"""The disturbance of `trials` that is none."""
+
+
 def trials(results: str | Path | None = None) -> pd.DataFrame | None:
     """How models do on corpora that they were not trained on, and on disturbed recordings (`sercore.inference.trials`): one row a
     model, corpus and disturbance. None before."""

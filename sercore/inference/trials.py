@@ -22,13 +22,13 @@ import pandas as pd
 from .. import corpora, machine, places
 from ..errors import SercoreError
 from ..evidence import statistics
+from ..evidence.results import UNDISTURBED
 from ..frontend import audio
 from ..frontend.audio import SAMPLE_RATE
 from ..lab import metrics, sweep
 from . import models
 from .prediction import Classifier
 
-UNDISTURBED = "as recorded"
 EIGHT_BITS = "as recorded, weights in 8 bits"
 """Not the recordings but the model: what `sercore export --int8` writes, by onnxruntime."""
 

@@ -215,8 +215,8 @@ def read(folder: str | os.PathLike[str] = ".") -> Study:
     return Study(Path(folder).absolute(), **said)
 
 
-def forecast(study: Study, data_root: str | None = None, device: str = "auto") -> tuple[int, float]:
-    """How many runs are missing, and about the seconds that they will take here, by one measured step of each system."""
+def forecast(study: Study, data_root: str | None = None, device: str = "auto") -> str:
+    """How many runs are missing, and about how long they will take here, by one measured step of each system; "" for none."""
     wanted = sweep.plan(study.data, study.systems, study.protocols, study.seeds, data_root=data_root)
     missing = wanted.missing(study.runs)
     prepared = experiment.prepare(study.data, data_root, progress=True)
@@ -224,7 +224,8 @@ def forecast(study: Study, data_root: str | None = None, device: str = "auto") -
     for slug in dict.fromkeys(name.system for name in missing):
         config = experiment.configure(prepared, slug, study.settings)
         seconds[slug] = costs.epoch_seconds(prepared, config, device) * config.max_epochs
-    return len(missing), sum(seconds[name.system] for name in missing)
+    took = _time(sum(seconds[name.system] for name in missing))
+    return f"{len(missing)} runs to do: about {took} here, and less where validation ends them sooner" if missing else ""
 
 
 def work(
@@ -237,12 +238,12 @@ def work(
 ) -> sweep.Outcome:
     """Do the runs that are missing, and publish all of them to the study's own results."""
     wanted = sweep.plan(study.data, study.systems, study.protocols, study.seeds, data_root=data_root)
-    number, seconds = forecast(study, data_root, device)
-    if number:
-        told(f"{number} runs to do: about {_time(seconds)} here, and less where validation ends them sooner")
+    expected = forecast(study, data_root, device)
+    if expected:
+        told(expected)
     begun = time.monotonic()
     outcome = sweep.sweep(wanted, study.runs, data_root, study.settings, device, jobs, **how)
-    if number:
+    if expected:
         told(f"it took {_time(time.monotonic() - begun)}")
     if any(study.runs.glob("*/run.json")):
         publication.publish(study.runs, study.results, data_root=data_root, agree=lambda question: True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..tables.trials import UNDISTURBED
+from ...evidence.results import UNDISTURBED
 from ..tables.words import corpus_title, title
 from .words import listed
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ...evidence.results import UNDISTURBED
 from .words import corpus_title, interval_text
-
-UNDISTURBED = "as recorded"
 
 
 def elsewhere(trials: pd.DataFrame) -> pd.DataFrame:
