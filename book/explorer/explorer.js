@@ -105,7 +105,7 @@
       this.colourChoice = choice("Colour", Object.entries(COLOURINGS), value => { this.colouring = value; this.draw(); this.remember(); });
       this.speakerChoice = choice("Speaker", [], value => this.ofSpeaker(value));
       this.sentenceChoice = choice("Sentence", [], () => this.refresh());
-      this.onlyChoice = choice("Which", Object.entries(ONLY), () => this.refresh(this.chosen));
+      this.onlyChoice = choice("Show", Object.entries(ONLY), () => this.refresh(this.chosen));
       this.list = choice("Utterance", [], value => this.choose(Number(value)));
       this.wrong = make("button", { type: "button", onclick: () => this.nextWrong() }, "Next mistake of the left map");
       this.said = make("p", { class: "explorer-said", role: "status" });

@@ -179,7 +179,7 @@
       this.compact = NaN;
       this.input = make("canvas", { role: "img" });
       this.output = make("canvas", { role: "img" });
-      this.pause = make("button", { type: "button", onclick: () => { this.running = !this.running; this.tell(); this.wake(); } });
+      this.pause = make("button", { type: "button", onclick: () => { this.running = !this.running; this.tell(); this.wake(); this.say(); } });
       this.facts = make("dl", { class: "toy-facts" });
       this.said = make("p", { class: "sercore-unseen", role: "status" });
       this.sliders = {
@@ -204,13 +204,13 @@
     }
 
     kinds() {
-      const select = make("select", { id: "toy-kind", onchange: () => { this.loss.kind = select.value; this.offer(); this.wake(true); } },
+      const select = make("select", { id: "toy-kind", onchange: () => { this.loss.kind = select.value; this.offer(); this.wake(true); this.say(); } },
         ...Object.entries(KINDS).map(([value, text]) => make("option", { value }, text)));
       return make("div", { class: "toy-control" }, make("label", { for: "toy-kind" }, "Loss"), select);
     }
 
     slider(text, target, name, min, max, step) {
-      const id = `toy-${name}`, shown = make("output", { for: id }, String(target[name]));
+      const id = `toy-${name}`, shown = make("span", { class: "toy-value", "aria-hidden": "true" }, String(target[name]));
       const input = make("input", {
         type: "range", id, min, max, step, value: target[name],
         oninput: () => {
@@ -218,6 +218,7 @@
           shown.textContent = input.value;
           if (name === "scatter") this.scattered();
           this.wake(true);
+          this.say();
         },
       });
       return { input, box: make("div", { class: "toy-control" }, make("label", { for: id }, text, shown), input) };
@@ -270,6 +271,12 @@
       const pen = this.plane(this.output, reach, (x, y) => this.label([x, y]), outs, found, 96, () => this.ground(reach));
       this.arrows(pen, reach);
       this.told(outs, found);
+    }
+
+    // what became of it, once, a while after something was moved
+    say() {
+      clearTimeout(this.saying);
+      this.saying = setTimeout(() => { this.said.textContent = this.words; }, 2500);
     }
 
     label(feature) {
@@ -374,7 +381,7 @@
       const words = facts.map(([name, text]) => `${name} ${text}`).join(", ");
       this.input.setAttribute("aria-label", `Points of four classes by valence and arousal, ${KINDS[this.loss.kind]}`);
       this.output.setAttribute("aria-label", `Their deep features under ${KINDS[this.loss.kind]}. ${words}`);
-      if (!(now - this.spoken < 4000)) { this.spoken = now; this.said.textContent = words; }
+      this.words = words;
     }
   }
 

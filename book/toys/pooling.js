@@ -44,7 +44,7 @@
         class: "toy-bar", role: "slider", tabindex: t ? "-1" : "0", "aria-label": `Attention at ${((t + 0.5) * this.data.stepSeconds).toFixed(1)} s`,
         "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": 100, onkeydown: event => this.key(event, t),
       }));
-      this.row = make("div", { class: "toy-bars", role: "group", "aria-label": "Attention, one bar a step",
+      this.row = make("div", { class: "toy-bars", role: "group", "aria-label": "Attention, one bar a step", "aria-describedby": "toy-note",
         onpointerdown: event => { this.row.setPointerCapture(event.pointerId); this.pull(event); },
         onpointermove: event => event.buttons && this.pull(event) }, ...this.bars);
       this.facts = make("dl", { class: "toy-facts" });
@@ -57,7 +57,7 @@
           press("As the network has it", () => this.data.attention), press("Even", () => new Array(steps).fill(1)),
           press("The last step alone", () => hidden.map((_, t) => Number(t === steps - 1)))),
         make("div", { class: "toy-time" }, make("img", { src: this.data.picture, class: "dark-light", alt: this.data.said }), this.curve, this.row),
-        make("p", { class: "toy-note" }, "Pull the bars up and down, or use the arrow keys: left and right choose a step, up and down move it."),
+        make("p", { id: "toy-note" }, "Pull the bars up and down, or use the arrow keys: left and right choose a step, up and down move it."),
         this.facts, make("div", { class: "toy-feature" }, ...this.strips.flatMap(({ name, canvas }) => [make("span", {}, name), canvas])), this.said);
       new MutationObserver(() => this.draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
       root.toy = this;

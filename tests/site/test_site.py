@@ -408,9 +408,9 @@ def test_explorer_narrows_to_a_speaker_a_sentence_and_mistakes(visit):
     page = explorer(visit)
     shown = "() => document.querySelector('.explorer-about').textContent"
     all_of = page.evaluate(shown)
-    page.get_by_label("Which").select_option("both")
+    page.get_by_label("Show", exact=True).select_option("both")
     assert page.evaluate(shown) != all_of and " 0 of " in page.evaluate(shown)  # of the mistakes none is right
-    page.get_by_label("Which").select_option("all")
+    page.get_by_label("Show", exact=True).select_option("all")
     speaker = page.get_by_label("Speaker", exact=True).locator("option").last.get_attribute("value")
     page.get_by_label("Speaker", exact=True).select_option(speaker)
     page.locator(".explorer-ranked summary").click()
@@ -424,7 +424,7 @@ def test_a_link_into_the_explorer_restores_the_view(visit):
     cells = page.locator("select").first.locator("option")
     page.locator("select").first.select_option(cells.nth(1).get_attribute("value"))
     page.get_by_label("Colour", exact=True).select_option("right")
-    page.get_by_label("Which").select_option("left")
+    page.get_by_label("Show", exact=True).select_option("left")
     page.locator(".explorer-ranked summary").click()
     page.locator(".explorer-confused button").first.click()
     before, url = page.locator(".explorer-said").inner_text(), page.url
@@ -432,7 +432,7 @@ def test_a_link_into_the_explorer_restores_the_view(visit):
     page.goto(url)
     page.wait_for_selector(".explorer-details dl")
     assert page.locator(".explorer-said").inner_text() == before
-    assert page.get_by_label("Which").input_value() == "left" and page.get_by_label("Colour", exact=True).input_value() == "right"
+    assert page.get_by_label("Show", exact=True).input_value() == "left" and page.get_by_label("Colour", exact=True).input_value() == "right"
 
 
 def test_the_summary_is_two_sheets(visit):

@@ -94,7 +94,7 @@ def test_sliders_move_by_keys_and_say_so(visit):
     slider.focus()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("() => document.querySelector('.sercore-plane').toy.loss.m") == pytest.approx(0.45)
-    assert page.locator("output[for=toy-m]").inner_text() == "0.45"
+    assert page.locator(".toy-control", has=slider).locator(".toy-value").inner_text() == "0.45"
     page.wait_for_function("() => document.querySelector('.toy-planes figure:last-child canvas').ariaLabel.includes('AMS')")
 
 
