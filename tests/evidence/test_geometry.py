@@ -137,7 +137,7 @@ def test_compactness_beside_ua_is_told_as_finely_as_the_systems_permit():
     assert few[findings.LEAST].iat[0] == pytest.approx(1 / 24) and more["p"].tolist() == pytest.approx([2 / 720] * 3)
     said = findings.compactness_sentence(found)
     assert (
-        said.startswith("Of 3 rank correlations 3 say")
+        said.startswith("Of 3 rank correlations that could say so 3 say")
         and "3 remain." in said
         and "On 4 systems too few systems were measured" in said
     )

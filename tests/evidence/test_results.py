@@ -277,7 +277,8 @@ def test_table_2_stands_beside_the_paper(published):
     assert list(table.index[:14]) == [tables.title(slug) for slug in systems.TABLE_2]
     ams, combined = tables.title("ams-s10-m0.4"), tables.title("combined")
     assert table.at[ams, ("Paper on IEMOCAP", "UA")] == 66.7 and pd.isna(table.at[ams, ("tones, ours", "UA")])
-    assert table["IEMOCAP, ours"].isna().all(axis=None) and "[" in table.at[combined, ("tones, ours", "gain")]
+    assert table["IEMOCAP, ours"].isna().all(axis=None)
+    assert table.at[combined, ("tones, ours", "gain")] == "+0.0"  # without an interval, which takes a second seed
     assert table.at[tables.title("chance"), ("tones, ours", "UA")] == "25.0"
 
 

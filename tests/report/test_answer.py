@@ -68,7 +68,7 @@ def test_studies_that_are_too_small_say_so():
     )
     places = findings.power(found, errors(emodb_speaker=4.0))
     assert places["power"].isna().tolist() == [False, True] and places["power"].iloc[0] < noise.POWER
-    assert "nEMO, speaker cannot be told" in findings.power_summary(places)
+    assert "nEMO, speakers apart cannot be told" in findings.power_summary(places)
 
 
 def test_without_a_verdict_it_says_what_was_run():
@@ -102,4 +102,4 @@ def test_every_claim_has_its_row_and_leads_to_its_evidence():
     assert len(table) == len({claim.number for claim in claims.CLAIMS})
     row = table.iloc[1]
     assert str(row["Found"]) == "not seen" and row["Comparisons"] == "2 cannot tell and 1 rules out its size"
-    assert row["The paper's claim"].href == "table-2.html"
+    assert row["Claim"].href == "table-2.html"

@@ -432,7 +432,10 @@ def test_a_link_into_the_explorer_restores_the_view(visit):
     page.goto(url)
     page.wait_for_selector(".explorer-details dl")
     assert page.locator(".explorer-said").inner_text() == before
-    assert page.get_by_label("Show", exact=True).input_value() == "left" and page.get_by_label("Colour", exact=True).input_value() == "right"
+    assert (
+        page.get_by_label("Show", exact=True).input_value() == "left"
+        and page.get_by_label("Colour", exact=True).input_value() == "right"
+    )
 
 
 def test_the_summary_is_two_sheets(visit):

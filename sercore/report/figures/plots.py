@@ -286,7 +286,7 @@ def power(rows: pd.DataFrame, enough: float) -> Figure:
         axis.text(100 * row.power + 2, place, f"{100 * row.power:.0f} %", va="center", fontsize="small", fontweight="bold")
     axis.axvline(100 * enough, color="#7d8597", linewidth=1.2, linestyle=(0, (4, 3)))
     axis.text(100 * enough, -0.72, "enough", ha="center", va="bottom", fontsize="small")
-    axis.set_yticks(range(len(rows)), [short(group, 22) for group in rows["group"]])
+    axis.set_yticks(range(len(rows)), [short(label, 18) for label in rows["label"]])
     axis.set_ylim(len(rows) - 0.5, -0.6)
     axis.set_xlim(0, 112)
     axis.set_xticks([0, 25, 50, 75, 100])

@@ -30,7 +30,7 @@ from .accuracy import (
     yardstick_sentence,
     yardstick_table,
 )
-from .answer import ANSWERS, answer, answers_table, gains_table, measured_table, power, power_summary, short_answer
+from .answer import ANSWERS, answer, answers_note, answers_table, gains_table, measured_table, power, power_summary, short_answer
 from .chance import (
     SETTINGS,
     agreement_sentence,
@@ -79,9 +79,11 @@ from .verdicts import (
     judged,
     mean_sentence,
     means_table,
+    relative_sentence,
     said,
     verdict_asides,
     verdict_details,
+    verdict_lead,
     verdict_matrix,
     verdict_note,
     verdict_overview,

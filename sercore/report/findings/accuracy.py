@@ -160,7 +160,7 @@ def criterion_sentence(found: pd.DataFrame, label: str) -> str:
         f1 = "stays" if abs(most["f1_effect"]) < 1 else f"changes by {signed(most['f1_effect'])} points"
         text += (
             f" Where recall rises most, on {most['group']}, precision falls and F1 {f1}: more utterances are called {label}, "
-            "not more of them rightly."
+            "but a smaller share of them rightly."
         )
     return text
 
@@ -300,10 +300,11 @@ def compactness_sentence(correlations: pd.DataFrame) -> str:
     clear = better & (found["p"] < 0.05)
     kept = int((clear & (found["holm"] < 0.05)).sum())
     other = int((~better & (found["p"] < 0.05)).sum())
+    say = f"{clear.sum() or 'none'} {'say' if clear.sum() > 1 else 'says'}"
     return (
-        f"Of {len(found)} rank correlations {clear.sum() or 'none'} {'say' if clear.sum() > 1 else 'says'} that the more compact "
-        f"feature comes with the better UA{f', {other} the opposite' if other else ''}; after Holm's correction over all of them "
-        f"{kept or 'none'} {'remain' if kept > 1 else 'remains'}.{unable}"
+        f"Of {len(found)} rank correlations that could say so {say} that the more compact feature comes with the better UA"
+        f"{f', {other} the opposite' if other else ''}; after Holm's correction over all of them {kept or 'none'} "
+        f"{'remain' if kept > 1 else 'remains'}.{unable}"
     )
 
 

@@ -12,16 +12,16 @@ from ...evidence import claims, noise
 from ..display import Chip, Link
 from ..names import name as named
 from ..tables import corpus_title, interval_text, place_title, title
-from .verdicts import BRIEF, EVIDENCE, judged
+from .verdicts import BRIEF, EVIDENCE, PROVISIONAL, judged
 from .words import inside, listed, signed
 
 CLAIMS = {
     1: "Every setting beats the baseline",
     2: "At its best, each scheme gains four points or more",
-    3: "Focal loss hears happy better, and happy above all",
+    3: "Focal loss hears happy better, and best of the three",
     4: "It costs no parameters, or next to none",
     5: "The network beats most earlier systems",
-    6: "Two schemes together beat each of them alone",
+    6: "Two schemes together beat each alone (the paper leaves it open)",
 }
 """The paper's claims in a line each."""
 SUPPORTS = ("replicates", "same direction")
@@ -41,6 +41,7 @@ SAID = {
     "size excluded": ("rules out its size", "rule out its size"),
     "contradicted": ("shows the opposite", "show the opposite"),
 }
+SHORTLY = {"speaker": "speakers apart", "paper": "random split"}
 HOW = {"speaker": "with speakers kept apart", "paper": "with a random split"}
 
 
@@ -69,9 +70,11 @@ def answers_table(settled: pd.DataFrame) -> pd.DataFrame:
         word = answer(own["verdict"].tolist())
         tally = own["verdict"].value_counts()
         parts = [f"{tally[verdict]} {SAID[verdict][int(tally[verdict] > 1)]}" for verdict in claims.JUDGED if verdict in tally]
-        why = "counted in the code" if counted else listed(parts) if parts else "no comparison yet"
+        why = "counted, at the cells that we chose to fit it" if counted else listed(parts) if parts else "no comparison yet"
         link = Link(f"{number}. {text}", f"{EVIDENCE[number]}.html")
-        rows.append({"The paper's claim": link, "Found": Chip(word, ANSWERS[word]), "Comparisons": why})
+        supports = own[own["verdict"].isin(SUPPORTS)]
+        mark = PROVISIONAL if len(supports) and supports["provisional"].all() else ""
+        rows.append({"Claim": link, "Found": Chip(word, ANSWERS[word], mark), "Comparisons": why})
     return pd.DataFrame(rows)
 
 
@@ -87,16 +90,22 @@ def power(settled: pd.DataFrame, errors: pd.DataFrame) -> pd.DataFrame:
     for corpus, protocol in dict.fromkeys(zip(best["corpus"], best["protocol"], strict=True)):
         group = place_title(corpus, protocol)
         seeds, seen = known.get(group, (1, np.nan))
-        rows.append({"corpus": corpus, "protocol": protocol, "group": group, "seeds": seeds, "power": seen})
-    return pd.DataFrame(rows, columns=["corpus", "protocol", "group", "seeds", "power"])
+        label = f"{corpus_title(corpus)}, {SHORTLY.get(protocol, protocol)}"
+        rows.append({"corpus": corpus, "protocol": protocol, "group": group, "label": label, "seeds": seeds, "power": seen})
+    return pd.DataFrame(rows, columns=["corpus", "protocol", "group", "label", "seeds", "power"])
 
 
 def power_summary(places: pd.DataFrame) -> str:
     """`power` in words, for who cannot see its picture."""
     known = places.dropna(subset=["power"])
-    parts = [f"{row.group} {100 * row.power:.0f} %" for row in known.itertuples()]
-    untold = [f"{group} cannot be told, of one seed" for group in places.loc[places["power"].isna(), "group"]]
+    parts = [f"{row.label} {100 * row.power:.0f} %" for row in known.itertuples()]
+    untold = [f"{label} cannot be told, of one seed" for label in places.loc[places["power"].isna(), "label"]]
     return f"How often a study like ours would see a true gain of {_word(claims.GAIN)} points: {'; '.join(parts + untold)}."
+
+
+def answers_note(table: pd.DataFrame) -> str:
+    """What the mark of `answers_table` means, where a row bears it."""
+    return f" ({PROVISIONAL} with fewer seeds than the rules ask for)" if any(chip.mark for chip in table["Found"]) else ""
 
 
 def short_answer(settled: pd.DataFrame, errors: pd.DataFrame, runs: pd.DataFrame) -> str:
@@ -106,7 +115,11 @@ def short_answer(settled: pd.DataFrame, errors: pd.DataFrame, runs: pd.DataFrame
         return _unjudged(runs)
     places = power(settled, errors)
     strong, weak = places[places["power"] >= noise.POWER], places[places["power"] < noise.POWER]
-    said = [_seen(best, settled), _where_it_would_show(best, strong), _left_open(strong, weak, places[places["power"].isna()])]
+    said = [
+        _seen(best, settled),
+        _where_it_would_show(best, strong),
+        _left_open(best, strong, weak, places[places["power"].isna()]),
+    ]
     return " ".join(filter(None, said))
 
 
@@ -185,17 +198,25 @@ def _where_it_would_show(best: pd.DataFrame, strong: pd.DataFrame) -> str:
     return f"{begin} {listed([BRIEF[claim] for claim in short])} {'falls' if len(short) == 1 else 'fall'} short of it."
 
 
-def _left_open(strong: pd.DataFrame, weak: pd.DataFrame, unknown: pd.DataFrame) -> str:
+def _left_open(best: pd.DataFrame, strong: pd.DataFrame, weak: pd.DataFrame, unknown: pd.DataFrame) -> str:
     """Where such a gain would be missed too often for silence to mean anything."""
     reasons = [
-        reason for there, reason in ((weak, "are too small to see such a gain"), (unknown, "have one seed only")) if len(there)
+        reason
+        for there, reason in ((weak, "are too small to see such a gain"), (unknown, "were run with one seed only"))
+        if len(there)
     ]
     if not reasons:
         return ""
     if strong.empty:
         return "So the question stays open."
     apart = "" if (strong["protocol"] == "speaker").any() else ", and so wherever speakers are kept apart,"
-    return f"Everywhere else{apart} our studies {' or '.join(reasons)}: there the question stays open."
+    elsewhere = best.merge(pd.concat([weak, unknown])[["corpus", "protocol"]])
+    excluded = elsewhere[elsewhere["verdict"].isin(("size excluded", "contradicted"))]
+    names = [f"{BRIEF[row.claim]} on {named(corpus_title(row.corpus))}" for row in excluded.itertuples()]
+    but = f", but for {listed(names)}, which falls short of it" if len(names) == 1 else ""
+    if len(names) > 1:
+        but = f", but for {listed(names)}, which fall short of it"
+    return f"Everywhere else{apart} our studies {' or '.join(reasons)}: there the question stays open{but}."
 
 
 def _where(places: Iterable[tuple[str, str]]) -> str:

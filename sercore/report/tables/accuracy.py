@@ -12,7 +12,7 @@ from ...evidence import paper, results, statistics
 from ...lab import metrics, systems
 from ...lab.yardstick import YARDSTICKS
 from .measured import RESAMPLES, cells, coded, label_order, measured_systems, predictions_of_shared_seeds, tallied, trained_alike
-from .words import TITLES, corpus_title, place_title, title, with_interval
+from .words import TITLES, corpus_title, interval_text, place_title, title, with_interval
 
 
 def references(corpus: str, protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
@@ -95,7 +95,8 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
 
     One row a system of Table 2, then yardsticks, majority and chance. Columns of two levels: the source, then `UA`, `WA` and
     `gain`, the paired difference in UA to the baseline over the seeds that both have; ours of UA with 95 % intervals over
-    speakers, and how many `seeds` where that differs. IEMOCAP's own columns are empty until somebody runs on it.
+    speakers, of gains over speakers and seeds, and how many `seeds` where that differs. IEMOCAP's own columns are empty until
+    somebody runs on it.
     """
     reported = paper.table_2().set_index("slug")
     corpora = [corpus for corpus, name in results.published(folder) if name == protocol]
@@ -104,6 +105,7 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
         corpus: systems_table(corpus, protocol, measured_systems(corpus, protocol, folder), folder=folder).set_index("slug")
         for corpus in corpora
     }
+    gains = {corpus: _wide_gains(corpus, protocol, table, folder) for corpus, table in measured.items()}
     beside = [*YARDSTICKS, "majority", "chance"]
     uneven = {corpus for corpus, table in measured.items() if table["seeds"].nunique() > 1}
     rows = []
@@ -120,9 +122,22 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
             if corpus in uneven:
                 row[source, "seeds"] = f"{own['seeds']:.0f}" if own.get("seeds", 0) > 0 else None
             row |= {(source, "UA"): with_interval(own, "ua"), (source, "WA"): own.get("wa", np.nan)}
-            row[source, "gain"] = with_interval(own, "gain", sign=True)
+            row[source, "gain"] = gains.get(corpus, {}).get(slug)
         rows.append(row)
     return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(rows[0]))
+
+
+def _wide_gains(corpus: str, protocol: str, table: pd.DataFrame, folder: str | Path | None) -> dict[str, str]:
+    """The gains of `systems_table` with their intervals over speakers and seeds, where there are any."""
+    if "gain" not in table:
+        return {}
+    alike, gains = trained_alike(corpus, protocol, folder), table["gain"].dropna()
+    tallies = tallied(coded(results.predictions(corpus, protocol, folder)), [*map(str, gains.index), "baseline"])
+    found = {}
+    for slug, gain in gains.items():
+        wide = statistics.paired_over_seeds(tallies[str(slug)], tallies["baseline"], "ua", alike.values()).percent()
+        found[str(slug)] = interval_text(gain, wide.low, wide.high, sign=True)
+    return found
 
 
 def table_2_of(table: pd.DataFrame, corpus: str) -> pd.DataFrame:
