@@ -37,6 +37,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 # names of files and labels are neither markup nor pictures
 AS_IT_IS: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
@@ -81,6 +82,9 @@ def errors_told() -> Iterator[None]:
     except SercoreError as error:
         err.print(f"sercore: {error}", style="red")
         raise typer.Exit(2) from None
+    except BrokenPipeError:  # who reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
     except OSError as error:
         if error.strerror is None:
             raise
@@ -99,7 +103,7 @@ def show(rows: list[dict[str, Any]], as_json: bool, as_csv: bool = False, digits
     if as_csv:
         writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else ["file"], lineterminator="\n")
         writer.writeheader()
-        writer.writerows({key: machine.no_formula(value) for key, value in row.items()} for row in rows)
+        writer.writerows({key: machine.no_formula("" if value != value else value) for key, value in row.items()} for row in rows)
         return
     table = Table(box=None, pad_edge=False)
     for name in rows[0] if rows else ():
@@ -378,6 +382,8 @@ def init(
 
     with errors_told():
         made = studies.make(folder, data, title, systems, protocols, seeds, root_text(data_root))
+    if not protocols and made.protocols == "paper":
+        out.print("The protocol is paper, a random split: to keep speakers apart takes five or more that are named.")
     out.print(f"{made.folder / studies.FILE} says what the study is: look it through, then")
     out.print(f"  cd {shlex.quote(str(folder))}\n  sercore study\n  jupyter-book build book")
 
@@ -608,7 +614,8 @@ def predict(
     for doubt in doubtful:
         err.print(f"sercore: {doubt}", style="yellow")
     if unread:
-        err.print(f"sercore: {audio.told(unread)}", style="red")
+        named = [Unreadable(called.get(each.path, each.path), each.reason, each.detail) for each in unread]
+        err.print(f"sercore: {audio.told(named)}", style="red")
     raise typer.Exit(2 if unread else 0)
 
 
@@ -652,7 +659,7 @@ def pack(
 def export(
     out_file: Annotated[Path, typer.Argument(metavar="FILE", help="The .onnx file to write")],
     model: Model = None,
-    int8: Annotated[bool, typer.Option("--int8", help="Keep the weights in 8 bits: a quarter of the file")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Keep the large weights in 8 bits: a smaller file")] = False,
 ) -> None:
     """Write a model as ONNX, from plain samples (batch, samples) at 16 kHz to class probabilities: onnxruntime is all it needs.
 

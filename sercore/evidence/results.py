@@ -160,7 +160,11 @@ def _changed(table: pd.DataFrame, folder: Path) -> pd.Series:
         if not path.exists():
             return {}
         epochs, patience = corpora.length_rule(pq.read_metadata(path).num_rows)
-        return {"max_epochs": epochs, "patience": patience}
+        lengths: dict[str, float] = {"max_epochs": epochs, "patience": patience}
+        if "duration" in pq.read_schema(path).names:
+            durations = pq.read_table(path, columns=["duration"])["duration"].to_pandas().dropna()
+            lengths |= {"clip_seconds": corpora.clip_rule(durations)} if len(durations) else {}
+        return lengths
 
     def compare(corpus: str, system: str, settings: str) -> str:
         found = json.loads(settings)

@@ -22,7 +22,7 @@ from ..evidence import publication
 from ..lab import costs, experiment, sweep
 
 FILE = "study.toml"
-LEFT_OUT = ("api", "extend", "live", "plan", "reproduce", "scale", "voice")
+LEFT_OUT = ("api", "extend", "live", "plan", "reproduce", "scale", "summary", "voice")
 """Pages of the project's own book that no other study has."""
 
 SHIPPED = Path(__file__).parents[1] / "template"

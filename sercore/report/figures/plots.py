@@ -23,6 +23,7 @@ FAMILY_COLOURS = {
     "combined": "#6a5acd",
     "combination": "#b0703c",
     "prior": "#8a8f2a",
+    "own": "#a05195",
 }
 OTHER_COLOURS = ("#6a5acd", "#2a8c82", "#c8553d", "#b0703c", "#4f8a3c", "#a05195")
 """For classes of a corpus beyond the four."""

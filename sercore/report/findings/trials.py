@@ -58,7 +58,9 @@ def elsewhere_sentence(trials: pd.DataFrame | None, model: str) -> str:
     parts = [f"{100 * row['ua']:.0f} % of {corpus_title(row['corpus'])}" for _, row in own.sort_values("ua").iterrows()]
     chance = 1 / sum(str(column).startswith("said_") for column in own) if any("said_" in str(column) for column in own) else 0
     guessing = ": little more than guessing would" if own["ua"].max() < chance + 0.05 else ""
-    agree = " Where its networks agree it can be trusted more, as the table shows." if own["united"].lt(1).any() else ""
+    told = own.dropna(subset=["wa_united", "wa_apart"])
+    more = len(told) == len(own) and (told["wa_united"] > told["wa_apart"] + 0.05).all()
+    agree = " Where its networks agree it can be trusted more, as the table shows." if more else ""
     return f"**Of recordings from corpora that it has never heard it labels {listed(parts)} right{guessing}** (UA).{agree}"
 
 
