@@ -155,7 +155,7 @@ def _changed(table: pd.DataFrame, folder: Path) -> pd.Series:
     from .. import corpora
     from ..lab import systems
 
-    def by_size(corpus: str) -> dict[str, int]:
+    def by_size(corpus: str) -> dict[str, float]:
         path = folder / "utterances" / f"{corpus}.parquet"
         if not path.exists():
             return {}
