@@ -578,6 +578,9 @@ def predict(
             "--cautious", help="Where a file is silent, too short or a steady noise, say that in the place of its label"
         ),
     ] = False,
+    trim: Annotated[
+        bool, typer.Option("--trim", help="Cut off the silence before and after a recording of a minute or less")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Label audio files with class probabilities; a folder stands for the audio files in it and below.
@@ -598,7 +601,7 @@ def predict(
     with errors_told(), as_files(files) as (paths, called):
         if form not in ("table", "json", "jsonl", "csv"):
             raise SercoreError(f"--format {form}: there are table, json, jsonl and csv")
-        classifier = prediction.Classifier(model)
+        classifier = prediction.Classifier(model, trim)
         trained = classifier.trained
         calibrated = "calibrated on validation" if trained.calibrated else "not calibrated"
         err.print(f"model: {trained.about['name']}; it knows how its corpus sounds, and little else; probabilities {calibrated}")

@@ -6,9 +6,9 @@
   const RATE = 16000, WINDOW = 400, HOP = 160, FFT = 512, EDGE = (FFT - HOP) / 2; // as in sercore.frontend.log_mel
   const COLOURS = { angry: "#d1495b", happy: "#e0a100", sad: "#3a7ca5", neutral: "#7d8597" };
   const POINTS = 24; // at most so many in the curve over time
-  const LONGEST = 60; // seconds of a recording made here; a file is heard whole
+  const LONGEST = 60; // seconds of a recording made here; a file is heard whole, and no longer one is trimmed
   // as in sercore.frontend.audio and sercore.inference.prediction
-  const SILENT = 1e-3, CANCELLED = 1e-2, SHORT_SECONDS = 0.3, UNSCALED = 10, AUDIBLE = 40, STEADY = 4, LOWEST = -120;
+  const SILENT = 1e-3, CANCELLED = 1e-2, SHORT_SECONDS = 0.3, UNSCALED = 10, AUDIBLE = 40, STEADY = 4, LOWEST = -120, EDGE_DECIBELS = 30, EDGE_SECONDS = 0.1;
   const root = document.querySelector(".sercore-voice");
   if (!root) return;
   const loaded = (window.sercoreVoice = {});
@@ -73,6 +73,21 @@
     const padded = new Float32Array((frameCount(samples.length) - 1) * HOP + FFT);
     padded.set(samples.subarray(0, padded.length - EDGE), EDGE);
     return padded;
+  }
+
+  // the sound without the silence around it, as sercore predict --trim takes it, and the seconds that were cut off before
+  function trimmed(samples) {
+    if (samples.length > LONGEST * RATE) return { sound: samples, begin: 0 };
+    const step = RATE / 50, margin = Math.round(EDGE_SECONDS * RATE), powers = [];
+    for (let from = 0; from + step <= samples.length; from += step) {
+      let power = 0;
+      for (let i = from; i < from + step; i++) power += samples[i] * samples[i];
+      powers.push(power / step);
+    }
+    const least = Math.max(0, ...powers) * 10 ** (-EDGE_DECIBELS / 10), first = powers.findIndex(power => power > least);
+    if (first < 0) return { sound: samples, begin: 0 };
+    const begin = Math.max(0, first * step - margin);
+    return { sound: samples.subarray(begin, (powers.findLastIndex(power => power > least) + 1) * step + margin), begin: begin / RATE };
   }
 
   const piece = (padded, from, to) => padded.slice(from * HOP, (to - 1) * HOP + FFT);
@@ -211,9 +226,9 @@
     try {
       say(`Loading the model (once) and listening to ${name} …`);
       const data = await blob.arrayBuffer();
-      const heard = await decode(data.slice(0), name);
+      const heard = await decode(data.slice(0), name), cut = trimmed(heard);
       const run = await start(), began = performance.now();
-      const found = await predict(run, heard, async (done, all) => {
+      const found = await predict(run, cut.sound, async (done, all) => {
         await new Promise(resolve => setTimeout(resolve)); // let the page breathe
         if (own !== turn) throw new Error("another recording is listened to");
         say(`Listening to ${name}: ${done} of ${all} windows …`);
@@ -224,7 +239,7 @@
       const order = found.mean.map((chance, i) => [chance, loaded.model.classes[i]]).sort((a, b) => b[0] - a[0]);
       const shares = order.map(([chance, label]) => `${label} ${Math.round(100 * chance)} %`).join(", ");
       say(`${name}: ${(heard.length / RATE).toFixed(1)} s, answered in ${took.toFixed(1)} s by this browser: ${shares}.${doubt(heard)}`);
-      await follow(run, heard, view, () => own === turn);
+      await follow(run, cut, view, () => own === turn);
     } catch (error) {
       if (own === turn) say(error.message);
     }
@@ -256,8 +271,8 @@
   }
 
   // the curve over time: drawn as it is computed, followed as the clip plays
-  async function follow(run, heard, view, current) {
-    const padded = framed(heard), frames = frameCount(heard.length), clip = loaded.model.frames;
+  async function follow(run, { sound, begin }, view, current) {
+    const padded = framed(sound), frames = frameCount(sound.length), clip = loaded.model.frames;
     const step = Math.max(25, Math.ceil(frames / POINTS)), ends = [];
     for (let end = Math.min(step, frames); end < frames; end += step) ends.push(end);
     ends.push(frames);
@@ -276,7 +291,7 @@
       await new Promise(resolve => setTimeout(resolve)); // let the page breathe
       if (!current()) return;
       rows.push((await run(piece(padded, Math.max(0, end - clip), end))).probabilities);
-      times.push(Math.min(end * HOP / RATE, view.seconds));
+      times.push(Math.min(begin + end * HOP / RATE, view.seconds));
       lines.forEach((line, code) => line.setAttribute("points", rows.map((row, i) => `${600 * times[i] / view.seconds},${176 - 172 * row[code]}`).join(" ")));
     }
     const last = rows.at(-1), order = view.classes.map((_, i) => i).sort((a, b) => last[b] - last[a]);

@@ -45,6 +45,9 @@ SILENT = 1e-3
 CANCELLED = 1e-2
 """Of the channels' own level: where their average is weaker, they are one sound with opposite signs."""
 
+EDGE_DECIBELS, EDGE_SECONDS = 30, 0.1
+"""What lies so far below the loudest 20 ms is silence to `trimmed`, which leaves so much of it."""
+
 BLOCK = 2**22
 """Samples that are in memory at once, of all channels."""
 
@@ -52,6 +55,20 @@ SHORT_DATA = re.compile(r"^\s*(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", re
 UNKNOWN_FORMAT = 1  # libsndfile's SF_ERR_UNRECOGNISED_FORMAT
 UNKNOWN_LENGTH = 2**60
 """More samples than any file has: libsndfile says so where it does not know."""
+
+
+def trimmed(samples: np.ndarray) -> tuple[np.ndarray, float]:
+    """Samples (samples,) at 16 kHz without the silence before and after, but for `EDGE_SECONDS`; and the seconds cut off before.
+
+    The sound begins and ends with the first and the last 20 ms that lie within `EDGE_DECIBELS` of the loudest.
+    """
+    step, margin = SAMPLE_RATE // 50, round(EDGE_SECONDS * SAMPLE_RATE)
+    power = np.square(samples[: len(samples) // step * step].reshape(-1, step), dtype=np.float64).mean(1)
+    loud = np.flatnonzero(power > power.max(initial=0) * 10 ** (-EDGE_DECIBELS / 10))
+    if not len(loud):
+        return samples, 0.0
+    begin = max(0, int(loud[0]) * step - margin)
+    return samples[begin : (int(loud[-1]) + 1) * step + margin], begin / SAMPLE_RATE
 
 
 def read(path: str | os.PathLike[str]) -> np.ndarray:

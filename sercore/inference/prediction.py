@@ -28,6 +28,8 @@ from . import models
 SHORT_SECONDS = 0.3
 """Shorter than the shortest word: what is left is silence that the model was padded with."""
 
+TRIMMED_SECONDS = 60
+"""Longer recordings are labelled as they are read, silence around them or not."""
 AUDIBLE = 40.0
 """dB below its loudest 20 ms, up to which a recording's others count as sound."""
 
@@ -63,14 +65,15 @@ class Classifier:
     """A trained model, loaded once: `predict` labels samples in memory, `label` files as they come.
 
     `model` is a name (`sercore models` lists them), a folder, or a `model.pt`; None is the model that comes with the package.
+    With `trim`, silence before and after a recording of a minute or less is cut off (`audio.trimmed`).
 
     >>> said = Classifier().predict(np.zeros(16_000), rate=16_000)
     >>> said.doubt, round(sum(said.probabilities.values()), 3)
     ('silent', 1.0)
     """
 
-    def __init__(self, model: str | os.PathLike[str] | None = None) -> None:
-        self.model, self.trained = model, models.load(model)
+    def __init__(self, model: str | os.PathLike[str] | None = None, trim: bool = False) -> None:
+        self.model, self.trained, self.trim = model, models.load(model), trim
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -83,11 +86,12 @@ class Classifier:
         What is longer than the model's clip is heard in windows of that length, half overlapping. Raises `SercoreError` for what
         is no sound.
         """
-        return self._said(_hear(self.trained, iter([audio.of_samples(samples, rate)])))
+        return self._said(_hear(self.trained, iter([audio.of_samples(samples, rate)]), trim=self.trim))
 
     def networks(self, samples: ArrayLike, rate: int) -> np.ndarray:
         """What each network says of samples, as `predict` takes them: probabilities (networks, classes)."""
-        return _hear(self.trained, iter([audio.of_samples(samples, rate)])).probabilities.mean(0, dtype=np.float64)
+        heard = _hear(self.trained, iter([audio.of_samples(samples, rate)]), trim=self.trim)
+        return heard.probabilities.mean(0, dtype=np.float64)
 
     def label(
         self,
@@ -129,6 +133,7 @@ class Classifier:
                     _hear(
                         self.trained,
                         audio.blocks(path),
+                        trim=self.trim,
                         report=lambda seconds: bar.set_postfix_str(f"{seconds / 60:.0f} min", refresh=True),
                     ),
                 )
@@ -140,7 +145,7 @@ class Classifier:
 
         def work(path: str | Path) -> Heard | Unreadable:
             try:
-                return _hear(self.trained, audio.blocks(path), alone=True)
+                return _hear(self.trained, audio.blocks(path), alone=True, trim=self.trim)
             except Unreadable as error:
                 return error
 
@@ -160,11 +165,11 @@ class Classifier:
 
     def _said(self, heard: Heard) -> Prediction:
         clip = self.trained.config.clip_seconds
-        last = max(heard.seconds - clip, 0.0)
+        last = max(heard.end - heard.begin - clip, 0.0)
         windows = []
         for number, shares in enumerate(heard.probabilities.mean(1)):
-            begin = min(number * clip / 2, last)
-            windows.append(Window(begin, min(begin + clip, heard.seconds), *self._named(shares)))
+            begin = heard.begin + min(number * clip / 2, last)
+            windows.append(Window(begin, min(begin + clip, heard.end), *self._named(shares)))
         by_network = heard.probabilities.mean(0, dtype=np.float64)
         mean = by_network.mean(0)
         best = int(mean.argmax())
@@ -184,6 +189,7 @@ def predict(
     progress: bool = False,
     windows: bool = False,
     cautious: bool = False,
+    trim: bool = False,
 ) -> pd.DataFrame:
     """Label files: columns file, label, one probability a class (named by it), spread, seconds, windows.
 
@@ -197,9 +203,9 @@ def predict(
     read, in memory that does not grow with its length. All files that cannot be read are named in one `SercoreError`; with
     `unread`, a list, their errors go there and the others are labelled. Files that are labelled but hold next to no speech
     (silent, very short, a steady noise), and files of a folder that are passed over, are named in the list `doubtful`; with
-    `cautious` the reason stands in the place of the label.
+    `cautious` the reason stands in the place of the label. With `trim`, silence before and after a recording is cut off.
     """
-    own = Classifier(model)
+    own = Classifier(model, trim)
     labelled = own.label(files, unread, doubtful, progress)
     found = [row for file, said in labelled for row in rows(file, said, windows, cautious)]
     ends = ("begin", "end") if windows else ("spread", "seconds", "windows")
@@ -239,6 +245,8 @@ class Heard(NamedTuple):
     probabilities: np.ndarray  # (windows, networks, classes)
     seconds: float
     doubt: str
+    begin: float
+    end: float
 
 
 class Levels:
@@ -279,10 +287,11 @@ def _hear(
     trained: models.Trained,
     blocks: Iterator[np.ndarray],
     alone: bool = False,
+    trim: bool = False,
     report: Callable[[float], None] = lambda seconds: None,
 ) -> Heard:
     """One recording, as it comes, `alone` in this thread; `report` is called with the seconds that have been read."""
-    levels = Levels()
+    levels, cut = Levels(), [0.0, 0.0]  # seconds that were cut off before and after
 
     def watched() -> Iterator[np.ndarray]:
         for block in blocks:
@@ -291,13 +300,28 @@ def _hear(
                 report(levels.samples / audio.SAMPLE_RATE)
             yield block
 
+    def inner() -> Iterator[np.ndarray]:
+        """The same without the silence around it, where there is no more than `TRIMMED_SECONDS` of it."""
+        source, kept = watched(), list[np.ndarray]()
+        for block in source:
+            kept.append(block)
+            if levels.samples > TRIMMED_SECONDS * audio.SAMPLE_RATE:
+                yield from itertools.chain(kept, source)
+                return
+        whole = np.concatenate(kept) if kept else np.empty(0, np.float32)
+        sound, cut[0] = audio.trimmed(whole)
+        cut[1] = (len(whole) - len(sound)) / audio.SAMPLE_RATE - cut[0]
+        yield sound
+
+    heard = inner() if trim else watched()
     clip, front_end = clip_frames(trained.config.clip_seconds), FRONT_ENDS[trained.networks[0].front_end]
     if front_end.of_log_mel is not None:
-        windows = map(front_end.of_log_mel, _windows(log_mel_blocks(watched()), clip))
+        windows = map(front_end.of_log_mel, _windows(log_mel_blocks(heard), clip))
     else:
-        windows = map(front_end.compute, _windows(watched(), clip * HOP))
+        windows = map(front_end.compute, _windows(heard, clip * HOP))
     probabilities = np.concatenate(list(_by_windows(trained, windows, alone)))
-    return Heard(probabilities, round(levels.samples / audio.SAMPLE_RATE, 3), levels.doubt())
+    seconds = round(levels.samples / audio.SAMPLE_RATE, 3)
+    return Heard(probabilities, seconds, levels.doubt(), cut[0], seconds - cut[1])
 
 
 def window_probabilities(trained: models.Trained, mels: np.ndarray) -> np.ndarray:

@@ -96,6 +96,7 @@ DISTURBANCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "gain -20 dB": gain(-20),
     "gain -10 dB": gain(-10),
     "gain +10 dB": gain(10),
+    "silence around it cut off": lambda samples: audio.trimmed(samples)[0],
     "white noise at 20 dB": noise(20),
     "white noise at 10 dB": noise(10),
     "a room of 0.5 s": room(0.5),
@@ -195,6 +196,8 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("models", nargs="+", help="names, folders or model.pt files")
     options.add_argument("--corpora", default="emodb,ravdess,nemo", help="with commas")
     options.add_argument("--disturbed", default="ravdess,emodb", help="the corpora whose recordings are disturbed too")
+    named = "; ".join((EIGHT_BITS, *DISTURBANCES))
+    options.add_argument("--disturbances", help=f"some of them, with semicolons (all by default): {named}")
     options.add_argument("--results", type=Path, help="folder of the published records [SERCORE_RESULTS, else ./results]")
     chosen = options.parse_args(arguments)
 
@@ -206,7 +209,8 @@ def main(arguments: list[str] | None = None) -> int:
             for corpus in chosen.corpora.split(","):
                 if corpus in trained_on(model):
                     continue
-                disturbed = (EIGHT_BITS, *DISTURBANCES) if corpus in chosen.disturbed.split(",") else ()
+                asked = chosen.disturbances.split(";") if chosen.disturbances else (EIGHT_BITS, *DISTURBANCES)
+                disturbed = tuple(asked) if corpus in chosen.disturbed.split(",") else ()
                 found = trial(model, corpus, disturbed)
                 before = pd.read_parquet(path) if path.exists() else found.iloc[:0]
                 others = before[(before[["model", "corpus"]] != [model, corpus]).any(axis=1)]

@@ -289,3 +289,13 @@ def test_the_torn_beginnings_of_files_are_named(tmp_path):
             (tmp_path / name).write_bytes(content[:length])
             with pytest.raises(SercoreError, match=name):
                 audio.read(tmp_path / name)
+
+
+def test_silence_around_a_sound_is_cut_off_but_for_a_tenth_of_a_second():
+    sound = np.concatenate([np.full(16_000, 1e-4), 0.5 * np.sin(np.arange(8_000)), np.full(12_000, -1e-4)]).astype(np.float32)
+    kept, begin = audio.trimmed(sound)
+    assert begin == pytest.approx(0.9, abs=0.02) and len(kept) == pytest.approx(8_000 + 3_200, abs=640)
+    assert np.array_equal(kept, sound[round(begin * 16_000) :][: len(kept)])
+    for whole in (np.zeros(1_000, np.float32), np.zeros(3, np.float32), 0.5 * np.ones(5_000, np.float32)):
+        same, begin = audio.trimmed(whole)
+        assert np.array_equal(same, whole) and begin == 0

@@ -196,3 +196,21 @@ def test_levels_are_the_same_however_a_recording_comes():
     for start in range(0, len(samples), 777):
         pieces.add(samples[start : start + 777])
     assert np.array_equal(whole.counts, pieces.counts) and whole.samples == pieces.samples
+
+
+def test_silence_around_a_recording_is_left_out_where_that_is_asked_for(tmp_path):
+    time = np.arange(20_000) / 16_000
+    sound = (0.2 * np.sin(900 * time) * (1 + np.sin(20 * time))).astype(np.float32)
+    quiet = np.concatenate([np.zeros(16_000, np.float32), sound, np.zeros(9_600, np.float32)])
+    soundfile.write(tmp_path / "quiet.wav", quiet, 16_000, subtype="FLOAT")
+    cutting = prediction.Classifier(trim=True)
+    said, whole = cutting.predict(quiet, 16_000), prediction.Classifier().predict(audio.trimmed(quiet)[0], 16_000)
+    assert said.probabilities == pytest.approx(whole.probabilities) and said.seconds == pytest.approx(
+        len(quiet) / 16_000, abs=1e-3
+    )
+    assert said.windows[0].begin == pytest.approx(0.9, abs=0.03) and said.windows[-1].end < said.seconds
+    (_, by_file), *_ = cutting.label(tmp_path / "quiet.wav")
+    assert by_file.probabilities == pytest.approx(said.probabilities, abs=1e-5)
+    long = np.tile(quiet, 30)  # more than a minute: as it is read
+    assert cutting.predict(long, 16_000).windows[0].begin == 0
+    assert prediction.Classifier().predict(quiet, 16_000).probabilities != pytest.approx(said.probabilities, abs=1e-3)

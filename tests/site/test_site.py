@@ -332,7 +332,7 @@ def test_voice_gives_the_numbers_of_predict(visit, recording):
     page.locator("#voice-file").set_input_files(recording)
     page.wait_for_selector(".voice-result[data-done]", timeout=120_000)
     found = json.loads(page.locator(".voice-result").get_attribute("data-probabilities"))
-    expected = sercore.predict(recording).iloc[0]
+    expected = sercore.predict(recording, trim=True).iloc[0]
     assert found == pytest.approx([expected[label] for label in page.evaluate("sercoreVoice.model.classes")], abs=1e-4)
     assert expected["label"] in page.locator(".voice-answer").inner_text()
     assert "at the end" in page.locator(".voice-chart").get_attribute("aria-label")
@@ -379,7 +379,7 @@ def test_voice_hears_and_says_what_predict_does(visit, tmp_path):
         page.locator("#voice-file").set_input_files(tmp_path / f"{name}.wav")
         page.wait_for_selector(".voice-result[data-done]", timeout=120_000)
         doubts: list[str] = []
-        expected = sercore.predict(tmp_path / f"{name}.wav", doubtful=doubts).iloc[0]
+        expected = sercore.predict(tmp_path / f"{name}.wav", doubtful=doubts, trim=True).iloc[0]
         found = json.loads(page.locator(".voice-result").get_attribute("data-probabilities"))
         assert found == pytest.approx([expected[label] for label in page.evaluate("sercoreVoice.model.classes")], abs=1e-3)
         assert ("its label means nothing" in page.locator(".voice-status").inner_text()) == bool(doubts)
