@@ -7,6 +7,7 @@ writes, on an idle machine and beside as many busy processes as it has cores.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import subprocess
 import sys
@@ -42,17 +43,22 @@ def ours(wave: str, model: str) -> Callable[[], Any]:
     return lambda: own.predict(samples, audio.SAMPLE_RATE)
 
 
+@functools.cache
+def exported(model: str) -> bytes:
+    from sercore.inference import export
+
+    with tempfile.TemporaryDirectory() as folder:
+        return export.export(Path(folder) / "model.onnx", model).read_bytes()
+
+
 def onnx(wave: str, model: str) -> Callable[[], Any]:
     import numpy as np
     import onnxruntime
 
     import sercore
     from sercore.frontend import audio
-    from sercore.inference import export
 
-    samples = audio.read(wave)
-    with tempfile.TemporaryDirectory() as folder:
-        session = onnxruntime.InferenceSession(export.export(Path(folder) / "model.onnx", model))
+    samples, session = audio.read(wave), onnxruntime.InferenceSession(exported(model))
     found = session.run(None, {"samples": samples[None]})[0][0]
     said = sercore.load_model(model).predict(samples, audio.SAMPLE_RATE)
     np.testing.assert_allclose(found, list(said.probabilities.values()), atol=1e-4)
@@ -81,18 +87,18 @@ def busy() -> Iterator[None]:
 def main() -> None:
     chosen = measure.parser(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        wave, short, models = _files(Path(folder), 4 if chosen.smoke else FILES)
+        wave, short, models = _files(Path(folder), *((4, NETWORKS[:1]) if chosen.smoke else (FILES, NETWORKS)))
         beside = {
             f"{networks} network{'s' * (networks > 1)}, {name}": (build, (wave, model))
             for networks, model in models.items()
             for name, build in {"ours": ours, "onnxruntime": onnx}.items()
         }
         whole = {f"{networks}, many": (many, (short, model)) for networks, model in models.items()}
-        alone = {
-            "sercore predict, cold, 1 network": (cold, (wave, models[1])),
-            "sercore predict, cold, 5 networks": (cold, (wave, models[5])),
-            "label(file), warm, 1 network": (warm, (wave, models[1])),
+        alone: dict[str, Any] = {
+            f"sercore predict, cold, {networks} network{'s' * (networks > 1)}": (cold, (wave, model))
+            for networks, model in models.items()
         }
+        alone["label(file), warm, 1 network"] = (warm, (wave, models[1]))
         seconds = measure.compare({**alone, **beside}, chosen)
         files = measure.compare(whole, chosen)
         with busy():
@@ -109,7 +115,7 @@ def main() -> None:
     measure.report("predict", chosen, title, rows, facts)
 
 
-def _files(folder: Path, number: int) -> tuple[str, str, dict[int, str]]:
+def _files(folder: Path, number: int, ensembles: tuple[int, ...]) -> tuple[str, str, dict[int, str]]:
     """A recording, a folder of short ones, and models of untrained networks: how long it takes does not depend on the weights."""
     import numpy as np
     import soundfile
@@ -124,7 +130,7 @@ def _files(folder: Path, number: int) -> tuple[str, str, dict[int, str]]:
     for name in range(number):
         soundfile.write(short / f"{name}.wav", 0.1 * drawn.standard_normal(int(SHORT * 16_000)), 16_000)
     found = {}
-    for networks in NETWORKS:
+    for networks in ensembles:
         built = [sercore.build("combined", seed=seed, clip_seconds=SHORT) for seed in range(networks)]
         about = {"classes": ["angry", "happy", "neutral", "sad"], "members": [{"run": "untrained"}] * networks}
         found[networks] = str(models.write(built, about, folder / f"of-{networks}"))
