@@ -11,6 +11,8 @@ from ..tables.words import corpus_title, title
 from .words import listed
 
 NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+TRIMMED = "silence around it cut off"
+"""The disturbance of `inference.trials` that is none to who hears."""
 HARM = 0.25
 """Share of labels that a disturbance may change before the page warns of it."""
 
@@ -58,15 +60,20 @@ def elsewhere_sentence(trials: pd.DataFrame | None, model: str) -> str:
     parts = [f"{100 * row['ua']:.0f} % of {corpus_title(row['corpus'])}" for _, row in own.sort_values("ua").iterrows()]
     chance = 1 / sum(str(column).startswith("said_") for column in own) if any("said_" in str(column) for column in own) else 0
     guessing = ": little more than guessing would" if own["ua"].max() < chance + 0.05 else ""
+    cut = trials[(trials["model"] == model) & (trials["disturbance"] == TRIMMED)] if trials is not None else own[:0]
+    trimmed = listed([f"{100 * row['ua']:.0f} % of {corpus_title(row['corpus'])}" for _, row in cut.iterrows()])
+    trimmed = f" With the silence around the speech cut off, as this page does, it is {trimmed}." if trimmed else ""
     told = own.dropna(subset=["wa_united", "wa_apart"])
     more = len(told) == len(own) and (told["wa_united"] > told["wa_apart"] + 0.05).all()
     agree = " Where its networks agree it can be trusted more, as the table shows." if more else ""
-    return f"**Of recordings from corpora that it has never heard it labels {listed(parts)} right{guessing}** (UA).{agree}"
+    return (
+        f"**Of recordings from corpora that it has never heard it labels {listed(parts)} right{guessing}** (UA).{trimmed}{agree}"
+    )
 
 
 def harm_sentence(trials: pd.DataFrame, model: str, corpus: str) -> str:
     """What changes its labels, and what does not."""
-    own = trials[(trials["model"] == model) & (trials["corpus"] == corpus) & (trials["disturbance"] != UNDISTURBED)]
+    own = trials[(trials["model"] == model) & (trials["corpus"] == corpus) & ~trials["disturbance"].isin([UNDISTURBED, TRIMMED])]
     if own.empty:
         return ""
     bad = own[own["changed"] >= HARM].sort_values("changed", ascending=False)
