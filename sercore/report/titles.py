@@ -123,7 +123,7 @@ def _attention() -> str:
         if protocol == "speaker"
     ]
     found = [attention.summary(frame[frame["seed"] == frame["seed"].min()]) for frame in every]
-    if not found:
+    if not any((table["padded"] > 0).any() for table in found):
         return "What the attention hears"
     less = all((table["padding"] < table["padded"]).all() for table in found)
     return "The attention lies on padding less than an even one would" if less else "Not every attention avoids the padding"

@@ -328,10 +328,14 @@ def speaker_sentence(table: pd.DataFrame, by_chance: float) -> str:
     base, others = values["baseline"], values.drop(columns="baseline")
     worst = base.idxmin()
     agree, count = (others.idxmin() == worst).sum(), len(others.columns)
+    which = f"Of the {count} other systems {agree or 'none'} {'does' if agree < 2 else 'do'} worst on the same speaker."
+    if count == 1:
+        which = f"The one other system does worst on {'the same' if agree else 'another'} speaker."
+    like = int((base == base[worst]).sum()) - 1
+    also = f" (as {'another' if like == 1 else f'{like} others'})" if like else ""
     return (
-        f"The baseline recognises speaker {named(worst)} worst, at {base[worst]:.0f} %, {base.max() - base[worst]:.0f} points "
-        f"below the best. Of the {count} other systems {agree or 'none'} {'does' if agree < 2 else 'do'} worst on the same "
-        "speaker. "
+        f"The baseline recognises speaker {named(worst)} worst{also}, at {base[worst]:.0f} %, {base.max() - base[worst]:.0f} "
+        f"points below the best. {which} "
         f"A speaker has {table.drop_duplicates('speaker')['utterances'].mean():.0f} utterances on average: were all speakers "
         f"equally easy, the best and the worst would still lie about {by_chance:.0f} points apart."
     )

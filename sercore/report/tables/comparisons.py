@@ -92,12 +92,14 @@ def gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | No
         there = [slug for slug in measured_systems(corpus, protocol, folder) if slug in {"baseline", *slugs}]
         table = systems_table(corpus, protocol, there, folder=folder)
         alike = trained_alike(corpus, protocol, folder)
+        tallies = tallied(coded(results.predictions(corpus, protocol, folder)), there)
         for row in table[table.get("gain", pd.Series(np.nan, table.index)).notna()].itertuples():
             claimed = reported.get(row.slug, np.nan) - reported["baseline"]
             place = {"group": place_title(corpus, protocol), "slug": row.slug, "name": title(row.slug)}
-            wide = statistics.paired_over_seeds(alike[row.slug], alike["baseline"], "ua", alike.values()).percent()
+            pair = tallies[row.slug], tallies["baseline"]
+            wide = statistics.paired_over_seeds(*pair, "ua", alike.values()).percent()
             own = {"effect": row.gain, "low": row.gain_low, "high": row.gain_high, "claimed": claimed}
-            seeds = len(statistics.common_seeds(alike[row.slug], alike["baseline"]))
+            seeds = len(statistics.common_seeds(*pair))
             rows.append(place | own | {"wide_low": wide.low, "wide_high": wide.high, "seeds": seeds})
     columns = ["group", "slug", "name", "effect", "low", "high", "claimed", "wide_low", "wide_high", "seeds"]
     return pd.DataFrame(rows, columns=columns)
