@@ -296,12 +296,12 @@ def tabbed(plain: str = "One part a corpus and protocol") -> Iterator[Callable[[
 def tabs(panels: Mapping[str, str], plain: str) -> None:
     """Show parts (title -> HTML) of which a reader sees one at a time, the same on every page; on paper and without scripts
     all."""
-    sections = "".join(
-        f'<section class="sercore-tab" data-title="{escape(title)}">'
-        f'<p class="sercore-tab-title">{escape(title)}</p>{html}</section>'
+    parts = "".join(
+        f'<div class="sercore-tab" data-title="{escape(title)}">'
+        f'<p class="sercore-tab-title">{escape(title)}</p>{html}</div>'
         for title, html in panels.items()
     )
-    raw(f'<div class="sercore-tabs">{sections}</div>', plain)
+    raw(f'<div class="sercore-tabs">{parts}</div>', plain)
 
 
 def json_script(data: Any) -> str:

@@ -345,5 +345,5 @@ def test_tabs_hold_every_panel_and_escape_their_titles(monkeypatch):
     monkeypatch.setattr(display, "raw", lambda html, plain: shown.append((html, plain)))
     display.tabs({"EmoDB, speaker": "<p>one</p>", "<b>": "<p>two</p>"}, "Two panels")
     html, plain = shown[0]
-    assert html.count('<section class="sercore-tab"') == 2 and "<p>one</p>" in html and "<p>two</p>" in html
+    assert html.count('<div class="sercore-tab"') == 2 and "<p>one</p>" in html and "<p>two</p>" in html
     assert 'data-title="&lt;b&gt;"' in html and plain == "Two panels"
