@@ -297,8 +297,7 @@ def tabs(panels: Mapping[str, str], plain: str) -> None:
     """Show parts (title -> HTML) of which a reader sees one at a time, the same on every page; on paper and without scripts
     all."""
     parts = "".join(
-        f'<div class="sercore-tab" data-title="{escape(title)}">'
-        f'<p class="sercore-tab-title">{escape(title)}</p>{html}</div>'
+        f'<div class="sercore-tab" data-title="{escape(title)}"><p class="sercore-tab-title">{escape(title)}</p>{html}</div>'
         for title, html in panels.items()
     )
     raw(f'<div class="sercore-tabs">{parts}</div>', plain)
