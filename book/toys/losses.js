@@ -266,9 +266,10 @@
         const given = scores(feature, weights, head.b, this.loss);
         return { ...criterion(given, this.points[i].label, this.loss), said: given.indexOf(Math.max(...given)) };
       });
-      this.plane(this.input, 1.6, (x, y) => this.label(this.network.forward([x, y])[3]), this.points.map(point => point.place), found, 64);
+      // what goes in does not move, and how it is divided moves slowly: a picture of it every fourth time is enough
+      if (this.network.steps % 4 === 0 || !this.running) this.plane(this.input, 1.6, (x, y) => this.label(this.network.forward([x, y])[3]), this.points.map(point => point.place), found, 36);
       const reach = 1.12 * Math.max(...outs.map(feature => Math.hypot(...feature)), 1e-9);
-      const pen = this.plane(this.output, reach, (x, y) => this.label([x, y]), outs, found, 96, () => this.ground(reach));
+      const pen = this.plane(this.output, reach, (x, y) => this.label([x, y]), outs, found, 60, () => this.ground(reach));
       this.arrows(pen, reach);
       this.told(outs, found);
     }
