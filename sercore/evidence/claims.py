@@ -1,6 +1,7 @@
 """The paper's claims, the rules that settle them, and the verdicts that the records give.
 
-Every size that decides stands here, and was fixed before the runs that it judges. An effect is a difference in percentage points
+Every size that decides stands here, and was fixed before the runs that it judges (the comparison `3-best` came after most of
+them, see `plan`). An effect is a difference in percentage points
 with an interval over speakers and seeds (`sercore.evidence.statistics.paired_over_seeds`; until 26 November 2026 verdicts rested
 on speakers alone, see the page `plan`); the interval decides:
 
