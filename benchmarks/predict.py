@@ -28,6 +28,10 @@ def cold(wave: str, model: str) -> Callable[[], Any]:
     return lambda: subprocess.run(command, check=True, capture_output=True)
 
 
+def only_torch() -> Callable[[], Any]:
+    return lambda: subprocess.run([sys.executable, "-c", "import torch"], check=True)
+
+
 def warm(wave: str, model: str) -> Callable[[], Any]:
     import sercore
 
@@ -94,7 +98,8 @@ def main() -> None:
             for name, build in {"ours": ours, "onnxruntime": onnx}.items()
         }
         whole = {f"{networks}, many": (many, (short, model)) for networks, model in models.items()}
-        alone: dict[str, Any] = {
+        alone: dict[str, Any] = {"`import torch`, and no more": (only_torch, ())}
+        alone |= {
             f"sercore predict, cold, {networks} network{'s' * (networks > 1)}": (cold, (wave, model))
             for networks, model in models.items()
         }

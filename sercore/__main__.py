@@ -22,7 +22,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from . import __version__, machine, places
-from .config import assignments
+from .config import Config, assignments
 from .errors import SercoreError, Unreadable
 
 # Before PyTorch comes: its idle threads otherwise keep the cores busy that ours need (a fifth of a training step on two cores).
@@ -43,11 +43,57 @@ app = typer.Typer(
 AS_IT_IS: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
 out, err = Console(soft_wrap=True, **AS_IT_IS), Console(stderr=True, soft_wrap=True, **AS_IT_IS)
 
+
+def corpus_names() -> list[str]:
+    from . import corpora as module
+    from .corpora import bundled
+
+    return sorted({*module.names(), *bundled.found(places.data_roots(None))})
+
+
+def system_slugs() -> list[str]:
+    from .lab.systems import GROUPS, TABLE_1, TABLE_2
+
+    return [*GROUPS, *TABLE_2, *TABLE_1]
+
+
+def protocol_names() -> list[str]:
+    from .corpora.protocol import PROTOCOLS
+
+    return list(PROTOCOLS)
+
+
+def model_names() -> list[str]:
+    from .inference import models as module
+
+    return [*module.shipped(), *module.trained_here()]
+
+
+def setting_names() -> list[str]:
+    return [f"{name}=" for name in Config().to_dict()]
+
+
+def one_of(names: Callable[[], list[str]]) -> Callable[[str], list[str]]:
+    """Completes what is typed to names, after a comma the last of several, or to files and folders."""
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        with errors_told():
+            found = [before + comma + name for name in names() if name.startswith(last)]
+        return found or [f"{path}/" if path.is_dir() else str(path) for path in sorted(Path().glob(f"{incomplete}*"))]
+
+    return complete
+
+
 DataRoot = Annotated[Path | None, typer.Option(help="Folder that holds the corpora [default: SERCORE_DATA, else the cache]")]
 Runs = Annotated[Path | None, typer.Option(help="Folder of the runs [default: SERCORE_RUNS, else ./runs]")]
 Results = Annotated[Path | None, typer.Option(help="Folder of the published records [default: SERCORE_RESULTS, else ./results]")]
 Model = Annotated[
-    str | None, typer.Option(help="A name (`sercore models`), a folder or a model.pt [default: the model of this package]")
+    str | None,
+    typer.Option(
+        help="A name (`sercore models`), a folder or a model.pt [default: the model of this package]",
+        autocompletion=one_of(model_names),
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a machine to read")]
 Jobs = Annotated[int, typer.Option(min=1, help="Runs at once; each gets its share of the cores")]
@@ -59,14 +105,25 @@ Protocols = Annotated[
     str,
     typer.Option(
         help="With commas: speaker (no speaker in two parts), paper (a random split, speakers in all parts), leaky (as paper, "
-        "but the test part chooses the epoch)"
+        "but the test part chooses the epoch)",
+        autocompletion=one_of(protocol_names),
     ),
 ]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a setting of the training, as in --set max_epochs=5; may be repeated")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Change a setting of the training, as in --set max_epochs=5; may be repeated",
+        autocompletion=one_of(setting_names),
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask")]
-CorpusName = Annotated[str, typer.Argument(help="A corpus (`sercore corpora` lists them), or a folder, .csv or .tsv of your own")]
+CorpusName = Annotated[
+    str,
+    typer.Argument(
+        help="A corpus (`sercore corpora` lists them), or a folder, .csv or .tsv of your own", autocompletion=one_of(corpus_names)
+    ),
+]
 
 
 def agreed(yes: bool) -> Callable[[str], bool]:
@@ -212,9 +269,13 @@ def systems(as_json: AsJson = False) -> None:
 def run(
     corpus: CorpusName,
     protocol: Annotated[
-        str, typer.Argument(help="speaker (no speaker in two parts), paper (a random split) or leaky (the test part chooses)")
+        str,
+        typer.Argument(
+            help="speaker (no speaker in two parts), paper (a random split) or leaky (the test part chooses)",
+            autocompletion=one_of(protocol_names),
+        ),
     ],
-    system: Annotated[str, typer.Argument(help="A slug, such as baseline or ams-s10-m0.4")],
+    system: Annotated[str, typer.Argument(help="A slug, such as baseline or ams-s10-m0.4", autocompletion=one_of(system_slugs))],
     seed: int = 0,
     fold: Annotated[int, typer.Option(help="0 to 4")] = 0,
     runs: Runs = None,
@@ -251,11 +312,14 @@ def run(
 
 @app.command()
 def sweep(
-    corpus: Annotated[str, typer.Option(help="A corpus, or a folder, .csv or .tsv of your own")],
+    corpus: Annotated[
+        str, typer.Option(help="A corpus, or a folder, .csv or .tsv of your own", autocompletion=one_of(corpus_names))
+    ],
     systems: Annotated[
         str,
         typer.Option(
-            help="Slugs with commas; `table2` is its 14, `claims` the baseline and the three best, `table1` the 7 earlier ones"
+            help="Slugs with commas; `table2` is its 14, `claims` the baseline and the three best, `table1` the 7 earlier ones",
+            autocompletion=one_of(system_slugs),
         ),
     ] = "claims",
     protocols: Protocols = "speaker",
@@ -432,7 +496,7 @@ def study(
 
 @app.command("results")
 def standing(
-    corpus: Annotated[str, typer.Argument(help="A corpus, by its name")],
+    corpus: Annotated[str, typer.Argument(help="A corpus, by its name", autocompletion=one_of(corpus_names))],
     protocols: Protocols = "speaker,paper",
     runs: Runs = None,
     results: Results = None,
@@ -566,6 +630,7 @@ def predict(
         typer.Argument(help="Audio files of any format that libsndfile reads, folders, or - for one on the standard input"),
     ],
     model: Model = None,
+    runs: Runs = None,
     form: Annotated[
         str, typer.Option("--format", help="table, json, jsonl (a line a file, as soon as it is labelled) or csv")
     ] = "table",
@@ -601,7 +666,7 @@ def predict(
     with errors_told(), as_files(files) as (paths, called):
         if form not in ("table", "json", "jsonl", "csv"):
             raise SercoreError(f"--format {form}: there are table, json, jsonl and csv")
-        classifier = prediction.Classifier(model, trim)
+        classifier = prediction.Classifier(model, trim, runs)
         trained = classifier.trained
         calibrated = "calibrated on validation" if trained.calibrated else "not calibrated"
         err.print(f"model: {trained.about['name']}; it knows how its corpus sounds, and little else; probabilities {calibrated}")
@@ -613,6 +678,8 @@ def predict(
                 for row in own:
                     print(machine.json_text(row), flush=True)
     if form != "jsonl":
+        if form == "table" and not any(row.get("doubt") for row in rows):
+            rows = [{name: value for name, value in row.items() if name != "doubt"} for row in rows]
         show(rows, form == "json", form == "csv")
     for doubt in doubtful:
         err.print(f"sercore: {doubt}", style="yellow")
@@ -662,6 +729,7 @@ def pack(
 def export(
     out_file: Annotated[Path, typer.Argument(metavar="FILE", help="The .onnx file to write")],
     model: Model = None,
+    runs: Runs = None,
     int8: Annotated[bool, typer.Option("--int8", help="Keep the large weights in 8 bits: a smaller file")] = False,
 ) -> None:
     """Write a model as ONNX, from plain samples (batch, samples) at 16 kHz to class probabilities: onnxruntime is all it needs.
@@ -671,7 +739,7 @@ def export(
     from .inference import export as module
 
     with errors_told():
-        out.print(str(module.export(out_file, model, int8)))
+        out.print(str(module.export(out_file, model, int8, runs=runs)))
 
 
 @contextmanager

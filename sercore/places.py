@@ -41,12 +41,12 @@ def data_roots(data_root: str | os.PathLike[str] | None = None) -> list[Path]:
     return [*([Path(given).expanduser().absolute()] if given else []), cache_folder() / "corpora"]
 
 
-def runs_folder(folder: str | Path | None = None) -> Path:
+def runs_folder(folder: str | os.PathLike[str] | None = None) -> Path:
     """Records of runs: `folder`, else the variable SERCORE_RUNS, else `runs` in the working directory."""
     return Path(folder or os.environ.get("SERCORE_RUNS") or "runs")
 
 
-def results_folder(folder: str | Path | None = None) -> Path:
+def results_folder(folder: str | os.PathLike[str] | None = None) -> Path:
     """Published records: `folder`, else the variable SERCORE_RESULTS, else `results` in the working directory."""
     return Path(folder or os.environ.get("SERCORE_RESULTS") or "results")
 

@@ -44,6 +44,31 @@ def test_idle_threads_are_told_to_wait_before_pytorch_comes_and_a_list_does_not_
     assert done.stdout.split() == ["passive", "False"]
 
 
+def test_labelling_does_without_what_only_tables_need():
+    code = "import sys, sercore.inference.prediction; print('pandas' in sys.modules, 'numba' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    "typed, expected",
+    [
+        ("check em", {"emodb", "emodb-spectra"}),
+        ("sweep --systems baseline,comb", {"baseline,combined"}),
+        ("run emodb sp", {"speaker"}),
+        ("predict --model emo", {"emodb"}),
+        ("run emodb speaker baseline --set clip", {"clip_seconds="}),
+        ("check not-he", {"not-here.csv"}),
+    ],
+)
+def test_the_tab_key_knows_names_and_files(typed, expected, tmp_path, monkeypatch):
+    (tmp_path / "not-here.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    environment = {"_SERCORE_COMPLETE": "complete_bash", "COMP_WORDS": f"sercore {typed}", "COMP_CWORD": str(len(typed.split()))}
+    said = CliRunner().invoke(app, [], prog_name="sercore", env=environment)
+    assert set(said.stdout.split()) == expected
+
+
 def test_systems_lists_table_2_with_the_papers_numbers():
     rows = json.loads(call("systems", "--json").stdout)
     assert rows[0] == {

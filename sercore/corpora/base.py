@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from ..errors import SercoreError
-from ..frontend import audio
 
 TRAINING_SHARE, BATCH, PATIENCE_UPDATES = 0.55, 32, 950
 LABELS = ("angry", "happy", "sad", "neutral")
@@ -119,21 +118,6 @@ def table_of_names(
             row = {"id": path.stem, "path": path, "label": emotions[match["emotion"]], "speaker": speaker}
             rows.append(row | {"gender": gender(speaker), "sentence": match["sentence"]})
     return table(rows, dropped)
-
-
-def audio_files(folder: Path, dropped: Counter[str]) -> Iterator[Path]:
-    """Every audio file in `folder` and below it, sorted; others are counted in `dropped`.
-
-    Hidden files (such as the `._*` that macOS leaves beside the true ones) are no recordings, whatever their
-    suffix.
-    """
-    for path in sorted(folder.rglob("*")):
-        if any(part.startswith(".") for part in path.relative_to(folder).parts):
-            dropped["hidden file"] += path.is_file()
-        elif path.suffix.lower() in audio.SUFFIXES:
-            yield path
-        elif path.is_file():
-            dropped[f"not audio: *{path.suffix}"] += 1
 
 
 def clip_rule(durations: Iterable[float]) -> float:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..frontend.audio import audio_files
 from . import register
-from .base import Corpus, Source, audio_files, table_of_names
+from .base import Corpus, Source, table_of_names
 
 NAME = re.compile(r"(?P<speaker>\d{4})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<level>[A-Z]{1,2})")
 EMOTIONS = {"ANG": "angry", "HAP": "happy", "SAD": "sad", "NEU": "neutral"}

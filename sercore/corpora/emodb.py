@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..frontend.audio import audio_files
 from . import register
-from .base import Corpus, Source, audio_files, table_of_names
+from .base import Corpus, Source, table_of_names
 
 NAME = re.compile(r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<emotion>[A-Z])[a-z]?")
 EMOTIONS = {"W": "angry", "F": "happy", "T": "sad", "N": "neutral"}

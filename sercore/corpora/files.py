@@ -16,8 +16,9 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import SercoreError
+from ..frontend.audio import audio_files
 from . import Corpus, get, names
-from .base import COLUMNS, LABELS, OWN, audio_files, complain, table
+from .base import COLUMNS, LABELS, OWN, complain, table
 
 GENDERS = {"": "", "f": "f", "female": "f", "w": "f", "woman": "f", "m": "m", "male": "m", "man": "m"}
 

@@ -14,8 +14,9 @@ from typing import Any
 import pandas as pd
 
 from ..errors import SercoreError
+from ..frontend.audio import audio_files
 from . import register
-from .base import LABELS, Corpus, audio_files, complain, table
+from .base import LABELS, Corpus, complain, table
 
 LINE = re.compile(
     r"\[\d+\.\d+ - \d+\.\d+\]\t"

@@ -11,8 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import SercoreError
+from ..frontend.audio import audio_files
 from . import register
-from .base import Corpus, Source, audio_files, complain, table
+from .base import Corpus, Source, complain, table
 
 EMOTIONS = {"anger": "angry", "happiness": "happy", "sadness": "sad", "neutral": "neutral"}
 

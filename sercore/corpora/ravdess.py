@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..frontend.audio import audio_files
 from . import register
-from .base import Corpus, Source, audio_files, table_of_names
+from .base import Corpus, Source, table_of_names
 
 NAME = re.compile(r"(?P<kind>\d\d-\d\d)-(?P<emotion>\d\d)-\d\d-(?P<sentence>\d\d)-\d\d-(?P<speaker>\d\d)")
 EMOTIONS = {"01": "neutral", "03": "happy", "04": "sad", "05": "angry"}

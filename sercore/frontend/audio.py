@@ -16,6 +16,7 @@ import shlex
 import shutil
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +70,21 @@ def trimmed(samples: np.ndarray) -> tuple[np.ndarray, float]:
         return samples, 0.0
     begin = max(0, int(loud[0]) * step - margin)
     return samples[begin : (int(loud[-1]) + 1) * step + margin], begin / SAMPLE_RATE
+
+
+def audio_files(folder: Path, dropped: Counter[str]) -> Iterator[Path]:
+    """Every audio file in `folder` and below it, sorted; others are counted in `dropped`.
+
+    Hidden files (such as the `._*` that macOS leaves beside the true ones) are no recordings, whatever their
+    suffix.
+    """
+    for path in sorted(folder.rglob("*")):
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            dropped["hidden file"] += path.is_file()
+        elif path.suffix.lower() in SUFFIXES:
+            yield path
+        elif path.is_file():
+            dropped[f"not audio: *{path.suffix}"] += 1
 
 
 def read(path: str | os.PathLike[str]) -> np.ndarray:

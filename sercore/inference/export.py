@@ -119,9 +119,13 @@ class _Ends(nn.Module):
 
 
 def export(
-    path: str | os.PathLike[str], model: str | os.PathLike[str] | None = None, int8: bool = False, framed: bool = False
+    path: str | os.PathLike[str],
+    model: str | os.PathLike[str] | None = None,
+    int8: bool = False,
+    framed: bool = False,
+    runs: str | os.PathLike[str] | None = None,
 ) -> Path:
-    """Write `model` (as `sercore.load_model` takes it) to `path` as ONNX, and return the path.
+    """Write `model` (with `runs`, as `sercore.load_model` takes them) to `path` as ONNX, and return the path.
 
     Input `samples`, as `INPUT` says, outputs as `OUTPUTS`; the file's metadata `sercore` is JSON with both, the classes, the clip
     in seconds and the model's card. With `int8` weights are kept in 8 bits, each row of a matrix with its own scale: a quarter of
@@ -136,7 +140,7 @@ def export(
     target = Path(path)
     if target.suffix != ".onnx":
         raise SercoreError(f"{target}: name a file that ends in .onnx")
-    trained = models.load(model)
+    trained = models.load(model, runs=runs)
     if not all(isinstance(network, SERModel) for network in trained.networks):
         raise SercoreError(
             f"{trained.config.network}, an earlier system of Table 1, cannot be written as ONNX: the paper's own network can"

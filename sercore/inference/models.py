@@ -22,7 +22,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .. import places
 from ..config import Config
 from ..errors import SercoreError, nearest
-from ..evidence import results
 from ..lab import metrics, records
 from ..network.base import Network
 from ..network.model import Block, SERModel
@@ -53,13 +52,14 @@ class Trained:
         return all("temperature" in member for member in self.about["members"])
 
 
-def load(model: str | os.PathLike[str] | None = None, folded: bool = True) -> Trained:
-    """A model by its name (`known`), of a folder (a model's, or a run's), or of a `model.pt`; None is the package's own.
+def load(model: str | os.PathLike[str] | None = None, folded: bool = True, runs: str | os.PathLike[str] | None = None) -> Trained:
+    """A model by its name (`known`; one trained here is of the folder `runs`), of a folder (a model's, or a run's), or of a
+    `model.pt`; None is the package's own.
 
     It computes in float32, whatever it was trained in: the same answer on every machine; batch norm is `folded` into the
     convolutions, for labelling alone, in less time. Raises `SercoreError` for what is no model.
     """
-    path, about = find(DEFAULT if model is None else model), dict[str, Any]()
+    path, about = find(DEFAULT if model is None else model, runs), dict[str, Any]()
     if isinstance(path, list):
         loaded = [records.load_model(_weights(each)) for each in path]
         about = {"name": str(model), "members": [origin for _, _, origin in loaded]}
@@ -79,7 +79,7 @@ def load(model: str | os.PathLike[str] | None = None, folded: bool = True) -> Tr
     return Trained(tuple(networks), temperatures, tuple(classes), about)
 
 
-def find(model: str | os.PathLike[str], runs: str | Path | None = None) -> Path | list[Path]:
+def find(model: str | os.PathLike[str], runs: str | os.PathLike[str] | None = None) -> Path | list[Path]:
     """Where a model lies: its file or folder, or the folders of the runs that it is made of."""
     path = Path(model)
     if path.exists():
@@ -100,7 +100,7 @@ def shipped() -> list[str]:
     return sorted(path.parent.name for path in SHIPPED.glob(f"*/{FILES[0]}"))
 
 
-def trained_here(runs: str | Path | None = None) -> dict[str, list[dict[str, Any]]]:
+def trained_here(runs: str | os.PathLike[str] | None = None) -> dict[str, list[dict[str, Any]]]:
     """Name -> the runs that it is made of: `emodb/combined` is all folds of that system's first seed there, under the protocol
     `speaker`, or under another where there is none of that."""
     found: dict[str, list[dict[str, Any]]] = {}
@@ -131,6 +131,8 @@ def known(runs: str | Path | None = None, published: str | Path | None = None) -
         rows.append({"name": name, "from": "trained here", **_row(about, facts[0]["corpus"])})
     if published is None:
         return rows
+    from ..evidence import results  # it loads pandas, as labelling a file does not
+
     table = results.runs(published)
     for (corpus, system), own in table[table["protocol"] == "speaker"].groupby(["corpus", "system"], sort=True):
         if (name := f"{corpus}/{system}") not in {row["name"] for row in rows}:

@@ -9,21 +9,22 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ..corpora.base import audio_files
 from ..errors import SercoreError, Unreadable
 from ..frontend import audio
 from ..frontend.front_ends import FRONT_ENDS
 from ..frontend.log_mel import HOP, clip_frames, log_mel_blocks
 from ..network.base import Network
 from . import models
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHORT_SECONDS = 0.3
 """Shorter than the shortest word: what is left is silence that the model was padded with."""
@@ -65,15 +66,21 @@ class Classifier:
     """A trained model, loaded once: `predict` labels samples in memory, `label` files as they come.
 
     `model` is a name (`sercore models` lists them), a folder, or a `model.pt`; None is the model that comes with the package.
-    With `trim`, silence before and after a recording of a minute or less is cut off (`audio.trimmed`).
+    With `trim`, silence before and after a recording of a minute or less is cut off (`audio.trimmed`). Names of models that were
+    trained here are those of the folder `runs` (default: SERCORE_RUNS, else ./runs).
 
     >>> said = Classifier().predict(np.zeros(16_000), rate=16_000)
     >>> said.doubt, round(sum(said.probabilities.values()), 3)
     ('silent', 1.0)
     """
 
-    def __init__(self, model: str | os.PathLike[str] | None = None, trim: bool = False) -> None:
-        self.model, self.trained, self.trim = model, models.load(model), trim
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        trim: bool = False,
+        runs: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.model, self.trained, self.trim = model, models.load(model, runs=runs), trim
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -191,7 +198,7 @@ def predict(
     cautious: bool = False,
     trim: bool = False,
 ) -> pd.DataFrame:
-    """Label files: columns file, label, one probability a class (named by it), spread, seconds, windows.
+    """Label files: columns file, label, one probability a class (named by it), spread, seconds, windows, doubt.
 
     A probability is calibrated on validation parts where the model's card says so, and tells of speech as in the recordings that
     it was trained on: it can be as sure of noise as of speech. `spread` is how far the model's networks are apart, the deviation
@@ -199,16 +206,19 @@ def predict(
 
     `model` is a name (`sercore models`), a folder or a `model.pt` (default: the one that comes with the package). Files longer
     than the model's clip are heard in windows of that length, half overlapping, whose probabilities are averaged; with `windows`
-    each of these is a row, with the columns begin and end (seconds) for spread, seconds and windows. A file is labelled as it is
-    read, in memory that does not grow with its length. All files that cannot be read are named in one `SercoreError`; with
-    `unread`, a list, their errors go there and the others are labelled. Files that are labelled but hold next to no speech
-    (silent, very short, a steady noise), and files of a folder that are passed over, are named in the list `doubtful`; with
-    `cautious` the reason stands in the place of the label. With `trim`, silence before and after a recording is cut off.
+    each of these is a row, with the columns begin and end (seconds) for spread, seconds, windows and doubt. A file is labelled
+    as it is read, in memory that does not grow with its length. All files that cannot be read are named in one `SercoreError`;
+    with `unread`, a list, their errors go there and the others are labelled. `doubt` says why a label means nothing (silent,
+    very short, a steady noise), "" where it may; such files, and those of a folder that are passed over, are named in the list
+    `doubtful`, and with `cautious` the reason stands in the place of the label. With `trim`, silence before and after a recording
+    is cut off.
     """
+    import pandas as pd  # here: the command line does without it, and starts in less time
+
     own = Classifier(model, trim)
     labelled = own.label(files, unread, doubtful, progress)
     found = [row for file, said in labelled for row in rows(file, said, windows, cautious)]
-    ends = ("begin", "end") if windows else ("spread", "seconds", "windows")
+    ends = ("begin", "end") if windows else ("spread", "seconds", "windows", "doubt")
     return pd.DataFrame(found, columns=["file", "label", *own.classes, *ends])
 
 
@@ -221,7 +231,7 @@ def rows(file: str, said: Prediction, windows: bool = False, cautious: bool = Fa
             for each in said.windows
         ]
     shares = {"file": file, "label": instead or said.label, **said.probabilities}
-    return [{**shares, "spread": said.spread, "seconds": said.seconds, "windows": len(said.windows)}]
+    return [{**shares, "spread": said.spread, "seconds": said.seconds, "windows": len(said.windows), "doubt": said.doubt}]
 
 
 def _recordings(given: Iterable[str | Path], problems: list[Unreadable], doubts: list[str]) -> list[str | Path]:
@@ -229,7 +239,7 @@ def _recordings(given: Iterable[str | Path], problems: list[Unreadable], doubts:
     paths: list[str | Path] = []
     for name in given:
         dropped: Counter[str] = Counter()
-        inside = list(audio_files(Path(name), dropped)) if Path(name).is_dir() else [name]
+        inside = list(audio.audio_files(Path(name), dropped)) if Path(name).is_dir() else [name]
         over = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
         if not inside:
             problems.append(Unreadable(name, "no audio file in this folder", over))
@@ -338,18 +348,17 @@ def _by_windows(trained: models.Trained, windows: Iterator[np.ndarray], alone: b
         for row, window in enumerate(some):
             batch[row, : len(window)] = window[:frames]
         x, lengths = torch.from_numpy(batch), torch.tensor([min(len(window), frames) for window in some])
-        parts = min(-(-CORES // len(trained.networks)), len(some))
+        shared = not alone and _busy()  # windows on threads of their own, so that none waits for one that another process keeps
         tasks = [
             (network, by, *part)
             for network, by in zip(trained.networks, trained.temperatures, strict=True)
-            for part in zip(x.tensor_split(parts), lengths.tensor_split(parts), strict=True)
+            for part in (zip(x.split(1), lengths.split(1), strict=True) if shared else [(x, lengths)])
         ]
-        if alone or (len(tasks) == 1 and not _busy()):
-            found = [_shares(*task) for task in tasks]
-        else:
+        if shared:
             found = [future.result() for future in [threads().submit(_shares, *task) for task in tasks]]
-        by_network = [torch.cat(found[start : start + parts]) for start in range(0, len(found), parts)]
-        yield torch.stack(by_network, 1).numpy()
+        else:
+            found = [_shares(*task) for task in tasks]
+        yield torch.cat(found).view(len(trained.networks), len(some), -1).transpose(0, 1).numpy()
 
 
 @torch.inference_mode()

@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from .. import machine
 from ..config import Config
 from ..errors import SercoreError
 
 if TYPE_CHECKING:  # reading records needs no PyTorch
+    import pandas as pd
+
     from ..network.base import Network
 
 ORIGIN = ("run", "corpus", "commit", "temperature")
@@ -67,6 +68,8 @@ def write(
     partial = partial_folder(runs, name)
     partial.mkdir(parents=True, exist_ok=True)
     (partial / "run.json").write_text(machine.json_text(facts, indent=1, sort_keys=True) + "\n")
+    import pandas as pd  # here: labelling a file does without it, and starts in less time
+
     pd.DataFrame(history).to_csv(partial / "history.csv", index=False)
     np.savez_compressed(partial / "test.npz", **test)  # type: ignore[arg-type]
     save_model(partial / "model.pt", model, classes, facts)
@@ -142,6 +145,8 @@ def all_facts(runs: Path, corpus: str | None = None) -> list[dict[str, Any]]:
 
 def read_history(folder: Path) -> pd.DataFrame:
     """`history.csv` of one run; a damaged one raises `SercoreError` that names the run."""
+    import pandas as pd
+
     try:
         return pd.read_csv(folder / "history.csv")
     except Exception as error:  # whatever a damaged file comes to

@@ -39,6 +39,14 @@ def test_a_model_by_name_is_the_mean_of_its_folds_each_at_its_temperature(runs):
     assert said.agree == sum(row.argmax() == best for row in alone)
 
 
+def test_names_are_those_of_the_folder_of_runs_that_is_given(runs, tmp_path, monkeypatch):
+    said = sercore.load_model("tones/baseline").predict(SAMPLES, 16_000)
+    monkeypatch.setenv("SERCORE_RUNS", str(tmp_path / "none"))
+    assert sercore.load_model("tones/baseline", runs=runs).predict(SAMPLES, 16_000) == said
+    with pytest.raises(SercoreError, match="no such model"):
+        sercore.load_model("tones/baseline")
+
+
 def test_models_are_listed_by_name_with_what_they_do(runs):
     rows = {row["name"]: row for row in models.known()}
     assert {*models.shipped(), "tones/baseline", "tones/combined"} == set(rows)
