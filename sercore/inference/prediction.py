@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import glob
 import itertools
 import os
 from collections import Counter, deque
@@ -343,7 +344,7 @@ def _by_windows(trained: models.Trained, windows: Iterator[np.ndarray], alone: b
     """Probabilities of windows, each up to (frames, bands) of the model's clip, `WINDOWS` at a time."""
     frames = clip_frames(trained.config.clip_seconds)
     padding = np.array(FRONT_ENDS[trained.networks[0].front_end].padding, np.float32)
-    while some := list(itertools.islice(windows, WINDOWS)):
+    while some := _next(windows):
         batch = np.broadcast_to(padding, (len(some), frames, padding.size)).copy()
         for row, window in enumerate(some):
             batch[row, : len(window)] = window[:frames]
@@ -359,6 +360,16 @@ def _by_windows(trained: models.Trained, windows: Iterator[np.ndarray], alone: b
         else:
             found = [_shares(*task) for task in tasks]
         yield torch.cat(found).view(len(trained.networks), len(some), -1).transpose(0, 1).numpy()
+
+
+def _next(windows: Iterator[np.ndarray]) -> list[np.ndarray]:
+    """The next `WINDOWS`, computed on this thread alone: so little work is not worth waiting for another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return list(itertools.islice(windows, WINDOWS))
+    finally:
+        torch.set_num_threads(before)
 
 
 @torch.inference_mode()
@@ -380,10 +391,11 @@ def threads() -> ThreadPoolExecutor:
 
 
 def _busy() -> bool:
-    """Whether other work wants this machine's cores just now; False where the system does not tell."""
+    """Whether other processes want this machine's cores just now; False where the system does not tell."""
     try:
-        running = Path("/proc/loadavg").read_text().split()[3].partition("/")[0]
-        return int(running) > 1  # this thread is one of them
+        running = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0])
+        states = (Path(task, "stat").read_text().rpartition(")")[2].split()[0] for task in glob.glob("/proc/self/task/*"))
+        return running > 1 and running > sum(state == "R" for state in states)  # our own threads are among them
     except (OSError, ValueError, IndexError):
         return False
 
