@@ -383,11 +383,11 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 @functools.cache
 def threads() -> ThreadPoolExecutor:
-    """One thread a core, each of which computes by itself.
+    """One thread a core, each of which computes by itself, and one that goes on where another process has a core.
 
     PyTorch's own threads wait for each other at every layer; where another process has a core, they wait for that one too.
     """
-    return ThreadPoolExecutor(CORES, initializer=torch.set_num_threads, initargs=(1,))
+    return ThreadPoolExecutor(CORES + 1, initializer=torch.set_num_threads, initargs=(1,))
 
 
 def _busy() -> bool:
