@@ -9,7 +9,7 @@
 | `maps/CORPUS-PROTOCOL.parquet` | the same, first seeds | run, utterance, x, y: UMAP of the features; trustworthiness |
 | `utterances/CORPUS.parquet` | utterance | id, label, speaker, session, gender, sentence, duration |
 | `costs.parquet` | system | system, parameters, multiply_adds, training_ms, labelling_ms, and where it was measured |
-| `trials.parquet` | model, corpus and disturbance | measures of `sercore.inference.trials`, and where they were taken |
+| `trials.parquet` | model, corpus, trimmed, disturbance | measures of `sercore.inference.trials`, and where they were taken |
 | `efficiency.parquet` | number of workers | workers, runs_an_hour, and where it was measured |
 | `pilot.parquet` | arm of a training of the pilot, and part | names, arm, part, a list of `MEASURES` by epoch, origin |
 | `splits/CORPUS-PROTOCOL.csv` | utterance and fold | id, fold, part; its SHA-256 is the `split` of its runs |
@@ -252,7 +252,7 @@ UNDISTURBED = "as recorded"
 
 def trials(results: str | Path | None = None) -> pd.DataFrame | None:
     """How models do on corpora that they were not trained on, and on disturbed recordings (`sercore.inference.trials`): one row a
-    model, corpus and disturbance. None before."""
+    model, corpus, `trimmed` (the silence around recordings cut off) and disturbance. None before."""
     return read(places.results_folder(results) / "trials.parquet")
 
 

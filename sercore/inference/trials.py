@@ -29,6 +29,9 @@ from ..lab import metrics, sweep
 from . import models
 from .prediction import Classifier
 
+KEY = ["model", "corpus", "trimmed"]
+"""What rows are replaced by."""
+
 EIGHT_BITS = "as recorded, weights in 8 bits"
 """Not the recordings but the model: what `sercore export --int8` writes, by onnxruntime."""
 
@@ -96,7 +99,6 @@ DISTURBANCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "gain -20 dB": gain(-20),
     "gain -10 dB": gain(-10),
     "gain +10 dB": gain(10),
-    "silence around it cut off": lambda samples: audio.trimmed(samples)[0],
     "white noise at 20 dB": noise(20),
     "white noise at 10 dB": noise(10),
     "a room of 0.5 s": room(0.5),
@@ -108,12 +110,17 @@ DISTURBANCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 """What may happen to a recording of one channel at 16 kHz, by name."""
 
 
-def trial(model: str, corpus: str, disturbances: Sequence[str] = (), progress: bool = True) -> pd.DataFrame:
-    """One row a disturbance, the first without any: UA with its 95 % interval over speakers, WA, calibration error as the network
-    says it and with its temperature, how many labels are others than undisturbed, and UA where all networks agree."""
+def trial(
+    model: str, corpus: str, disturbances: Sequence[str] = (), trimmed: bool = False, progress: bool = True
+) -> pd.DataFrame:
+    """One row a disturbance, the first without any: UA with its 95 % interval over speakers, WA, calibration error, how many
+    labels are others than undisturbed, and WA where all networks agree and where they do not.
+
+    With `trimmed`, silence around a recording, whatever happened to it, is cut off before it is labelled.
+    """
     from tqdm import tqdm
 
-    classifier = Classifier(model)
+    classifier = Classifier(model, trimmed)
     table = corpora.load(corpus)
     table = table[table["label"].isin(classifier.classes)]
     if table.empty:
@@ -126,7 +133,7 @@ def trial(model: str, corpus: str, disturbances: Sequence[str] = (), progress: b
     def networks(sound: np.ndarray, name: str) -> np.ndarray:
         if name == EIGHT_BITS:
             assert small is not None
-            return small(sound)
+            return small(audio.trimmed(sound)[0] if trimmed else sound)
         return classifier.networks(sound, SAMPLE_RATE)
 
     rows, first = [], None
@@ -149,6 +156,7 @@ def trial(model: str, corpus: str, disturbances: Sequence[str] = (), progress: b
             {
                 "model": model,
                 "corpus": corpus,
+                "trimmed": trimmed,
                 "disturbance": name,
                 "utterances": len(table),
                 "speakers": table["speaker"].nunique(),
@@ -191,11 +199,12 @@ def trained_on(model: str) -> set[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Try models on corpora that they were not trained on, and on recordings that something happened to; write the rows to the
-    results, in the place of those of the same model and corpus."""
+    results, in the place of those of the same model and corpus (with the silence cut off, or as they are)."""
     options = argparse.ArgumentParser("python -m sercore.inference.trials", description=main.__doc__)
     options.add_argument("models", nargs="+", help="names, folders or model.pt files")
     options.add_argument("--corpora", default="emodb,ravdess,nemo", help="with commas")
     options.add_argument("--disturbed", default="ravdess,emodb", help="the corpora whose recordings are disturbed too")
+    options.add_argument("--trim", action="store_true", help="cut off the silence around a recording before it is labelled")
     named = "; ".join((EIGHT_BITS, *DISTURBANCES))
     options.add_argument("--disturbances", help=f"some of them, with semicolons (all by default): {named}")
     options.add_argument("--results", type=Path, help="folder of the published records [SERCORE_RESULTS, else ./results]")
@@ -211,17 +220,14 @@ def main(arguments: list[str] | None = None) -> int:
                     continue
                 asked = chosen.disturbances.split(";") if chosen.disturbances else (EIGHT_BITS, *DISTURBANCES)
                 disturbed = tuple(asked) if corpus in chosen.disturbed.split(",") else ()
-                found = trial(model, corpus, disturbed)
+                found = trial(model, corpus, disturbed, chosen.trim)
                 before = pd.read_parquet(path) if path.exists() else found.iloc[:0]
-                others = before[(before[["model", "corpus"]] != [model, corpus]).any(axis=1)]
+                others = before[(before[KEY] != found[KEY].iloc[0]).any(axis=1)]
                 partial = path.with_suffix(".partial")
                 pd.concat([others, found], ignore_index=True).to_parquet(partial, index=False)
                 partial.replace(path)
-                print(
-                    found[["model", "corpus", "disturbance", "ua", "low", "high", "ece", "changed", "united"]]
-                    .round(3)
-                    .to_string()
-                )
+                told = [*KEY, "disturbance", "ua", "low", "high", "ece", "changed", "united"]
+                print(found[told].round(3).to_string())
         return {}
 
     return sweep.exit_status(work)

@@ -38,7 +38,7 @@ def packed(tmp_path, monkeypatch):
 
 
 def test_a_trial_tells_what_a_model_does_and_what_changes_its_labels(packed, tones, tmp_path):
-    found = trials.trial(str(packed), str(tones), ["gain -20 dB", trials.EIGHT_BITS], progress=False)
+    found = trials.trial(str(packed), str(tones), ["gain -20 dB", trials.EIGHT_BITS], trimmed=True, progress=False)
     assert (
         found["disturbance"].tolist() == ["as recorded", "gain -20 dB", trials.EIGHT_BITS] and (found["utterances"] == 40).all()
     )
@@ -68,7 +68,8 @@ def test_its_rows_are_written_and_read_by_the_page(packed, tones, tmp_path, caps
 
 def test_the_page_says_what_harms():
     rows = [("as recorded", 0.5, 0.0), ("gain -20 dB", 0.5, 0.02), ("a room of 0.5 s", 0.3, 0.6)]
-    found = pd.DataFrame(rows, columns=["disturbance", "ua", "changed"]).assign(model="m", corpus="ravdess", united=0.5)
+    found = pd.DataFrame(rows, columns=["disturbance", "ua", "changed"])
+    found = found.assign(model="m", corpus="ravdess", trimmed=True, united=0.5)
     said = findings.harm_sentence(found, "m", "ravdess")
     assert (
         said == "However loud a recording is, at most 2 % of the labels change. "

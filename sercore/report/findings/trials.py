@@ -11,8 +11,6 @@ from ..tables.words import corpus_title, title
 from .words import listed
 
 NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-TRIMMED = "silence around it cut off"
-"""The disturbance of `inference.trials` that is none to who hears."""
 HARM = 0.25
 """Share of labels that a disturbance may change before the page warns of it."""
 
@@ -54,14 +52,16 @@ def calibration_sentence(about: dict[str, Any]) -> str:
 
 def elsewhere_sentence(trials: pd.DataFrame | None, model: str) -> str:
     """How well a model does on corpora that it was not trained on."""
-    own = None if trials is None else trials[(trials["model"] == model) & (trials["disturbance"] == UNDISTURBED)]
-    if own is None or own.empty:
+    tried = None if trials is None else trials[(trials["model"] == model) & (trials["disturbance"] == UNDISTURBED)]
+    if tried is None or tried.empty:
         return "*It has not been tried on another corpus yet: `python -m sercore.inference.trials`.*"
+    own, cut = tried[~tried["trimmed"]], tried[tried["trimmed"]]
+    if own.empty:
+        return f"*{model} has been tried on other corpora with the silence around recordings cut off alone.*"
     parts = [f"{100 * row['ua']:.0f} % of {corpus_title(row['corpus'])}" for _, row in own.sort_values("ua").iterrows()]
     chance = 1 / sum(str(column).startswith("said_") for column in own) if any("said_" in str(column) for column in own) else 0
     guessing = ": little more than guessing would" if own["ua"].max() < chance + 0.05 else ""
-    cut = trials[(trials["model"] == model) & (trials["disturbance"] == TRIMMED)] if trials is not None else own[:0]
-    trimmed = listed([f"{100 * row['ua']:.0f} % of {corpus_title(row['corpus'])}" for _, row in cut.iterrows()])
+    trimmed = listed([f"{100 * row['ua']:.0f} % of {corpus_title(row['corpus'])}" for _, row in cut.sort_values("ua").iterrows()])
     trimmed = f" With the silence around the speech cut off, as this page does, it is {trimmed}." if trimmed else ""
     told = own.dropna(subset=["wa_united", "wa_apart"])
     more = len(told) == len(own) and (told["wa_united"] > told["wa_apart"] + 0.05).all()
@@ -73,7 +73,8 @@ def elsewhere_sentence(trials: pd.DataFrame | None, model: str) -> str:
 
 def harm_sentence(trials: pd.DataFrame, model: str, corpus: str) -> str:
     """What changes its labels, and what does not."""
-    own = trials[(trials["model"] == model) & (trials["corpus"] == corpus) & ~trials["disturbance"].isin([UNDISTURBED, TRIMMED])]
+    own = trials[(trials["model"] == model) & (trials["corpus"] == corpus) & (trials["disturbance"] != UNDISTURBED)]
+    own = own[own["trimmed"]]
     if own.empty:
         return ""
     bad = own[own["changed"] >= HARM].sort_values("changed", ascending=False)

@@ -9,14 +9,16 @@ from .words import corpus_title, interval_text
 
 
 def elsewhere(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row a model and a corpus that it was not trained on, of `results.trials`: UA, and what agreement means."""
+    """One row a model and a corpus that it was not trained on, as recorded or trimmed, of `results.trials`: UA, and what
+    agreement means."""
     rows = []
-    for _, row in trials[trials["disturbance"] == UNDISTURBED].sort_values(["model", "corpus"]).iterrows():
+    for _, row in trials[trials["disturbance"] == UNDISTURBED].sort_values(["model", "corpus", "trimmed"]).iterrows():
         several = "," in row["members"]
         rows.append(
             {
                 "Model": row["model"],
                 "Tried on": corpus_title(row["corpus"]),
+                "Silence around": "cut off" if row["trimmed"] else "as recorded",
                 "Recordings": row["utterances"],
                 "Speakers": row["speakers"],
                 "UA": interval_text(*(100 * row[key] for key in ("ua", "low", "high"))),
@@ -30,8 +32,9 @@ def elsewhere(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def disturbed(trials: pd.DataFrame, corpus: str) -> pd.DataFrame:
-    """One row a disturbance of the recordings of `corpus`, and for each model its UA and how many labels change (percent)."""
-    own = trials[trials["corpus"] == corpus]
+    """One row a disturbance of the recordings of `corpus`, trimmed before they are labelled, and for each model its UA and how
+    many labels change (percent)."""
+    own = trials[(trials["corpus"] == corpus) & trials["trimmed"]]
     own = own[own["model"].isin(own.loc[own["disturbance"] != UNDISTURBED, "model"])]
     order = list(dict.fromkeys(own["disturbance"]))
     rows = []
