@@ -326,8 +326,8 @@ def card(about: dict[str, Any], text: str = "") -> str:
         "model.predict(samples, rate).label\n```",
         "## What to expect",
         *_expected(about),
-        "It knows how the recordings sound that it was trained on: of other speakers, rooms and languages it knows less, and it can "
-        "be as sure of noise as of speech. Nobody should be judged by it.",
+        "It knows how the recordings sound that it was trained on: of other speakers, rooms and languages it knows less, and it "
+        "can be as sure of noise as of speech. Nobody should be judged by it.",
         "## Where it comes from",
         "\n".join(
             f"- `{member.get('run', '?')}`: commit `{member.get('commit', '?')}`, data `{member.get('data', '?')[:12]}`, "
@@ -348,9 +348,10 @@ def _expected(about: dict[str, Any]) -> list[str]:
     folds = f"{low:.0f} to {high:.0f} over {found['folds']} folds, " if found["folds"] > 1 else ""
     average = " Their average cannot be measured there, since most of them heard every recording." if found["folds"] > 1 else ""
     ua, before, after = (100 * found[key] for key in ("ua", "ece", "ece_calibrated"))
+    speakers = f"{found['speakers']} speaker{'s' * (found['speakers'] != 1)}"
     return [
-        f"On {whom} of the same corpus that a network had not heard: UA **{ua:.1f} %** ({folds}{found['speakers']} speaker"
-        f"{'s' * (found['speakers'] != 1)}, {found['utterances']} recordings); chance is {100 / len(about['classes']):.0f} %.{average} The calibration error is "
+        f"On {whom} of the same corpus that a network had not heard: UA **{ua:.1f} %** ({folds}{speakers}, {found['utterances']} "
+        f"recordings); chance is {100 / len(about['classes']):.0f} %.{average} The calibration error is "
         + (f"{before:.1f} % without the temperature and {after:.1f} % with it." if calibrated else f"{before:.1f} %."),
         "| class | recall % |\n| --- | ---: |\n"
         + "\n".join(f"| {label} | {100 * share:.1f} |" for label, share in found["recall"].items()),
