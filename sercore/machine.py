@@ -56,6 +56,12 @@ def commit() -> str:
         return os.environ.get("SERCORE_COMMIT") or f"v{_version('sercore')}"
 
 
+@functools.cache
+def cores() -> int:
+    """How many of this machine's cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def choose_device(name: str = "auto") -> torch.device:
     """`auto` is the GPU where PyTorch sees one, the CPU elsewhere."""
     import torch

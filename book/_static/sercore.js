@@ -1,5 +1,19 @@
 "use strict";
 
+// What the scripts of single pages share.
+window.sercorePage = {
+  // an element with attributes (of which those called on... listen), and what is in it
+  make(tag, attributes = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+      else if (value !== false && value !== undefined) element.setAttribute(name, value);
+    }
+    element.append(...children);
+    return element;
+  },
+};
+
 // Of parts that stand in tabs one is shown, the same in all of them and on every page; on paper and without scripts all are.
 (() => {
   const KEY = "sercore-tab";

@@ -2,6 +2,7 @@
 "use strict";
 
 (() => {
+  const { make } = window.sercorePage;
   const FOLDER = "explorer/";
   const COLOURS = { angry: "#d1495b", happy: "#e0a100", sad: "#3a7ca5", neutral: "#7d8597" };
   const OTHERS = ["#6a5acd", "#2a8c82", "#c8553d", "#4f8a3c", "#a05195", "#b0703c", "#0f7c9e", "#8a7400", "#b5487f", "#52606d"];
@@ -52,16 +53,6 @@
   }
 
   // ---- small helpers for HTML
-
-  function make(tag, attributes = {}, ...children) {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) {
-      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-      else if (value !== false && value !== undefined) element.setAttribute(name, value);
-    }
-    element.append(...children);
-    return element;
-  }
 
   let choices = 0;
   function choice(label, options, onchange) {

@@ -2,6 +2,7 @@
 "use strict";
 
 (() => {
+  const { make } = window.sercorePage;
   const COLOURS = { angry: "#d1495b", happy: "#e0a100", sad: "#3a7ca5", neutral: "#7d8597" };
   const CENTRES = { angry: [-0.7, 0.75], happy: [0.75, 0.65], sad: [-0.65, -0.7], neutral: [0.15, -0.05] };
   const LABELS = Object.keys(CENTRES);
@@ -158,16 +159,6 @@
   }
 
   // ---- the component
-
-  function make(tag, attributes = {}, ...children) {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) {
-      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-      else if (value !== false && value !== undefined) element.setAttribute(name, value);
-    }
-    element.append(...children);
-    return element;
-  }
 
   class Plane {
     constructor(root) {

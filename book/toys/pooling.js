@@ -2,6 +2,7 @@
 "use strict";
 
 (() => {
+  const { make } = window.sercorePage;
   const NUDGE = 0.05; // of the height of a bar, by one press of an arrow key
 
   // ---- equations 4 and 5, as in sercore.network.pooling
@@ -19,16 +20,6 @@
   }
 
   // ---- the component
-
-  function make(tag, attributes = {}, ...children) {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) {
-      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-      else if (value !== false && value !== undefined) element.setAttribute(name, value);
-    }
-    element.append(...children);
-    return element;
-  }
 
   class Pull {
     constructor(root) {

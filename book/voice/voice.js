@@ -2,6 +2,7 @@
 "use strict";
 
 (() => {
+  const { make } = window.sercorePage;
   const FOLDER = "voice/";
   const RATE = 16000, WINDOW = 400, HOP = 160, FFT = 512, EDGE = (FFT - HOP) / 2; // as in sercore.frontend.log_mel
   const COLOURS = { angry: "#d1495b", happy: "#e0a100", sad: "#3a7ca5", neutral: "#7d8597" };
@@ -12,16 +13,6 @@
   const root = document.querySelector(".sercore-voice");
   if (!root) return;
   const loaded = (window.sercoreVoice = {});
-
-  function make(tag, attributes = {}, ...children) {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) {
-      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-      else element.setAttribute(name, value);
-    }
-    element.append(...children);
-    return element;
-  }
 
   function shape(tag, attributes) {
     const element = document.createElementNS("http://www.w3.org/2000/svg", tag);

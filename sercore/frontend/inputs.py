@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from .. import places
+from .. import machine, places
 from ..errors import SercoreError, Unreadable
 from . import log_mel
 from .front_ends import FRONT_ENDS
@@ -145,7 +145,7 @@ def _run(tasks: dict[int, tuple[list[str], Path, str]], workers: int | None, pro
     from joblib.externals.loky import ProcessPoolExecutor
     from tqdm.auto import tqdm
 
-    workers = min(workers or os.cpu_count() or 1, len(tasks))
+    workers = min(workers or machine.cores(), len(tasks))
     problems: list[Unreadable] = []
     total = sum(len(task[0]) for task in tasks.values())
     with tqdm(total=total, desc="features", unit="file", disable=not progress) as bar:

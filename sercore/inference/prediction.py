@@ -17,6 +17,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from .. import machine
 from ..errors import SercoreError, Unreadable
 from ..frontend import audio
 from ..frontend.front_ends import FRONT_ENDS
@@ -161,7 +162,7 @@ class Classifier:
         try:
             for path in paths:
                 waiting.append((path, threads().submit(work, path)))
-                if len(waiting) > 2 * CORES:
+                if len(waiting) > 2 * machine.cores():
                     done, future = waiting.popleft()
                     yield done, future.result()
             while waiting:
@@ -378,16 +379,13 @@ def _shares(network: Network, temperature: float, x: Tensor, lengths: Tensor) ->
     return (network(x, lengths).float() / temperature).softmax(-1)
 
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @functools.cache
 def threads() -> ThreadPoolExecutor:
     """One thread a core, each of which computes by itself, and one that goes on where another process has a core.
 
     PyTorch's own threads wait for each other at every layer; where another process has a core, they wait for that one too.
     """
-    return ThreadPoolExecutor(CORES + 1, initializer=torch.set_num_threads, initargs=(1,))
+    return ThreadPoolExecutor(machine.cores() + 1, initializer=torch.set_num_threads, initargs=(1,))
 
 
 def _busy() -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +78,14 @@ def functionals(prepared: Prepared) -> NDArray[np.float64]:
 def _functionals(digest: str, paths: tuple[str, ...]) -> NDArray[np.float64]:
     import opensmile
 
-    smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
-    return np.stack([smile.process_signal(audio.read(path), audio.SAMPLE_RATE).to_numpy(float)[0] for path in paths])
+    def described(some: tuple[str, ...]) -> list[NDArray[np.float64]]:
+        smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
+        return [smile.process_signal(audio.read(path), audio.SAMPLE_RATE).to_numpy(float)[0] for path in some]
+
+    share = -(-len(paths) // machine.cores())
+    with ThreadPoolExecutor(machine.cores()) as pool:
+        found = pool.map(described, (paths[at : at + share] for at in range(0, len(paths), share)))
+        return np.stack([row for rows in found for row in rows])
 
 
 def measure(prepared: Prepared, protocol_name: str, name: str = "bands") -> pd.DataFrame:
@@ -93,12 +100,18 @@ def measure(prepared: Prepared, protocol_name: str, name: str = "bands") -> pd.D
     own = YARDSTICKS[name]
     x, codes = own.describe(prepared), prepared.data.labels
     names = np.array(corpus_labels(prepared.corpus, prepared.utterances))
-    table, found = prepared.utterances.reset_index(drop=True), []
-    for fold in range(protocol.FOLDS):
+    table = prepared.utterances.reset_index(drop=True)
+
+    def of_fold(fold: int) -> pd.DataFrame:
         rows = {part: prepared.rows(ids) for part, ids in protocol.parts(split, fold).items()}
         predicted, strength = classify(own, x, codes, rows["train"], rows[protocol.chooser(protocol_name)], rows["test"])
         tested = table.iloc[rows["test"]][["id", "speaker", "label"]].rename(columns={"id": "utterance"}).astype(str)
-        found.append(tested.assign(prediction=names[predicted], fold=fold, strength=strength))
+        return tested.assign(prediction=names[predicted], fold=fold, strength=strength)
+
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1), ThreadPoolExecutor(machine.cores()) as pool:  # its matrices are small: a fold takes one core
+        found = list(pool.map(of_fold, range(protocol.FOLDS)))
     facts = {"data": prepared.data.inputs.digest, "split": protocol.checksum(split), "commit": machine.commit()}
     return pd.concat(found, ignore_index=True).sort_values("utterance", ignore_index=True).assign(**facts)
 
@@ -114,14 +127,12 @@ def classify(
         return np.full(len(test), labels[train][0], np.int64), own.strengths[0]
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits
 
     best, right = None, -1.0
-    with threadpool_limits(1):  # its matrices are small: threads would wait for one another
-        for strength in own.strengths:
-            model = make_pipeline(StandardScaler(), own.classifier(strength)).fit(x[train], labels[train])
-            if (share := model.score(x[chooser], labels[chooser])) > right:
-                best, right = (model, strength), share
+    for strength in own.strengths:
+        model = make_pipeline(StandardScaler(), own.classifier(strength)).fit(x[train], labels[train])
+        if (share := model.score(x[chooser], labels[chooser])) > right:
+            best, right = (model, strength), share
     assert best is not None
     return best[0].predict(x[test]), best[1]
 

@@ -244,9 +244,12 @@ def work(
     begun = time.monotonic()
     outcome = sweep.sweep(wanted, study.runs, data_root, study.settings, device, jobs, **how)
     if expected:
-        told(f"it took {_time(time.monotonic() - begun)}")
+        told(f"the runs took {_time(time.monotonic() - begun)}")
     if any(study.runs.glob("*/run.json")):
+        told("publishing: yardsticks and maps, minutes where there are thousands of recordings")
+        begun = time.monotonic()
         publication.publish(study.runs, study.results, data_root=data_root, agree=lambda question: True)
+        told(f"published in {_time(time.monotonic() - begun)}")
     return outcome
 
 

@@ -56,7 +56,7 @@ def test_its_runs_are_done_published_and_on_its_pages(study, monkeypatch):
     own = quick(study)
     outcome = studies.work(own, told=said.append)
     assert len(outcome.finished) == 10 and not outcome.failed
-    assert re.match(r"10 runs to do: about 0:0\d:\d\d here", said[0]) and said[1].startswith("it took 0:0")
+    assert re.match(r"10 runs to do: about 0:0\d:\d\d here", said[0]) and said[1].startswith("the runs took 0:0")
     assert studies.forecast(own) == ""
     monkeypatch.delenv("SERCORE_RESULTS", raising=False)
     chapters.execute(own.book, only=["intro", "data", "table-2", "baseline-mine"])
