@@ -168,7 +168,8 @@ def _copy_book(source: Path, target: Path, title: str) -> None:
     own = {path.name: path for path in (book / "_study").glob("*.md")}
     pages = {path.name: path for path in (book / "notebooks").glob("*.md") if path.stem not in LEFT_OUT} | own
     for name, path in pages.items():
-        text = path.read_text(encoding="utf-8").replace("{study}", _in_markdown(title))
+        text = re.sub(r"(?ms)^% of this book alone\n.*?^% to here\n", "", path.read_text(encoding="utf-8"))
+        text = text.replace("{study}", _in_markdown(title))
         (made / "notebooks" / name).write_text(without_links(text, LEFT_OUT), encoding="utf-8")
     (target / "_toc.yml").write_text(TOC, encoding="utf-8")
     (made / "_toc.yml").write_text(TOC, encoding="utf-8")  # Jupyter Book looks for it there

@@ -8,7 +8,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from sercore import SercoreError
+from sercore import SercoreError, places
 from sercore.evidence.standing import standing
 from sercore.publishing import chapters, studies
 
@@ -49,6 +49,12 @@ def test_every_page_of_its_contents_is_there_and_no_link_leads_to_one_that_is_no
     for path in (study.book / "notebooks").glob("*.md"):
         for link in re.findall(r"{doc}`(?:[^`<]*<)?([\w-]+)>?`", path.read_text()):
             assert link in pages, f"{path.name} links to {link}"
+
+
+def test_what_is_said_of_the_projects_own_corpora_alone_is_left_out(study):
+    text = (study.book / "notebooks" / "verdicts.md").read_text()
+    assert "Open, acted corpora" not in text and "% to here" not in text and "% of this book" not in text
+    assert "Open, acted corpora" in (places.PROJECT / "book" / "notebooks" / "verdicts.md").read_text()
 
 
 def test_its_runs_are_done_published_and_on_its_pages(study, monkeypatch):

@@ -52,6 +52,7 @@ from .chance import (
     paper_noise_summary,
     readings_sentence,
     readings_table,
+    roads_sentence,
     same_weights_sentence,
     same_weights_table,
     seed_against_seed_sentence,

@@ -177,7 +177,7 @@ def combination_sentence(found: pd.DataFrame) -> str:
     found = found[found["slug"].str.contains("+", regex=False)] if len(found) else found
     if found.empty:
         return (
-            "No combination has been measured yet. `sercore sweep --corpus emodb --systems "
+            "No combination has been measured yet. `sercore sweep --corpus NAME --systems "
             "ams-s10-m0.4+combined,focal-g2-a2+combined` does it."
         )
     parts = found[found["other"] != "baseline"].groupby(["corpus", "protocol", "slug"])
@@ -355,10 +355,19 @@ def yardstick_sentence(found: pd.DataFrame) -> str:
         return "No yardstick has been published yet beside a baseline with speakers kept apart."
     counts = own.assign(above=own["low"] > 0, below=own["high"] < 0).groupby("kind", sort=False)[["above", "below"]].sum()
     corpora = own["corpus"].nunique()
+    if corpora == 1:
+        above, other = (
+            [YARDSTICK_NAMES[str(kind)] for kind in counts.index[(counts["above"] > 0) == clear]] for clear in (True, False)
+        )
+        begin = f"With speakers kept apart the baseline lies clearly above {listed(above)}" if above else ""
+        end = f"clearly above {' or '.join(other)}" if other else ""
+        if above and other:
+            return f"{begin}, and not {end}."
+        return f"{begin}." if above else f"With speakers kept apart the baseline does not lie {end}."
     parts: list[str] = []
     for kind, row in counts.iterrows():
         lower = f", and clearly below it on {row['below']}" if row["below"] else ""
-        count = f"{row['above'] or 'none'}{'' if parts else f' of {corpora} corpora' if corpora > 1 else f' of {corpora} corpus'}"
+        count = f"{row['above'] or 'none'}{'' if parts else f' of {corpora} corpora'}"
         parts.append(f"{'' if parts else 'clearly '}above {YARDSTICK_NAMES[str(kind)]} on {count}{lower}")
     return f"With speakers kept apart the baseline lies {listed(parts)}."
 

@@ -305,6 +305,23 @@ def agreement_sentence(checks: pd.DataFrame, history: pd.DataFrame) -> str:
     return "\n\n".join(parts)
 
 
+def roads_sentence(runs: pd.DataFrame) -> str:
+    """By which code, and in which precision, most of the records were computed."""
+    if runs.empty:
+        return ""
+    path = "a fast path, fused passes through the CNN"
+    roads = {
+        ("fused", "bfloat16"): f"by {path} whose convolutions read and write bfloat16",
+        ("fused", "float32"): f"by {path}, in float32",
+        ("plain", "bfloat16"): "by PyTorch's own operations, its convolutions in bfloat16",
+        ("plain", "float32"): "by PyTorch's own operations in float32",
+    }
+    counts = runs.groupby(["engine", "precision"]).size().sort_values(ascending=False)
+    most = roads[counts.index[0]]
+    whose = "Our" if len(counts) == 1 else "Nearly all of our" if counts.iloc[0] > 0.9 * len(runs) else "Most of our"
+    return f"{whose} records were computed {most}."
+
+
 def same_weights_table(same: pd.DataFrame) -> pd.DataFrame:
     """`lab.equal_weights.compare` as a page shows it."""
     return pd.DataFrame(
@@ -322,10 +339,12 @@ def same_weights_sentence(same: pd.DataFrame) -> str:
     """Whether other roads give the reference's answers with the same weights (`lab.equal_weights.compare`)."""
     exact, rounded = (same[same["road"].str.contains(name)].iloc[0] for name in ("float32", "bfloat16"))
     digits = int(-np.log10(max(exact["largest"], 1e-9) / exact["spread"]))
-    labels = "no label" if rounded["changed"] == 0 else f"{rounded['changed']} label of {rounded['utterances']}"
+    changed = rounded["changed"]
+    labels = f"{changed or 'no'} label{'s' * (changed > 1)} of {rounded['utterances']}"
     return (
         f"In float32 the fast path gives the reference's logits to **{digits} digits**. Rounded to bfloat16 they move by "
-        f"{100 * rounded['largest'] / rounded['spread']:.1f} % of their spread at most; **{labels}** changes."
+        f"{100 * rounded['largest'] / rounded['spread']:.1f} % of their spread at most; **{labels} "
+        f"{'change' if changed > 1 else 'changes'}**."
     )
 
 

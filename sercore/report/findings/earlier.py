@@ -10,7 +10,7 @@ from ...lab import systems
 from ..tables import place_title, title
 from .words import inside, listed
 
-SWEEP = "`sercore sweep --corpus emodb --systems table1 --protocols speaker,paper --seeds 0,1`, then `sercore publish`"
+SWEEP = "`sercore sweep --corpus NAME --systems table1 --protocols speaker,paper --seeds 0,1`, then `sercore publish`"
 
 
 def earlier_sentence(found: Mapping[tuple[str, str], pd.DataFrame]) -> str:

@@ -27,8 +27,9 @@ def standing_sentence(corpus: str, protocol: str, rows: Sequence[dict[str, Any]]
     seeds = max(row["seeds"] for row in rows)
     few = "" if seeds > 1 else " One seed has been run: what another would do is not known."
     if not clear:
-        many = "the one other system does not differ" if len(compared) == 1 else f"none of {len(compared)} other systems differs"
-        return f"{begin}**From it {many} clearly.**{few}"
+        one = f"{named(title(compared[0]['system']))} does not differ clearly from it."
+        many = one if len(compared) == 1 else f"None of {len(compared)} other systems differs clearly from it."
+        return f"{begin}**{many}**{few}"
     parts = [f"{named(inside(title(row['system'])))} by {signed(row['gain'])} points" for row in clear]
     return f"{begin}**Clearly different from it: {listed(parts)}**, of {len(compared)} compared.{few}"
 
