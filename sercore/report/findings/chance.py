@@ -339,7 +339,7 @@ def same_weights_sentence(same: pd.DataFrame) -> str:
     """Whether other roads give the reference's answers with the same weights (`lab.equal_weights.compare`)."""
     exact, rounded = (same[same["road"].str.contains(name)].iloc[0] for name in ("float32", "bfloat16"))
     digits = int(-np.log10(max(exact["largest"], 1e-9) / exact["spread"]))
-    changed = rounded["changed"]
+    changed = int(rounded["changed"])
     labels = f"{changed or 'no'} label{'s' * (changed > 1)} of {rounded['utterances']}"
     return (
         f"In float32 the fast path gives the reference's logits to **{digits} digits**. Rounded to bfloat16 they move by "
