@@ -16,17 +16,16 @@ import measure
 FOLDS, SEEDS, EPOCHS = "0-4", "0-3", 1
 
 
-def runs_an_hour(workers: int, seeds: str, folds: str) -> float:
+def runs_an_hour(workers: int, seeds: str, folds: str, **changes: float) -> float:
     """Over the runs that come back after each worker has done one."""
     from sercore.lab import sweep
 
     wanted, ends = sweep.plan("demo", "baseline", "speaker", seeds, folds), []
     with tempfile.TemporaryDirectory() as folder:
-        changes = {"max_epochs": EPOCHS, "patience": EPOCHS}
         outcome = sweep.sweep(
             wanted,
             folder,
-            overrides=changes,
+            overrides={"max_epochs": EPOCHS, "patience": EPOCHS, **changes},
             device="cpu",
             dask=f"local:{workers}",
             on_run=lambda *told: ends.append(time.monotonic()),
@@ -38,12 +37,12 @@ def runs_an_hour(workers: int, seeds: str, folds: str) -> float:
 
 def main() -> None:
     chosen = measure.parser(__doc__).parse_args()
-    seeds, folds = ("0", "0-2") if chosen.smoke else (SEEDS, FOLDS)
+    seeds, folds, changes = ("0", "0-2", {"clip_seconds": 0.5}) if chosen.smoke else (SEEDS, FOLDS, {})
     rounds = 1 if chosen.smoke else chosen.rounds
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(rounds):
         for workers in rates:
-            rates[workers].append(runs_an_hour(workers, seeds, folds))
+            rates[workers].append(runs_an_hour(workers, seeds, folds, **changes))
     middle = {workers: sorted(found)[len(found) // 2] for workers, found in rates.items()}
     rows = [
         {"workers": number, "runs an hour": round(rate), "times one": round(rate / middle[1], 2)}
