@@ -173,6 +173,18 @@ def show(rows: list[dict[str, Any]], as_json: bool, as_csv: bool = False, digits
     Console(width=wide, **AS_IT_IS).print(table)
 
 
+def lying(corpus: str, runs: Path | None) -> str:
+    """A corpus of the user's own that is called by its name: where it lay when its runs here were made."""
+    from . import corpora as module
+    from .lab import records
+
+    folder = places.runs_folder(runs)
+    if corpus in module.names() or Path(corpus).exists() or not folder.exists():
+        return corpus
+    found = (str(facts.get("source", "")) for facts in records.all_facts(folder, corpus))
+    return next((source for source in found if os.path.isabs(source) and Path(source).exists()), corpus)
+
+
 def root_text(data_root: Path | None) -> str | None:
     return None if data_root is None else str(data_root)
 
@@ -352,6 +364,7 @@ def sweep(
 
     with errors_told():
         changes = {"precision": precision} | assignments(settings or [])
+        corpus = lying(corpus, runs)
         whole = wanted = module.plan(corpus, systems, protocols, seeds, folds, root_text(data_root))
         if skip_published:
             wanted = wanted.without(published.runs(results), changes)
@@ -391,7 +404,7 @@ def sweep(
 
 @app.command()
 def status(
-    corpus: str,
+    corpus: CorpusName,
     systems: str = "table2",
     protocols: Protocols = "speaker,paper",
     seeds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0",
@@ -409,6 +422,7 @@ def status(
     from .lab import records, sweep
 
     with errors_told():
+        corpus = lying(corpus, runs)
         wanted, folder = sweep.plan(corpus, systems, protocols, seeds), places.runs_folder(runs)
         changes = assignments(settings or [])
         there = sweep.published_as_wanted(wanted, published.runs(results), changes)

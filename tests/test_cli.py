@@ -99,6 +99,9 @@ def test_run_publish_status_and_predict_as_a_user_would(tones, tmp_path):
     for settings, column in ((QUICK, "finished"), ([], "otherwise")):
         said = call("status", tones, "--systems", "baseline", "--protocols", "speaker", "--runs", runs, "--json", *settings)
         assert json.loads(said.stdout)[0][column] == 1
+    by_name = call("status", "tones", "--systems", "baseline", "--protocols", "speaker", "--runs", runs, "--json", *QUICK)
+    assert json.loads(by_name.stdout)[0]["finished"] == 1
+    assert call("status", "tones", "--runs", tmp_path / "none").exit_code == 2
     early = call("publish", "--runs", runs, "--results", results)
     assert early.exit_code == 2 and facts["run"] in early.output and "sercore sweep" in early.output
     assert call("sweep", "--corpus", tones, "--systems", "baseline", "--runs", runs, *QUICK).exit_code == 0
