@@ -39,6 +39,9 @@ AUDIBLE = 40.0
 STEADY = 4.0
 """dB between a recording's quiet tenth and its loud tenth: noise and hum have less, speech that is not drowned has more."""
 
+MANY = 4
+"""Passes of a network over a window, a core, from which on each is computed on one core."""
+
 WINDOWS = 8
 """That the network hears at once: more would take more memory and hardly less time."""
 
@@ -350,7 +353,9 @@ def _by_windows(trained: models.Trained, windows: Iterator[np.ndarray], alone: b
         for row, window in enumerate(some):
             batch[row, : len(window)] = window[:frames]
         x, lengths = torch.from_numpy(batch), torch.tensor([min(len(window), frames) for window in some])
-        shared = not alone and _busy()  # windows on threads of their own, so that none waits for one that another process keeps
+        # windows on threads of their own, so that none waits for one that another process keeps; few are sooner done together
+        many = len(trained.networks) * len(some) >= MANY * machine.cores()
+        shared = not alone and torch.get_num_threads() > 1 and (many or _busy())
         tasks = [
             (network, by, *part)
             for network, by in zip(trained.networks, trained.temperatures, strict=True)
