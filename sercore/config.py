@@ -61,8 +61,9 @@ class Config:
     - `dropout`: after every sub-module of the CNN.
     - `masked`: True leaves padding out of attention, statistics, batch norm and BLSTM.
     - `toolkit`: "keras" or "pytorch", whose defaults fill what the paper leaves out.
-    - `normalisation`: "corpus" is per Mel band over the training part, "utterance" over each utterance; "level" is "corpus" after
-      each utterance's loudest cell has been put at 0 dB, so that how far away a microphone was does not count.
+    - `normalisation`: "corpus" is per Mel band over the training part, "utterance" over each utterance, after its gain has been
+      taken out (`log_mel.regained`); "level" is "corpus" after each utterance's loudest cell has been put at 0 dB, so that how
+      far away a microphone was does not count.
 
     The input:
 

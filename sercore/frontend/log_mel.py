@@ -112,6 +112,21 @@ def _energies(samples: np.ndarray) -> np.ndarray:
     return energies.add_(FLOOR).log_().T.contiguous().numpy()
 
 
+LOUDEST = math.exp(7.8)
+"""Energy of the loudest cell of a voice near full scale: the middle of EmoDB's recordings."""
+
+
+def regained(x: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Energies x (batch, frames, mels) as if each utterance had been recorded so loud that its loudest cell is at `LOUDEST`.
+
+    The floor is taken off before and added after, so that a recording's gain counts for nothing. Mask as for `levelled`.
+    """
+    energies = (x.exp() - FLOOR).clamp_min(0)
+    counted = energies if mask is None else energies * mask[:, :, None]
+    loudest = counted.amax((1, 2), keepdim=True).clamp_min(1e-3 * FLOOR)
+    return (counted * (LOUDEST / loudest) + FLOOR).log()
+
+
 def levelled(x: Tensor, mask: Tensor | None = None) -> Tensor:
     """Energies x (batch, frames, mels) below the loudest cell of their utterance, `RANGE` at most.
 

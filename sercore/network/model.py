@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from .. import extensions
 from ..config import POOLED, Config
 from ..errors import SercoreError, nearest
-from ..frontend.log_mel import levelled
+from ..frontend.log_mel import levelled, regained
 from .base import Network, Outputs
 from .losses import LOSSES, AdditiveMargin, Softmax
 from .pooling import POOLINGS
@@ -166,6 +166,7 @@ class SERModel(Network):
             x = levelled(x, None if lengths is None else time_mask(lengths, x.shape[1]))
         if self.config.normalisation != "utterance":
             return (x - self.mean) / self.deviation
+        x = regained(x, None if lengths is None else time_mask(lengths, x.shape[1]))
         if lengths is None:
             return (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True, correction=0).clamp_min(1e-3)
         mask = time_mask(lengths, x.shape[1])[:, :, None]

@@ -1,12 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
 import sercore
 from sercore import SercoreError
 from sercore.config import Config
-from sercore.frontend.log_mel import PADDING, RANGE, levelled
+from sercore.frontend.log_mel import FLOOR, LOUDEST, PADDING, RANGE, levelled, log_mel, regained
 from sercore.network.losses import LOSSES, Softmax
 from sercore.network.model import MIN_FRAMES, BatchNorm, SERModel, dropout
 from sercore.network.networks import build
@@ -118,6 +119,27 @@ def test_level_makes_the_gain_of_a_recording_count_for_nothing(masked):
     torch.testing.assert_close(model(louder, lengths), model(x, lengths), rtol=1e-4, atol=1e-5)
     other = small(masked=masked)
     assert not torch.allclose(other(louder, lengths), other(x, lengths), atol=1e-3)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_by_utterance_the_gain_of_a_recording_counts_for_nothing_down_to_the_floor(masked):
+    model, lengths = small(normalisation="utterance", masked=masked), torch.tensor([70, 96])
+    samples = np.random.default_rng(0).standard_normal((2, 96 * 160)) * np.linspace(0.001, 0.3, 96 * 160)
+    loud, soft = (
+        torch.from_numpy(np.stack([log_mel(row.astype(np.float32))[:96] for row in gain * samples])) for gain in (1, 10**-1.5)
+    )
+    for x in (loud, soft):
+        x[0, 70:] = PADDING
+    assert (soft < math.log(2 * FLOOR)).float().mean() > 0.1  # many cells lie below what is added to them
+    torch.testing.assert_close(model(soft, lengths), model(loud, lengths), rtol=1e-3, atol=1e-3)
+
+
+def test_a_regained_recording_has_its_loudest_cell_where_a_voice_has_it():
+    x = torch.tensor([[[0.0, PADDING], [3.0, 2.0], [9.0, 9.0]]])
+    expected = torch.tensor([[[math.log(LOUDEST) - 3, PADDING], [math.log(LOUDEST), math.log(LOUDEST) - 1], [PADDING, PADDING]]])
+    torch.testing.assert_close(regained(x, torch.tensor([[True, True, False]])), expected, rtol=1e-4, atol=1e-4)
+    silence = torch.full((1, 5, 2), PADDING)
+    assert torch.isfinite(regained(silence)).all()
 
 
 def test_levels_are_below_the_loudest_cell_and_end_80_db_below():
