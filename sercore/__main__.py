@@ -173,7 +173,7 @@ def show(rows: list[dict[str, Any]], as_json: bool, as_csv: bool = False, digits
     Console(width=wide, **AS_IT_IS).print(table)
 
 
-def lying(corpus: str, runs: Path | None) -> str:
+def located(corpus: str, runs: Path | None) -> str:
     """A corpus of the user's own that is called by its name: where it lay when its runs here were made."""
     from . import corpora as module
     from .lab import records
@@ -364,7 +364,7 @@ def sweep(
 
     with errors_told():
         changes = {"precision": precision} | assignments(settings or [])
-        corpus = lying(corpus, runs)
+        corpus = located(corpus, runs)
         whole = wanted = module.plan(corpus, systems, protocols, seeds, folds, root_text(data_root))
         if skip_published:
             wanted = wanted.without(published.runs(results), changes)
@@ -422,7 +422,7 @@ def status(
     from .lab import records, sweep
 
     with errors_told():
-        corpus = lying(corpus, runs)
+        corpus = located(corpus, runs)
         wanted, folder = sweep.plan(corpus, systems, protocols, seeds), places.runs_folder(runs)
         changes = assignments(settings or [])
         there = sweep.published_as_wanted(wanted, published.runs(results), changes)
