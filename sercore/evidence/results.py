@@ -23,7 +23,7 @@ import functools
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -196,10 +196,24 @@ def history(results: str | Path | None = None) -> pd.DataFrame:
 
 def predictions(corpus: str, protocol_name: str, results: str | Path | None = None) -> pd.DataFrame:
     """One row a tested utterance of a run: names, utterance, speaker, label, `p_LABEL` columns, and `prediction`."""
+    return _read_predictions(*predictions_now(corpus, protocol_name, results)).copy()
+
+
+def predictions_now(corpus: str, protocol_name: str, results: str | Path | None = None) -> PredictionsNow:
+    """Where predictions lie and what tells them from others in their place: what is computed from them is remembered by it."""
     folder = places.results_folder(results)
     path = _present(folder / "predictions" / f"{corpus}-{protocol_name}.parquet")
     of_runs = _stamp(_present(folder / "runs.parquet"))
-    return _read_predictions(path.absolute(), _stamp(path), folder.absolute(), of_runs).copy()
+    return PredictionsNow(path.absolute(), _stamp(path), folder.absolute(), of_runs)
+
+
+class PredictionsNow(NamedTuple):
+    """What `predictions_now` tells."""
+
+    path: Path
+    stamp: tuple[int, int]
+    folder: Path
+    of_runs: tuple[int, int]
 
 
 @functools.lru_cache(maxsize=8)
@@ -259,6 +273,14 @@ def trials(results: str | Path | None = None) -> pd.DataFrame | None:
 def yardstick(corpus: str, protocol_name: str, results: str | Path | None = None, kind: str = "bands") -> pd.DataFrame | None:
     """What `sercore.lab.yardstick.measure` found on a corpus; None where it has not been published."""
     return read(yardstick_path(places.results_folder(results), corpus, protocol_name, kind))
+
+
+def yardstick_now(
+    corpus: str, protocol_name: str, results: str | Path | None = None, kind: str = "bands"
+) -> tuple[Path, tuple[int, int]] | None:
+    """Where a yardstick lies and what tells it from another in its place; None where it has not been published."""
+    path = _noted(yardstick_path(places.results_folder(results), corpus, protocol_name, kind))
+    return (path.absolute(), _stamp(path)) if path.exists() else None
 
 
 def yardstick_path(folder: Path, corpus: str, protocol_name: str, kind: str) -> Path:

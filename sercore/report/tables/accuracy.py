@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,8 +36,14 @@ def yardstick_tally(
     corpus: str, protocol: str, folder: str | Path | None = None, seeds: Sequence[int] = (0,), kind: str = "bands"
 ) -> statistics.Tally | None:
     """The counts of a yardstick, for each of `seeds` the same: it draws nothing. None where it was not published."""
-    frame = results.yardstick(corpus, protocol, folder, kind)
-    return None if frame is None else statistics.tally(coded(pd.concat([frame.assign(seed=seed) for seed in seeds])))
+    now = results.yardstick_now(corpus, protocol, folder, kind)
+    return None if now is None else _yardstick_tally(*now, tuple(seeds))
+
+
+@functools.lru_cache(maxsize=256)
+def _yardstick_tally(path: Path, stamp: tuple[int, int], seeds: tuple[int, ...]) -> statistics.Tally:
+    frame = pd.read_parquet(path)
+    return statistics.tally(coded(pd.concat([frame.assign(seed=seed) for seed in seeds])))
 
 
 def over_yardsticks(folder: str | Path | None = None) -> pd.DataFrame:
@@ -44,7 +51,7 @@ def over_yardsticks(folder: str | Path | None = None) -> pd.DataFrame:
     yardstick, corpus and protocol, columns `kind, corpus, protocol, effect, low, high`."""
     rows = []
     for corpus, protocol in cells(folder):
-        own = tallied(coded(results.predictions(corpus, protocol, folder)), ["baseline"]).get("baseline")
+        own = tallied(corpus, protocol, ["baseline"], folder).get("baseline")
         if own is None:
             continue
         for kind in YARDSTICKS:
@@ -62,19 +69,17 @@ def systems_table(
     The gain is over `baseline`, p by the paired bootstrap, Holm's correction over the rows. Only systems that were
     measured on every fold stand here; yardsticks, majority and chance close the table.
     """
-    frame = coded(results.predictions(corpus, protocol, folder))
     runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol")
     if seeds is not None:
-        frame, runs = frame[frame["seed"].isin(seeds)], runs[runs["seed"].isin(seeds)]
-    tallies = tallied(frame, slugs)
+        runs = runs[runs["seed"].isin(seeds)]
+    tallies, by_fold = (tallied(corpus, protocol, slugs, folder, seeds, by) for by in ("speaker", "fold"))
     rows = []
     for slug, tally in tallies.items():
-        own, mine = frame[frame["system"] == slug], runs[runs["system"] == slug]
+        mine = runs[runs["system"] == slug]
         row = {"slug": slug, "system": title(slug), "seeds": len(tally.seeds)}
-        by_fold = statistics.tally(own, by="fold")
         for measure in ("ua", "wa"):
             pooled = statistics.bootstrap_speakers(tally, measure, RESAMPLES)
-            mean, deviation = statistics.fold_mean_sd(by_fold, measure)
+            mean, deviation = statistics.fold_mean_sd(by_fold[slug], measure)
             row |= {measure: 100 * pooled.estimate, f"{measure}_low": 100 * pooled.low, f"{measure}_high": 100 * pooled.high}
             row |= {f"{measure}_fold_mean": 100 * mean, f"{measure}_fold_sd": 100 * deviation}
         if slug != "baseline" and "baseline" in tallies:
@@ -132,7 +137,7 @@ def _wide_gains(corpus: str, protocol: str, table: pd.DataFrame, folder: str | P
     if "gain" not in table:
         return {}
     alike, gains = trained_alike(corpus, protocol, folder), table["gain"].dropna()
-    tallies = tallied(coded(results.predictions(corpus, protocol, folder)), [*map(str, gains.index), "baseline"])
+    tallies = tallied(corpus, protocol, [*map(str, gains.index), "baseline"], folder)
     found = {}
     for slug, gain in gains.items():
         wide = statistics.paired_over_seeds(tallies[str(slug)], tallies["baseline"], "ua", alike.values()).percent()
@@ -178,11 +183,9 @@ def recall_table(
     corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None, seeds: Sequence[int] | None = None
 ) -> pd.DataFrame:
     """Recall of each class in percent with intervals over speakers: one row a system and class."""
-    frame = results.predictions(corpus, protocol, folder)
-    frame = frame if seeds is None else frame[frame["seed"].isin(seeds)]
-    order, numbers = label_order(frame["label"].unique()), coded(frame)
+    order = label_order(results.predictions(corpus, protocol, folder)["label"].unique())
     rows = []
-    for slug, tally in tallied(numbers, slugs).items():
+    for slug, tally in tallied(corpus, protocol, slugs, folder, seeds).items():
         for index, label in enumerate(order):
             found = statistics.bootstrap_speakers(tally, statistics.recall_of(index), RESAMPLES)
             row = {"slug": slug, "label": label, "recall": 100 * found.estimate}

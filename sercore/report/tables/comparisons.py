@@ -14,7 +14,7 @@ from ...corpora.protocol import CLEAN
 from ...evidence import claims, paper, results, statistics
 from ...lab import systems
 from .accuracy import systems_table
-from .measured import RESAMPLES, all_predictions, cells, coded, measured_systems, tallied, trained_alike
+from .measured import RESAMPLES, all_predictions, cells, measured_systems, tallied, trained_alike
 from .words import ENDS, corpus_title, place_title, title, with_interval
 
 RULES: dict[str, claims.Difference] = {
@@ -44,9 +44,8 @@ def combinations(corpus: str, protocol: str, folder: str | Path | None = None) -
     their `_low` and `_high`, p, p_holm over the rows, how many `seeds` both have, and
     `wide_low` and `wide_high`, the interval over speakers and seeds. Parts that were not measured alone are left out.
     """
-    frame = coded(results.predictions(corpus, protocol, folder))
     there = measured_systems(corpus, protocol, folder)
-    tallies = {slug: statistics.tally(frame[frame["system"] == slug]) for slug in there}
+    tallies = tallied(corpus, protocol, there, folder)
     alike = [tally for slug, tally in tallies.items() if "@" not in slug]
     rows = []
     for slug in (slug for slug in there if "+" in slug or systems.is_own(slug)):
@@ -92,7 +91,7 @@ def gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | No
         there = [slug for slug in measured_systems(corpus, protocol, folder) if slug in {"baseline", *slugs}]
         table = systems_table(corpus, protocol, there, folder=folder)
         alike = trained_alike(corpus, protocol, folder)
-        tallies = tallied(coded(results.predictions(corpus, protocol, folder)), there)
+        tallies = tallied(corpus, protocol, there, folder)
         for row in table[table.get("gain", pd.Series(np.nan, table.index)).notna()].itertuples():
             claimed = reported.get(row.slug, np.nan) - reported["baseline"]
             place = {"group": place_title(corpus, protocol), "slug": row.slug, "name": title(row.slug)}
@@ -118,7 +117,7 @@ def mean_gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path
     changed = set(runs.loc[runs["changed"] != "", ["corpus", "protocol", "system"]].itertuples(index=False, name=None))
     pairs: dict[tuple[str, str], dict[str, tuple[statistics.Tally, statistics.Tally]]] = {}
     for corpus, protocol in cells(folder):
-        tallies = tallied(coded(results.predictions(corpus, protocol, folder)), ["baseline", *slugs])
+        tallies = tallied(corpus, protocol, ["baseline", *slugs], folder)
         whole = set(measured_systems(corpus, protocol, folder)) if corpus not in synthetic else set()
         for slug in (slug for slug in tallies if {slug, "baseline"} <= whole and slug != "baseline"):
             both = tallies[slug], tallies["baseline"]
@@ -153,7 +152,7 @@ def gains_by_seed(folder: str | Path | None = None) -> pd.DataFrame:
     reported = paper.table_2().set_index("slug")["ua"]
     rows = []
     for corpus, protocol in cells(folder):
-        tallies = tallied(coded(results.predictions(corpus, protocol, folder)), systems.CLAIMS)
+        tallies = tallied(corpus, protocol, systems.CLAIMS, folder)
         for slug in (slug for slug in systems.CLAIMS[1:] if {slug, "baseline"} <= set(tallies)):
             both = tallies[slug], tallies["baseline"]
             seeds = statistics.common_seeds(*both)

@@ -12,7 +12,7 @@ import pandas as pd
 from ...evidence import paper, results, statistics
 from ...lab import systems
 from .accuracy import references
-from .measured import coded, measured_earlier, measured_systems, tallied
+from .measured import measured_earlier, measured_systems, tallied
 from .words import TITLES, title, with_interval
 
 ORDER = (*systems.TABLE_1, *systems.CLAIMS)
@@ -79,7 +79,7 @@ def on_equal_terms(corpus: str, protocol: str, folder: str | Path | None = None)
     """One row a system of Table 1 and of the claims that was measured: `slug`, `reported`, `seeds`, UA and WA, and by how much
     the baseline's UA lies above it (`over`), each with `_low` and `_high` over speakers and seeds, in percent and points."""
     there = [*measured_earlier(corpus, protocol, folder), *measured_systems(corpus, protocol, folder)]
-    tallies = tallied(coded(results.predictions(corpus, protocol, folder)), [slug for slug in ORDER if slug in there])
+    tallies = tallied(corpus, protocol, [slug for slug in ORDER if slug in there], folder)
     said, beside, rows = reported(), list(tallies.values()), []
     for slug, tally in tallies.items():
         row: dict[str, object] = {"slug": slug, "reported": said.get(slug, np.nan), "seeds": len(tally.seeds)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,16 +42,45 @@ def cells(folder: str | Path | None = None) -> list[tuple[str, str]]:
     return [pair for pair in pairs if measured_systems(*pair, folder) or measured_earlier(*pair, folder)]
 
 
-def tallied(frame: pd.DataFrame, slugs: Sequence[str]) -> dict[str, statistics.Tally]:
-    """The counts of each of these systems that `frame` (as `coded` gives it) has predictions of."""
-    there = set(frame["system"])
-    return {slug: statistics.tally(frame[frame["system"] == slug]) for slug in slugs if slug in there}
+def tallied(
+    corpus: str,
+    protocol: str,
+    slugs: Sequence[str],
+    folder: str | Path | None = None,
+    seeds: Sequence[int] | None = None,
+    by: str = "speaker",
+) -> dict[str, statistics.Tally]:
+    """The counts of each of these systems that was measured there, with one of `seeds` or any, in the order of `slugs`.
+
+    Each is counted once, and remembers what was resampled of it: pages ask for the same ones many times.
+    """
+    now = results.predictions_now(corpus, protocol, folder)
+    found = {}
+    for slug in slugs:
+        counted = _tally(now, slug, by)
+        kept = () if counted is None else tuple(seed for seed in counted.seeds if seeds is None or seed in seeds)
+        if counted is not None and kept:
+            found[slug] = counted.select(kept)
+    return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _tally(now: results.PredictionsNow, slug: str, by: str) -> statistics.Tally | None:
+    frame = _coded(now)
+    own = frame[frame["system"] == slug]
+    return None if own.empty else statistics.tally(own, by)
+
+
+@functools.lru_cache(maxsize=8)
+def _coded(now: results.PredictionsNow) -> pd.DataFrame:
+    corpus, _, protocol = now.path.stem.rpartition("-")
+    return coded(results.predictions(corpus, protocol, now.folder))
 
 
 def trained_alike(corpus: str, protocol: str, folder: str | Path | None) -> dict[str, statistics.Tally]:
     """The counts of every system of the paper's network that changes no setting: what the spread between seeds is pooled over."""
-    frame = coded(results.predictions(corpus, protocol, folder))
-    return tallied(frame, [slug for slug in frame["system"].unique() if "@" not in slug and slug not in systems.TABLE_1])
+    there = results.runs(folder).query("corpus == @corpus and protocol == @protocol")["system"].unique()
+    return tallied(corpus, protocol, [slug for slug in there if "@" not in slug and slug not in systems.TABLE_1], folder)
 
 
 def shared_seeds(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> list[int]:

@@ -10,7 +10,7 @@ import pandas as pd
 from ...corpora.protocol import CLEAN
 from ...evidence import results, statistics
 from .accuracy import yardstick_tally
-from .measured import RESAMPLES, coded, measured_systems
+from .measured import RESAMPLES, measured_systems, tallied
 from .words import ENDS, corpus_title, title
 
 
@@ -36,9 +36,9 @@ def protocol_gaps(base: str = "speaker", other: str = "paper", folder: str | Pat
     for corpus in dict.fromkeys(corpus for corpus, name in results.published(folder) if name == base):
         if (corpus, other) not in results.published(folder):
             continue
-        frames = {name: coded(results.predictions(corpus, name, folder)) for name in (base, other)}
         both = [s for s in measured_systems(corpus, base, folder) if s in measured_systems(corpus, other, folder)]
-        pairs = {slug: tuple(statistics.tally(frame[frame["system"] == slug]) for frame in frames.values()) for slug in both}
+        counted = [tallied(corpus, name, both, folder) for name in (base, other)]
+        pairs = {slug: tuple(each[slug] for each in counted) for slug in both}
         for slug, (first, second) in pairs.items():
             if not (seeds := statistics.common_seeds(first, second)):
                 continue

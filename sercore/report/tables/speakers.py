@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ...evidence import results, statistics
-from .measured import RESAMPLES, coded, predictions_of_shared_seeds, tallied
+from .measured import RESAMPLES, predictions_of_shared_seeds, shared_seeds, tallied
 from .words import interval_text, title
 
 
@@ -18,10 +18,10 @@ def speaker_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str 
 
     Columns: slug, speaker, gender, utterances, ua.
     """
-    frame = coded(predictions_of_shared_seeds(corpus, protocol, slugs, folder))
+    seeds = shared_seeds(corpus, protocol, slugs, folder)
     people = results.utterances(corpus, folder).groupby("speaker")["gender"].agg(["first", "size"])
     rows = []
-    for slug, tally in tallied(frame, slugs).items():
+    for slug, tally in tallied(corpus, protocol, slugs, folder, seeds).items():
         ua = 100 * statistics.MEASURES["ua"](tally.counts).mean(axis=0)
         for speaker, value in zip(tally.groups, ua, strict=True):
             about = people.loc[speaker]
@@ -63,12 +63,12 @@ def gender_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str |
     """UA over the women and over the men, and the difference with its interval: one row a system, where both are two or more.
 
     Over the seeds that all of `slugs` have."""
-    frame = coded(predictions_of_shared_seeds(corpus, protocol, slugs, folder))
+    seeds = shared_seeds(corpus, protocol, slugs, folder)
     genders = results.utterances(corpus, folder).groupby("speaker")["gender"].first()
     women, men = (genders.index[genders == code].tolist() for code in "fm")
     rows = []
     enough = min(len(women), len(men)) > 1
-    for slug, tally in tallied(frame, slugs if enough else []).items():
+    for slug, tally in tallied(corpus, protocol, slugs if enough else [], folder, seeds).items():
         row: dict[str, object] = {"System": title(slug)}
         for name, speakers in (("Women", women), ("Men", men)):
             found = statistics.bootstrap_speakers(tally.of(speakers), "ua", RESAMPLES).percent()
