@@ -352,7 +352,7 @@
       this.show();
       const fold = String(explorer.fold), right = shown.filter(i => this.predicted(i) === explorer.cell.label[i]).length;
       const trust = fold in system.trust ? `, trustworthiness ${system.trust[fold].toFixed(2)}` : "";
-      this.about.textContent = shown.length ? `UA of this fold ${system.ua[fold].toFixed(1)} %, ${right} of ${shown.length} right${trust}` : "No utterance is left by these choices.";
+      this.about.textContent = shown.length ? `UA of the whole fold ${system.ua[fold].toFixed(1)} %${trust}; right of the ${shown.length} shown: ${right}` : "No utterance is left by these choices.";
       this.canvas.setAttribute("aria-label", `${this.title}: map of ${shown.length} test utterances. Arrow keys move to the next point that way, Page Down and Page Up in order, space plays, Escape lets go.`);
     }
 

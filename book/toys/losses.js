@@ -195,7 +195,7 @@
     }
 
     kinds() {
-      const select = make("select", { id: "toy-kind", onchange: () => { this.loss.kind = select.value; this.offer(); this.wake(true); this.say(); } },
+      const select = make("select", { id: "toy-kind", onchange: () => { this.loss.kind = select.value; this.offer(); this.begin(); this.say(); } },
         ...Object.entries(KINDS).map(([value, text]) => make("option", { value }, text)));
       return make("div", { class: "toy-control" }, make("label", { for: "toy-kind" }, "Loss"), select);
     }

@@ -27,7 +27,7 @@ from ..errors import SercoreError
 from ..evidence import results
 from ..frontend import audio
 from ..report import display
-from ..report.tables import corpus_title, label_order, measured_earlier, measured_systems, title
+from ..report.tables import label_order, measured_earlier, measured_systems, place_title, title
 
 FOLDER = "explorer"
 """Beside the pages: the component (book/explorer) and its data."""
@@ -64,7 +64,7 @@ def write(folder: Path, published: str | Path | None = None) -> list[Path]:
             places, chances, attention = (frame[frame["system"] == slug] for frame in (maps, predictions, deep))
             system = _system(cell, places, chances, attention, own.set_index("fold")["ua"])
             files.append(_script(folder / f"{name}-{slug}.js", f"{name}-{slug}", system))
-        cells.append({"name": name, "title": f"{corpus_title(corpus)}, protocol {protocol}"})
+        cells.append({"name": name, "title": place_title(corpus, protocol)})
     files.append(_script(folder / "index.js", "index", cells))
     return files
 
@@ -99,7 +99,7 @@ def inline(
     chances = pd.DataFrame({**names, **{f"p_{label}": test["probabilities"][:, i] for i, label in enumerate(facts["classes"])}})
     deep = pd.DataFrame({**names, "attention": list(test["attention"].astype(np.float32))})
     system = _system(cell, maps, chances, deep, pd.Series({facts["fold"]: facts["ua"]}))
-    heading = {"name": "cell", "title": f"{corpus_title(facts['corpus'])}, protocol {facts['protocol']}"}
+    heading = {"name": "cell", "title": place_title(facts["corpus"], facts["protocol"])}
     return {"index": [heading], "cell": cell, "system": system}
 
 

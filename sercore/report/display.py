@@ -136,9 +136,34 @@ def table_html(
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """What a table's download holds: full values, and column levels joined by a space."""
-    flat = frame.set_axis([" ".join(filter(None, map(str, np.atleast_1d(column)))) for column in _tuples(frame)], axis=1)
-    return flat.map(machine.no_formula).rename(columns=machine.no_formula).to_csv(index=False)
+    """What a table's download holds: full values, an interval in two columns of its own, and column levels joined by a space."""
+    flat = [" ".join(filter(None, map(str, np.atleast_1d(column)))) for column in _tuples(frame)]
+    parts = [part for index, name in enumerate(flat) for part in _numbers(frame.iloc[:, index].rename(name))]
+    plain = pd.concat(parts, axis=1) if parts else frame
+    return plain.map(machine.no_formula).rename(columns=machine.no_formula).to_csv(index=False)
+
+
+_INTERVAL = re.compile(r"([+\u2212-]?\d+(?:\.\d+)?)(?: \[([+\u2212-]?\d+(?:\.\d+)?), ([+\u2212-]?\d+(?:\.\d+)?)\])?")
+
+
+def _numbers(column: pd.Series) -> list[pd.Series]:
+    """A column whose texts are numbers as numbers: `+1.2 [\u22120.4, +2.8]` in three, the last two called low and high."""
+    found = [_INTERVAL.fullmatch(value) if isinstance(value, str) else None for value in column]
+    if not any(match and (match[2] or match[1][0] in "+\u2212") for match in found):
+        return [column]
+
+    def part(group: int, name: str) -> pd.Series:
+        values = [float(match[group].replace("\u2212", "-")) if match and match[group] else None for match in found]
+        return pd.Series(values, column.index, name=name)
+
+    own = pd.Series(
+        [value if match is None else float(match[1].replace("\u2212", "-")) for value, match in zip(column, found, strict=True)],
+        column.index,
+        dtype=object,
+        name=column.name,
+    )
+    ends = [part(2, f"{column.name} low"), part(3, f"{column.name} high")] if any(match and match[2] for match in found) else []
+    return [own, *ends]
 
 
 def figure(fig: Figure, alt: str, name: str, records: pd.DataFrame | None = None, caption: str = "") -> None:

@@ -21,8 +21,8 @@ def of(page: str) -> str:
 def _family(name: str, slug: str) -> str:
     """`A margin helps on EmoDB, not on nEMO`: by the intervals over speakers and seeds of its gain, speakers kept apart."""
     gains = tables.gains([slug])
-    own = gains[(gains["slug"] == slug) & gains["group"].astype(str).str.endswith(", speaker")]
-    places = own.assign(corpus=own["group"].astype(str).str.removesuffix(", speaker"))
+    own = gains[(gains["slug"] == slug) & tables.of_protocol(gains["group"], "speaker")]
+    places = own.assign(corpus=own["group"].astype(str).str.rsplit(", ", n=1).str[0])
     helps, hurts = (places.loc[clear, "corpus"].tolist() for clear in (places["wide_low"] > 0, places["wide_high"] < 0))
     unclear = [corpus for corpus in places["corpus"] if corpus not in helps + hurts]
     if places.empty:
@@ -135,9 +135,10 @@ def _combinations() -> str:
         return "Two schemes at once"
     table = pd.concat([part for part in found if len(part)], ignore_index=True)
     parts = table[table["other"] != "baseline"].groupby(["corpus", "protocol", "slug"])
-    better, worse = parts["wide_low"].min() > 0, parts["wide_high"].max() < 0
-    if not (better.any() or worse.any()):
-        return "Two schemes at once: none is told apart from its parts"
+    better, worse = parts["wide_low"].min() > 0, parts["wide_high"].min() < 0
+    if not better.any():
+        short = f", {worse.sum()} fall short of one" if worse.sum() > 1 else ""
+        return f"Two schemes at once: none beats both its parts{short}"
     return f"Two schemes at once: {better.sum()} of {len(better)} combinations beat each of their parts"
 
 
@@ -152,11 +153,11 @@ def _readings() -> str:
 
 def _verdicts() -> str:
     settled = tables.verdicts()
-    judged = findings.judged(settled)
+    judged = findings.of_paper(findings.judged(settled))
     if judged.empty:
         return "Verdicts"
     holds = (judged["verdict"] == claims.JUDGED[0]).sum()
-    return f"Verdicts: {holds} of {len(judged)} on accuracy {'replicates' if holds == 1 else 'replicate'}" + (
+    return f"Verdicts: {holds or 'none'} of {len(judged)} on accuracy {'replicates' if holds == 1 else 'replicate'}" + (
         ", so far" if judged["provisional"].any() else ""
     )
 

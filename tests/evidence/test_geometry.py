@@ -111,7 +111,7 @@ def test_compactness_differs_between_systems_by_more_than_seeds_explain():
         for seed in seeds
         for fold in range(5)
     ]
-    table = pd.DataFrame(rows).assign(group="EmoDB, speaker")
+    table = pd.DataFrame(rows).assign(group="EmoDB, speakers apart")
     spread = findings.compactness_spread(table).set_index("Measure")
     assert spread.at["within / between", "Between seeds"] == pytest.approx(np.std([0, 0.01], ddof=1))
     values = {"a": [0.2, 0.21], "b": [0.5, 0.51], "c": [0.9]}
@@ -120,7 +120,7 @@ def test_compactness_differs_between_systems_by_more_than_seeds_explain():
     assert (row["Between systems"] / row["Between seeds"]) ** 2 == pytest.approx(exact.statistic)
     assert row["p"] == pytest.approx(exact.pvalue)
     said = findings.compactness_spread_sentence(spread.reset_index())
-    assert "in 1 of 3 cases" in said and "within / between on EmoDB, speaker" in said
+    assert "in 1 of 3 cases" in said and "within / between on EmoDB, speakers apart" in said
     alone = findings.compactness_spread(table[table["seed"] == 0])
     assert alone.empty and "not been published" in findings.compactness_spread_sentence(alone)
 

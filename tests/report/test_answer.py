@@ -6,6 +6,7 @@ import pytest
 from sercore.evidence import claims, noise
 from sercore.evidence.statistics import ErrorParts
 from sercore.report import findings
+from sercore.report.tables import place_title
 
 KEYS = ("2-ams", "2-focal", "2-combined")
 
@@ -23,12 +24,11 @@ def settled(verdicts: dict[tuple[str, str], list[str]], provisional: bool = Fals
 
 def errors(**spread: float) -> pd.DataFrame:
     """What moves a gain in each place, as `tables.gain_errors`: `emodb_paper=1.5` is a standard error over speakers."""
-    titles = {"emodb": "EmoDB", "nemo": "nEMO"}
     rows = []
     for place, deviation in spread.items():
         corpus, _, protocol = place.partition("_")
         parts = ErrorParts(float("nan"), deviation, deviation, (9, 20), deviation, 1)
-        rows.append({"group": f"{titles[corpus]}, {protocol}", "speakers": 10, "seeds": 5, "parts": parts})
+        rows.append({"group": place_title(corpus, protocol), "speakers": 10, "seeds": 5, "parts": parts})
     return pd.DataFrame(rows, columns=["group", "speakers", "seeds", "parts"])
 
 

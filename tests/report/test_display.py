@@ -137,7 +137,11 @@ def test_the_download_holds_the_full_values(frame):
     html = display.table_html(frame.assign(UA=[71.23456, None, -3.0]), "table-2", "Caption")
     encoded = re.search(r'download="table-2.csv" href="data:text/csv;charset=utf-8;base64,([^"]+)"', html)[1]
     csv = pd.read_csv(io.BytesIO(base64.b64decode(encoded)))
-    assert list(csv.columns) == list(frame.columns)
+    after = list(frame.columns).index("Interval") + 1  # its ends have columns of their own
+    assert list(csv.columns) == [*frame.columns[:after], "Interval low", "Interval high", *frame.columns[after:]]
+    assert csv.loc[0, ["Interval", "Interval low", "Interval high"]].tolist() == [
+        float(part) for part in re.findall(r"[\d.]+", frame["Interval"][0])
+    ]
     assert csv["UA"].tolist()[0] == 71.23456
     assert csv["System"].tolist() == ["<b>AMS</b>", "Focal & co", "Baseline"]
     assert csv["Verdict"].tolist()[:2] == ["replicates", "see"]
@@ -333,17 +337,15 @@ def test_a_brief_chip_keeps_its_word_for_those_who_listen_and_download():
 def test_no_text_of_a_table_is_a_formula_in_its_download():
     rows = [["=HYPERLINK(1)", "+1.2 [0.1, 2.3]", "-3", "@sum", "−0.4"], ["<script>", "-cmd|calc", "+7.5", "plain", "a=b"]]
     text = display.to_csv(pd.DataFrame(rows, columns=["label", "gain", "n", "=x", "y"]))
-    assert text.splitlines()[0] == "label,gain,n,'=x,y"
+    assert text.splitlines()[0] == "label,gain,gain low,gain high,n,'=x,y"
     assert "'=HYPERLINK(1)" in text and "'-cmd|calc" in text and "'@sum" in text
-    assert (
-        ",+1.2 [0.1" not in text and '"+1.2 [0.1, 2.3]"' in text and ",-3," in text and ",+7.5," in text
-    )  # numbers stay numbers
+    assert ",1.2,0.1,2.3,-3.0," in text and ",7.5," in text and text.splitlines()[1].endswith(",-0.4")  # numbers stay numbers
 
 
 def test_tabs_hold_every_panel_and_escape_their_titles(monkeypatch):
     shown = []
     monkeypatch.setattr(display, "raw", lambda html, plain: shown.append((html, plain)))
-    display.tabs({"EmoDB, speaker": "<p>one</p>", "<b>": "<p>two</p>"}, "Two panels")
+    display.tabs({"EmoDB, speakers apart": "<p>one</p>", "<b>": "<p>two</p>"}, "Two panels")
     html, plain = shown[0]
     assert html.count('<div class="sercore-tab"') == 2 and "<p>one</p>" in html and "<p>two</p>" in html
     assert 'data-title="&lt;b&gt;"' in html and plain == "Two panels"

@@ -78,7 +78,7 @@ def test_they_go_from_speaker_to_speaker_too(folder):
 def test_what_is_said_of_them(folder):
     found = {("mine", "speaker"): tables.on_equal_terms("mine", "speaker", folder)}
     said = findings.earlier_sentence(found)
-    assert "clearly above 3 of the 5 measured on mine, speaker, and below 1**" in said
+    assert "clearly above 3 of the 5 measured on mine, speakers apart, and below 1**" in said
     ranks = findings.ranks_sentence(found)
     assert "of the 15 pairs keep their order" in ranks and "reported best, comes" in ranks
     nothing = {("mine", "speaker"): found["mine", "speaker"].query("slug == 'baseline'")}

@@ -140,19 +140,19 @@ def test_gains_are_averaged_over_corpora(folder, tmp_path):
     for protocol, systems in RECALLS.items():
         publish(tmp_path, "other", ",".join(systems), protocol)
     means = tables.mean_gains(folder=tmp_path).set_index("group")
-    assert list(means.index) == ["Mean of 2 corpora, speaker", "Mean of 2 corpora, paper"]
+    assert list(means.index) == ["Mean of 2 corpora, speakers apart", "Mean of 2 corpora, random split"]
     own = gains.set_index("group")
     for protocol in ("speaker", "paper"):
-        mean, one = means.loc[f"Mean of 2 corpora, {protocol}"], own.loc[f"mine, {protocol}"]
+        mean, one = (table.loc[tables.place_title(of, protocol)] for table, of in ((means, "Mean of 2 corpora"), (own, "mine")))
         assert mean["effect"] == pytest.approx(one["effect"]) and mean["where"] == ["mine", "other"]
         assert one["low"] <= mean["low"] <= mean["effect"] <= mean["high"] <= one["high"]
     shown = tables.with_means(tables.gains(folder=tmp_path), means.reset_index())
     kinds = ("mine", "other", "Mean of 2 corpora")
-    assert list(shown["group"]) == [f"{kind}, {protocol}" for protocol in ("speaker", "paper") for kind in kinds]
+    assert list(shown["group"]) == [tables.place_title(kind, protocol) for protocol in ("speaker", "paper") for kind in kinds]
     assert shown["wide_low"].isna().all() and "seeds" not in findings.forest_caption(shown)
     assert "weigh alike" in findings.forest_caption(shown) and "weigh" not in findings.forest_caption(gains)
     shown = findings.means_table(means.reset_index())
-    assert shown.loc[0, ["Scheme", "Over", "Protocol"]].tolist() == ["AMS", "mine and other", "speaker"]
+    assert shown.loc[0, ["Scheme", "Over", "Split"]].tolist() == ["AMS", "mine and other", "speakers apart"]
     assert shown.loc[0, "Mean gain"].startswith("+") and shown.loc[0, "The paper's"] == "+4.4"
     assert "lies above none of these intervals" in findings.mean_sentence(means.reset_index())
 
@@ -167,19 +167,19 @@ def test_gains_seed_by_seed(folder, tmp_path):
         again = frame.assign(run=frame["run"].str.replace("seed0", "seed1"), **({"seed": 1} if "seed" in frame else {}))
         pd.concat([frame, again], ignore_index=True).to_parquet(path)
     drawn = tables.gains(folder=folder)
-    own = drawn[drawn["group"] == "mine, speaker"].iloc[0]
+    own = drawn[drawn["group"] == "mine, speakers apart"].iloc[0]
     assert own["wide_low"] < own["effect"] < own["wide_high"] and "and seeds" in findings.forest_caption(drawn)
     same = tables.seed_against_seed(folder)
     assert same["effect"].eq(
         0
     ).all() and "Over speakers and seeds, as they are decided now, it is **0 %**" in findings.seed_against_seed_sentence(same)
-    assert findings.false_alarms_table(same)["Where"].tolist() == ["mine, speaker", "mine, paper", "All"]
+    assert findings.false_alarms_table(same)["Where"].tolist() == ["mine, speakers apart", "mine, random split", "All"]
     errors = tables.gain_errors(folder)
-    assert errors["group"].tolist() == ["mine, speaker", "mine, paper"] and errors.at[0, "seeds"] == 2
+    assert errors["group"].tolist() == ["mine, speakers apart", "mine, random split"] and errors.at[0, "seeds"] == 2
     shown = findings.own_detectable_table(errors).iloc[0]
     assert shown["Least, 1 seed"] == shown["Least, 5 seeds"] > 0  # no seed moves anything
     said = findings.own_detectable_sentence(errors)
-    assert "on mine, paper in **10 in 10**" in said and "On mine, speaker most studies would miss it" in said
+    assert "on mine, random split in **10 in 10**" in said and "On mine, speakers apart most studies would miss it" in said
     assert "Nowhere here would a true gain" in findings.own_detectable_sentence(errors.head(1))
     found = tables.gains_by_seed(folder)
     assert set(found["seed"]) == {0, 1} and found.groupby(["slug", "where"])["effect"].nunique().eq(1).all()
@@ -213,7 +213,7 @@ def test_confusion_counts_and_what_one_class_comes_to(folder):
     assert list(counts.columns) == ["System", "True class", *LABELS] and len(counts) == 2 * len(LABELS)
     assert counts[list(LABELS)].sum().sum() == 2 * len(SPEAKERS) * len(LABELS) * EACH
     table = tables.criterion("happy", "ams-s10-m0.4", folder).set_index("group")
-    happy = table.loc["mine, speaker"]
+    happy = table.loc["mine, speakers apart"]
     # as many of the class before are called happy as happy ones are not: recall and precision are one
     assert happy[["recall", "precision", "f1", "given"]].tolist() == pytest.approx([100 * 33 / 72] * 3 + [25])
     assert happy[["recall_effect", "f1_effect", "given_effect"]].tolist() == pytest.approx([100 * 17 / 72] * 2 + [0])
@@ -255,7 +255,13 @@ def test_what_stands_side_by_side_has_the_same_seeds(folder, with_a_second_seed)
     pd.testing.assert_frame_equal(*people)
     uneven = findings.shared_seeds_table("speaker", folder=with_a_second_seed)
     assert uneven.round(1).to_dict("records") == [
-        {"Where": "mine, speaker", "Baseline's UA": 72.9, "Its seeds": "0, 1", "With the seeds of all": 45.8, "Seeds of all": "0"}
+        {
+            "Where": "mine, speakers apart",
+            "Baseline's UA": 72.9,
+            "Its seeds": "0, 1",
+            "With the seeds of all": 45.8,
+            "Seeds of all": "0",
+        }
     ]
     assert findings.shared_seeds_table("speaker", folder=folder).empty
     assert "up to 54 points apart between two of its seeds" in findings.seeds_move_recall("happy", with_a_second_seed)
@@ -277,4 +283,4 @@ def test_only_clean_runs_of_unchanged_systems_are_counted(folder):
 
 def test_a_summary_of_gains_names_those_clear_of_zero(folder):
     said = findings.gain_summary(tables.gains(folder=folder))
-    assert "intervals lie above 0" in said and "Above: AMS, s = 10, m = 0.4 on mine, speaker" in said
+    assert "intervals lie above 0" in said and "Above: AMS, s = 10, m = 0.4 on mine, speakers apart" in said

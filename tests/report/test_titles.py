@@ -38,9 +38,9 @@ def test_titles_of_the_published_records_and_of_none(page, monkeypatch, tmp_path
     ],
 )
 def test_a_family_is_titled_by_its_intervals(low, high, title, monkeypatch):
-    groups = ["EmoDB, speaker", "nEMO, speaker"][: len(low)]
+    groups = ["EmoDB, speakers apart", "nEMO, speakers apart"][: len(low)]
     frame = pd.DataFrame({"group": groups, "slug": "ams-s10-m0.4", "wide_low": low, "wide_high": high}, dtype=object)
-    other = pd.DataFrame({"group": ["EmoDB, paper"], "slug": ["ams-s10-m0.4"], "wide_low": [-9], "wide_high": [-8]})
+    other = pd.DataFrame({"group": ["EmoDB, random split"], "slug": ["ams-s10-m0.4"], "wide_low": [-9], "wide_high": [-8]})
     monkeypatch.setattr(tables, "gains", lambda slugs: pd.concat([frame, other], ignore_index=True))
     assert titles.of("ams") == title
 
@@ -63,13 +63,13 @@ def test_table_2_is_titled_by_what_speakers_and_seeds_leave(low, high, title, mo
 @pytest.mark.parametrize(
     ("low", "high", "title"),
     [
-        ([1, -2], [5, 4], "The focal loss hears happy better on EmoDB, speaker, so far"),
-        ([-3, -2], [5, -1], "The focal loss hears happy worse on nEMO, speaker, so far"),
+        ([1, -2], [5, 4], "The focal loss hears happy better on EmoDB, speakers apart, so far"),
+        ([-3, -2], [5, -1], "The focal loss hears happy worse on nEMO, speakers apart, so far"),
         ([-3, np.nan], [5, np.nan], "The focal loss does not clearly hear happy better, so far"),
         ([], [], "What is taken for what"),
     ],
 )
 def test_happy_is_heard_better_where_f1_says_so(low, high, title, monkeypatch):
-    groups = ["EmoDB, speaker", "nEMO, speaker"][: len(low)]
+    groups = ["EmoDB, speakers apart", "nEMO, speakers apart"][: len(low)]
     monkeypatch.setattr(tables, "criterion", lambda *_: pd.DataFrame({"group": groups, "f1_low": low, "f1_high": high}))
     assert titles.of("confusion") == title

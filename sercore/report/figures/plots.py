@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...lab import systems
-from ..tables import IN_COMBINATIONS, title
+from ..tables import IN_COMBINATIONS, of_protocol, protocol_title, title
 
 CLASS_COLOURS = {"angry": "#d1495b", "happy": "#e0a100", "sad": "#3a7ca5", "neutral": "#7d8597"}
 FAMILY_COLOURS = {
@@ -100,7 +100,7 @@ def fold_points(runs: pd.DataFrame, slugs: Sequence[str], measure: str = "ua") -
             axis.plot(values, row + spread, "o", color=family_colour(slug), alpha=0.75, markersize=4.5, markeredgewidth=0)
             if len(values):
                 axis.plot([values.mean()] * 2, [row - 0.32, row + 0.32], color=family_colour(slug), linewidth=2.2)
-        axis.set_title(f"protocol {protocol}", fontsize="medium")
+        axis.set_title(protocol_title(protocol), fontsize="medium")
         axis.set_xlabel(f"{measure.upper()} (%)")
         axis.set_yticks(range(len(slugs)), [title(slug) for slug in slugs])
     axes[0][0].invert_yaxis()
@@ -287,7 +287,7 @@ def power(rows: pd.DataFrame, enough: float) -> Figure:
         axis.text(100 * row.power + 2, place, f"{100 * row.power:.0f} %", va="center", fontsize="small", fontweight="bold")
     axis.axvline(100 * enough, color="#7d8597", linewidth=1.2, linestyle=(0, (4, 3)))
     axis.text(100 * enough, -0.72, "enough", ha="center", va="bottom", fontsize="small")
-    axis.set_yticks(range(len(rows)), [short(label, 18) for label in rows["label"]])
+    axis.set_yticks(range(len(rows)), [short(label, 18) for label in rows["group"]])
     axis.set_ylim(len(rows) - 0.5, -0.6)
     axis.set_xlim(0, 112)
     axis.set_xticks([0, 25, 50, 75, 100])
@@ -298,7 +298,7 @@ def power(rows: pd.DataFrame, enough: float) -> Figure:
 
 def card(headline: str, gains: pd.DataFrame) -> Figure:
     """What a link to the book shows elsewhere, 1200 x 630: the answer so far, and the gains with speakers kept apart."""
-    own = gains[gains["group"].astype(str).str.endswith(", speaker")].head(7)
+    own = gains[of_protocol(gains["group"], "speaker")].head(7)
     figure = plt.figure(figsize=(12, 6.3), dpi=100, facecolor="#fdfcf9")
     figure.text(0.06, 0.86, "Measured again", fontsize=46, fontfamily="serif", color="#0f625b")
     figure.text(0.06, 0.77, "discriminative features for speech emotion", fontsize=20, color="#575f68")

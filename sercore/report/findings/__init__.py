@@ -63,12 +63,11 @@ from .chance import (
 from .earlier import costs_sentence, earlier_sentence, ranks_sentence
 from .own_study import corpus_sentence, corpus_table, standing_sentence, standing_table
 from .scale import efficiency_sentence, scale_sentence
-from .study import study_progress, study_sentence, study_table
+from .study import plan_sentence, study_progress, study_sentence, study_table
 from .trials import calibration_sentence, elsewhere_sentence, harm_sentence, model_sentence
 from .verdicts import (
     BRIEF,
     EVIDENCE,
-    JOINT,
     KINDS,
     P_CLAIMS,
     PROVISIONAL,
@@ -80,6 +79,7 @@ from .verdicts import (
     judged,
     mean_sentence,
     means_table,
+    of_paper,
     relative_sentence,
     said,
     verdict_asides,

@@ -11,8 +11,8 @@ from ... import corpora
 from ...evidence import claims, noise
 from ..display import Chip, Link
 from ..names import name as named
-from ..tables import corpus_title, interval_text, place_title, title
-from .verdicts import BRIEF, EVIDENCE, PROVISIONAL, judged
+from ..tables import corpus_title, interval_text, place_title, protocol_title, title
+from .verdicts import BRIEF, EVIDENCE, PROVISIONAL, judged, of_paper
 from .words import inside, listed, signed
 
 CLAIMS = {
@@ -41,7 +41,6 @@ SAID = {
     "size excluded": ("rules out its size", "rule out its size"),
     "contradicted": ("shows the opposite", "show the opposite"),
 }
-SHORTLY = {"speaker": "speakers apart", "paper": "random split"}
 HOW = {"speaker": "with speakers kept apart", "paper": "with a random split"}
 
 
@@ -67,6 +66,8 @@ def answers_table(settled: pd.DataFrame) -> pd.DataFrame:
     for number, text in CLAIMS.items():
         counted = number == 4  # of parameters, which takes no training
         own = (settled if counted else trained).query("number == @number")
+        if number != 6:  # which the paper leaves open as a whole
+            own = of_paper(own)
         word = answer(own["verdict"].tolist())
         tally = own["verdict"].value_counts()
         parts = [f"{tally[verdict]} {SAID[verdict][int(tally[verdict] > 1)]}" for verdict in claims.JUDGED if verdict in tally]
@@ -81,7 +82,7 @@ def answers_table(settled: pd.DataFrame) -> pd.DataFrame:
 def power(settled: pd.DataFrame, errors: pd.DataFrame) -> pd.DataFrame:
     """How often a study like ours sees a true gain of the paper's size, one row a place where a scheme was compared.
 
-    Columns `corpus`, `protocol`, `group` (their title), `seeds` and `power` (0 to 1; NaN where no system has a second seed). From
+    Columns `corpus`, `protocol`, `group` (its title), `seeds` and `power` (0 to 1; NaN where no system has a second seed). From
     `tables.verdicts` and `tables.gain_errors`.
     """
     known = {row.group: (row.seeds, noise.power(row.parts, claims.GAIN, row.seeds)) for row in errors.itertuples()}
@@ -90,16 +91,15 @@ def power(settled: pd.DataFrame, errors: pd.DataFrame) -> pd.DataFrame:
     for corpus, protocol in dict.fromkeys(zip(best["corpus"], best["protocol"], strict=True)):
         group = place_title(corpus, protocol)
         seeds, seen = known.get(group, (1, np.nan))
-        label = f"{corpus_title(corpus)}, {SHORTLY.get(protocol, protocol)}"
-        rows.append({"corpus": corpus, "protocol": protocol, "group": group, "label": label, "seeds": seeds, "power": seen})
-    return pd.DataFrame(rows, columns=["corpus", "protocol", "group", "label", "seeds", "power"])
+        rows.append({"corpus": corpus, "protocol": protocol, "group": group, "seeds": seeds, "power": seen})
+    return pd.DataFrame(rows, columns=["corpus", "protocol", "group", "seeds", "power"])
 
 
 def power_summary(places: pd.DataFrame) -> str:
     """`power` in words, for who cannot see its picture."""
     known = places.dropna(subset=["power"])
-    parts = [f"{row.label} {100 * row.power:.0f} %" for row in known.itertuples()]
-    untold = [f"{label} cannot be told, of one seed" for label in places.loc[places["power"].isna(), "label"]]
+    parts = [f"{row.group} {100 * row.power:.0f} %" for row in known.itertuples()]
+    untold = [f"{group} cannot be told, of one seed" for group in places.loc[places["power"].isna(), "group"]]
     return f"How often a study like ours would see a true gain of {_word(claims.GAIN)} points: {'; '.join(parts + untold)}."
 
 
@@ -128,11 +128,11 @@ def measured_table(runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (corpus, protocol), own in runs.groupby(["corpus", "protocol"], sort=False):
         seeds = own.groupby("system")["seed"].nunique()
-        row = {"Corpus": corpus_title(corpus), "Protocol": protocol, "Systems": len(seeds), "Runs": len(own)}
+        row = {"Corpus": corpus_title(corpus), "Split": protocol_title(protocol), "Systems": len(seeds), "Runs": len(own)}
         many = str(seeds.max()) if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
         rows.append(row | {"Seeds of a system": many})
-    rows.sort(key=lambda row: (row["Corpus"], row["Protocol"] != "speaker"))
-    return pd.DataFrame(rows, columns=["Corpus", "Protocol", "Systems", "Seeds of a system", "Runs"])
+    rows.sort(key=lambda row: (row["Corpus"], row["Split"] != protocol_title("speaker")))
+    return pd.DataFrame(rows, columns=["Corpus", "Split", "Systems", "Seeds of a system", "Runs"])
 
 
 def gains_table(gains: pd.DataFrame) -> pd.DataFrame:
@@ -213,9 +213,9 @@ def _left_open(best: pd.DataFrame, strong: pd.DataFrame, weak: pd.DataFrame, unk
     elsewhere = best.merge(pd.concat([weak, unknown])[["corpus", "protocol"]])
     excluded = elsewhere[elsewhere["verdict"].isin(("size excluded", "contradicted"))]
     names = [f"{BRIEF[row.claim]} on {named(corpus_title(row.corpus))}" for row in excluded.itertuples()]
-    but = f", but for {listed(names)}, which falls short of it" if len(names) == 1 else ""
+    but = f", but for {listed(names)}, which falls short of {_word(claims.GAIN)} points" if len(names) == 1 else ""
     if len(names) > 1:
-        but = f", but for {listed(names)}, which fall short of it"
+        but = f", but for {listed(names)}, which fall short of {_word(claims.GAIN)} points"
     return f"Everywhere else{apart} our studies {' or '.join(reasons)}: there the question stays open{but}."
 
 

@@ -11,7 +11,7 @@ from ... import corpora
 from ...corpora.protocol import CLEAN
 from ...evidence import claims, noise, results
 from ...lab import systems
-from ..tables import RULES, corpus_title, interval_text, p_text, place_title, seeds_text, title, with_interval
+from ..tables import RULES, corpus_title, interval_text, p_text, place_title, protocol_title, seeds_text, title, with_interval
 from .words import listed, signed
 
 
@@ -193,17 +193,17 @@ def selection_table(found: pd.DataFrame) -> pd.DataFrame:
     names = {"chosen_gain": "Its gain", "best_gain": "Its gain on test", "optimism": "Optimism"}
     shown = found.assign(
         Corpus=found["corpus"].map(corpus_title),
-        Protocol=found["protocol"],
+        Split=found["protocol"].map(protocol_title),
         Seeds=found["seeds"].map(len),
         **{"Chosen on validation": found["chosen"].map(title), "Best on test": found["best"].map(title)},
     )
-    order = ["Corpus", "Protocol", "Seeds", "Chosen on validation", "Its gain", "Best on test", "Its gain on test", "Optimism"]
+    order = ["Corpus", "Split", "Seeds", "Chosen on validation", "Its gain", "Best on test", "Its gain on test", "Optimism"]
     return shown.rename(columns=names)[order]
 
 
 def own_spread_table(spreads: pd.DataFrame) -> pd.DataFrame:
     """`noise.alpha_and_seed_spread` as a page shows it."""
-    shown = {"Corpus": spreads["corpus"].map(corpus_title), "Protocol": spreads["protocol"]}
+    shown = {"Corpus": spreads["corpus"].map(corpus_title), "Split": spreads["protocol"].map(protocol_title)}
     for name, heading in (("alphas", "Between values of α"), ("seeds", "Between seeds")):
         shown[heading] = [with_interval(row, name) for row in spreads.to_dict("records")]
     return pd.DataFrame(shown)
@@ -233,7 +233,7 @@ def own_spread_sentence(spreads: pd.DataFrame) -> str:
     """Whether values of alpha differ by more than seeds do in our own records; "" before both were measured."""
     both = spreads.dropna(subset=["alphas", "seeds"])
     parts = [
-        f"On {corpus_title(row.corpus)}, protocol {row.protocol}, values of α spread by {row.alphas:.1f} points and seeds by "
+        f"On {place_title(row.corpus, row.protocol)}, values of α spread by {row.alphas:.1f} points and seeds by "
         f"{row.seeds:.1f}: {'more than' if row.p < 0.05 else 'no more than'} chance explains (F test, {p_text(row.p)})."
         for row in both.itertuples()
     ]
@@ -259,7 +259,7 @@ def readings_table(readings: pd.DataFrame) -> pd.DataFrame:
     names = [setting_name(row.system, row.against) for row in readings.itertuples()]
     shown = {"Reading": names, "Corpus": readings["corpus"].map(corpus_title)}
     shown |= {
-        "Protocol": readings["protocol"],
+        "Split": readings["protocol"].map(protocol_title),
         "UA": readings["ua"],
         "Change": readings["difference"].map(signed),
     }

@@ -19,6 +19,20 @@ def study_progress(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def plan_sentence(progress: pd.DataFrame) -> str:
+    """How much of the planned study is there, and of its main corpus, that of its first line; "" once all of it is."""
+    total, there = progress["wanted"].sum(), progress["there"].sum()
+    if there == total:
+        return ""
+    main = progress["line"].iloc[0].corpus
+    own = progress[[line.corpus == main for line in progress["line"]]]
+    some = f"{own['there'].sum()} of {own['wanted'].sum()}" if own["there"].any() else "not one"
+    return (
+        f"Of the [study that is planned](plan.html), {there} of {total} runs are in, and {some} of those on "
+        f"{corpus_title(main)}, its main corpus, which has the most speakers."
+    )
+
+
 def study_table(progress: pd.DataFrame) -> pd.DataFrame:
     """`study_progress` as the page shows it."""
     rows = []

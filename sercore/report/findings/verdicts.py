@@ -9,17 +9,15 @@ import pandas as pd
 from ... import corpora
 from ...evidence import claims, paper
 from ..display import Chip, Link
-from ..tables import IN_COMBINATIONS, corpus_title, interval_text, place_title, title
+from ..tables import IN_COMBINATIONS, corpus_title, interval_text, of_protocol, place_title, protocol_title, title
 from .words import inside, listed, signed
 
 EVIDENCE = {1: "table-2", 2: "table-2", 3: "confusion", 4: "model", 5: "table-1", 6: "verdicts"}
 """The page that holds the evidence on each claim."""
 KINDS = dict(zip(claims.JUDGED, ("good", "fair", "open", "low", "bad"), strict=True))
 P_CLAIMS = "p, Holm over the claims"
-JOINT = [claim.key for claim in claims.CLAIMS if len(claim.pairs) > 1]
-"""Claims with several parts: the effect shown is that of the weakest, the p of all."""
 WEAKEST = [claim.key for claim in claims.CLAIMS if claim.number in (1, 6) or claim.key == "3-best"]
-"""Those of them whose weakest part is a comparison of two systems."""
+"""Claims with several parts, of which the effect shown is that of the weakest, a comparison of two systems."""
 BRIEF = {
     "1-all": "every setting",
     "2-ams": "AMS",
@@ -69,7 +67,7 @@ def verdict_matrix(settled: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for claim, places in _places(settled[measured] if measured.any() else settled):
         link = Link(f"{claim.number}. {claim.text}", f"{EVIDENCE[claim.number]}.html")
-        verdicts = {(corpus_title(row["corpus"]), row["protocol"]): _chip(row, brief=True) for row in places}
+        verdicts = {(corpus_title(row["corpus"]), protocol_title(row["protocol"])): _chip(row, brief=True) for row in places}
         rows.append({("Claim", ""): link} | verdicts)
     return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(rows[0]))
 
@@ -104,7 +102,7 @@ def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Claim": measured["number"].astype(str) + ". " + measured["claim"].map(BRIEF),
-            "Where": measured["corpus"].map(corpus_title) + ", " + measured["protocol"],
+            "Where": [place_title(*place) for place in zip(measured["corpus"], measured["protocol"], strict=True)],
             "Effect": numbers,
             "Claimed": claimed,
             "Verdict": [said(row) for _, row in measured.iterrows()],
@@ -116,9 +114,9 @@ def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
 
 def verdict_asides(settled: pd.DataFrame) -> pd.DataFrame:
     """What decides nothing: the interval over speakers alone with what it would have said, and p after Holm's correction over the
-    claims of one place. Parameters, which are counted, have neither, nor have claims of several comparisons."""
+    claims of one place, which claims of several comparisons do not have. Parameters, which are counted, have neither."""
     measured = _measured(settled)
-    measured = measured[(measured["measure"] != "parameters") & ~measured["claim"].isin(JOINT)]
+    measured = measured[(measured["measure"] != "parameters") & (measured["number"] != 5)]
     before = [
         None if pd.isna(row.speakers_low) else f"[{row.speakers_low:+.1f}, {row.speakers_high:+.1f}] {row.speakers_verdict}"
         for row in measured.itertuples()
@@ -126,7 +124,7 @@ def verdict_asides(settled: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Claim": measured["number"].astype(str) + ". " + measured["claim"].map(BRIEF),
-            "Where": measured["corpus"].map(corpus_title) + ", " + measured["protocol"],
+            "Where": [place_title(*place) for place in zip(measured["corpus"], measured["protocol"], strict=True)],
             "Over speakers alone": [said_ and said_.replace("-", "\u2212") for said_ in before],
             P_CLAIMS: measured["p_holm"],
         }
@@ -148,6 +146,11 @@ def judged(settled: pd.DataFrame) -> pd.DataFrame:
     """The verdicts that took a training on recorded speech: neither parameter counts nor synthetic speech."""
     synthetic = [name for name in corpora.names() if corpora.get(name).kind == "synthetic"]
     return settled[settled["verdict"].isin(claims.JUDGED) & (settled["seeds"] > 0) & ~settled["corpus"].isin(synthetic)]
+
+
+def of_paper(found: pd.DataFrame) -> pd.DataFrame:
+    """Those of `judged` that the paper claims: what we ask beside it is left out."""
+    return found[~found["claim"].isin(claims.ASKED)]
 
 
 def before_sentence(settled: pd.DataFrame) -> str:
@@ -214,12 +217,13 @@ def relative_sentence(settled: pd.DataFrame, accuracy: Mapping[tuple[str, str], 
 
 def verdict_lead(settled: pd.DataFrame, alarms: pd.DataFrame) -> str:
     """What the verdicts come to, and how often their rule is wrong about two seeds of one system; "" before any."""
-    found = judged(settled)
+    every = judged(settled)
+    found, asked = of_paper(every), every[every["claim"].isin(claims.ASKED)]
     if found.empty:
         return ""
-    tally = found["verdict"].value_counts()
-    parts = [f"{tally[verdict]} *{verdict}*" for verdict in claims.JUDGED if verdict in tally]
-    text = f"Of {len(found)} comparisons with a claim on accuracy: {listed(parts)}."
+    text = f"Of {len(found)} comparisons with a claim of the paper on accuracy: {_tallied(found)}."
+    if len(asked):
+        text += f" Of {len(asked)} with what we ask beside it: {_tallied(asked)}."
     if alarms.empty:
         return text
     now = alarms[list(alarms.columns)[-1]].mean()
@@ -229,13 +233,18 @@ def verdict_lead(settled: pd.DataFrame, alarms: pd.DataFrame) -> str:
     )
 
 
+def _tallied(found: pd.DataFrame) -> str:
+    tally = found["verdict"].value_counts()
+    return listed([f"{tally[verdict]} *{verdict}*" for verdict in claims.JUDGED if verdict in tally])
+
+
 def means_table(means: pd.DataFrame) -> pd.DataFrame:
     """The rows of `tables.mean_gains`, one row a scheme and set of corpora."""
     return pd.DataFrame(
         {
             "Scheme": [IN_COMBINATIONS.get(row.slug, row.name) for row in means.itertuples()],
             "Over": [listed(row.where) for row in means.itertuples()],
-            "Protocol": [str(row.group).rpartition(", ")[2] for row in means.itertuples()],
+            "Split": [str(row.group).rpartition(", ")[2] for row in means.itertuples()],
             "Mean gain": [interval_text(row.effect, row.low, row.high, sign=True) for row in means.itertuples()],
             "The paper's": [signed(row.claimed) for row in means.itertuples()],
         }
@@ -244,7 +253,7 @@ def means_table(means: pd.DataFrame) -> pd.DataFrame:
 
 def mean_sentence(means: pd.DataFrame) -> str:
     """How the mean gains with speakers kept apart stand to what the paper reports; "" where no two corpora share a system."""
-    own = means[means["group"].astype(str).str.endswith(", speaker")]
+    own = means[of_protocol(means["group"], "speaker")]
     if own.empty:
         return ""
     above = int((own["claimed"] > own["high"]).sum())

@@ -13,7 +13,7 @@ from ...evidence import paper, results, statistics
 from ...lab import metrics, systems
 from ...lab.yardstick import YARDSTICKS
 from .measured import RESAMPLES, cells, coded, label_order, measured_systems, predictions_of_shared_seeds, tallied, trained_alike
-from .words import TITLES, corpus_title, interval_text, place_title, title, with_interval
+from .words import TITLES, corpus_title, place_title, title, wide_gain, with_interval
 
 
 def references(corpus: str, protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
@@ -66,14 +66,15 @@ def systems_table(
 ) -> pd.DataFrame:
     """One row a system: UA and WA pooled with intervals over speakers, over folds, the paired gain, and the costs.
 
-    The gain is over `baseline`, p by the paired bootstrap, Holm's correction over the rows. Only systems that were
-    measured on every fold stand here; yardsticks, majority and chance close the table.
+    The gain is over `baseline`, over the seeds that both have. `gain_low` and `gain_high` are its interval over speakers alone,
+    `wide_low`, `wide_high` and `p` those over speakers and seeds, which the verdicts rest on; `p_holm` is corrected over the
+    rows. Only systems that were measured on every fold stand here; yardsticks, majority and chance close the table.
     """
     runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol")
     if seeds is not None:
         runs = runs[runs["seed"].isin(seeds)]
     tallies, by_fold = (tallied(corpus, protocol, slugs, folder, seeds, by) for by in ("speaker", "fold"))
-    rows = []
+    alike, rows = trained_alike(corpus, protocol, folder), []
     for slug, tally in tallies.items():
         mine = runs[runs["system"] == slug]
         row = {"slug": slug, "system": title(slug), "seeds": len(tally.seeds)}
@@ -84,7 +85,9 @@ def systems_table(
             row |= {f"{measure}_fold_mean": 100 * mean, f"{measure}_fold_sd": 100 * deviation}
         if slug != "baseline" and "baseline" in tallies:
             gain = statistics.paired_difference(tally, tallies["baseline"], "ua", RESAMPLES)
-            row |= {"gain": 100 * gain.estimate, "gain_low": 100 * gain.low, "gain_high": 100 * gain.high, "p": gain.p}
+            wide = statistics.paired_over_seeds(tally, tallies["baseline"], "ua", alike.values())
+            row |= {"gain": 100 * gain.estimate, "gain_low": 100 * gain.low, "gain_high": 100 * gain.high}
+            row |= {"wide_low": 100 * wide.low, "wide_high": 100 * wide.high, "p": wide.p}
         row |= {"ece": 100 * mine["ece"].mean(), "parameters": int(mine["parameters"].iloc[0]), "epochs": mine["epochs"].mean()}
         row["seconds_per_epoch"] = (mine["seconds"] / mine["epochs"]).mean()
         rows.append(row)
@@ -110,7 +113,6 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
         corpus: systems_table(corpus, protocol, measured_systems(corpus, protocol, folder), folder=folder).set_index("slug")
         for corpus in corpora
     }
-    gains = {corpus: _wide_gains(corpus, protocol, table, folder) for corpus, table in measured.items()}
     beside = [*YARDSTICKS, "majority", "chance"]
     uneven = {corpus for corpus, table in measured.items() if table["seeds"].nunique() > 1}
     rows = []
@@ -127,22 +129,9 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
             if corpus in uneven:
                 row[source, "seeds"] = f"{own['seeds']:.0f}" if own.get("seeds", 0) > 0 else None
             row |= {(source, "UA"): with_interval(own, "ua"), (source, "WA"): own.get("wa", np.nan)}
-            row[source, "gain"] = gains.get(corpus, {}).get(slug)
+            row[source, "gain"] = wide_gain(own)
         rows.append(row)
     return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(rows[0]))
-
-
-def _wide_gains(corpus: str, protocol: str, table: pd.DataFrame, folder: str | Path | None) -> dict[str, str]:
-    """The gains of `systems_table` with their intervals over speakers and seeds, where there are any."""
-    if "gain" not in table:
-        return {}
-    alike, gains = trained_alike(corpus, protocol, folder), table["gain"].dropna()
-    tallies = tallied(corpus, protocol, [*map(str, gains.index), "baseline"], folder)
-    found = {}
-    for slug, gain in gains.items():
-        wide = statistics.paired_over_seeds(tallies[str(slug)], tallies["baseline"], "ua", alike.values()).percent()
-        found[str(slug)] = interval_text(gain, wide.low, wide.high, sign=True)
-    return found
 
 
 def table_2_of(table: pd.DataFrame, corpus: str) -> pd.DataFrame:
@@ -166,7 +155,7 @@ def shown_systems(table: pd.DataFrame) -> pd.DataFrame:
             mean, deviation = row.get(f"{measure}_fold_mean", np.nan), row.get(f"{measure}_fold_sd", np.nan)
             shown[f"{measure.upper()}, mean ± SD of folds"] = None if np.isnan(mean) else f"{mean:.1f} ± {deviation:.1f}"
         shown |= {
-            "Gain in UA": with_interval(row, "gain", sign=True),
+            "Gain in UA": wide_gain(row),
             "p, Holm over the systems": row.get("p_holm", np.nan),
             "ECE": row.get("ece", np.nan),
         }
@@ -241,7 +230,8 @@ def confusions(corpus: str, protocol: str, slugs: Sequence[str], folder: str | P
 
 
 def across_corpora(slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
-    """The systems `slugs` on every published corpus and protocol: UA and gain with intervals, beside the paper's."""
+    """The systems `slugs` on every published corpus and protocol, beside the paper's: UA, and the gain with its interval over
+    speakers and seeds; of the baseline alone UA with its interval over speakers, and WA."""
     reported = paper.table_2().set_index("slug")
     rows: list[dict[tuple[str, str], object]] = []
     for slug in slugs:
@@ -256,5 +246,8 @@ def across_corpora(slugs: Sequence[str], folder: str | Path | None = None) -> pd
         for row, slug in zip(rows, slugs, strict=True):
             own = found.loc[slug] if slug in found.index else {}
             place = place_title(corpus, protocol)
-            row[place, "UA"], row[place, "gain"] = with_interval(own, "ua"), with_interval(own, "gain", sign=True)
+            if list(slugs) == ["baseline"]:
+                row |= {(place, "UA"): with_interval(own, "ua"), (place, "WA"): own.get("wa", np.nan)}
+            else:
+                row |= {(place, "UA"): own.get("ua", np.nan), (place, "gain"): wide_gain(own)}
     return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(rows[0]))

@@ -90,16 +90,13 @@ def gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | No
     for corpus, protocol in cells(folder):
         there = [slug for slug in measured_systems(corpus, protocol, folder) if slug in {"baseline", *slugs}]
         table = systems_table(corpus, protocol, there, folder=folder)
-        alike = trained_alike(corpus, protocol, folder)
         tallies = tallied(corpus, protocol, there, folder)
         for row in table[table.get("gain", pd.Series(np.nan, table.index)).notna()].itertuples():
             claimed = reported.get(row.slug, np.nan) - reported["baseline"]
             place = {"group": place_title(corpus, protocol), "slug": row.slug, "name": title(row.slug)}
-            pair = tallies[row.slug], tallies["baseline"]
-            wide = statistics.paired_over_seeds(*pair, "ua", alike.values()).percent()
             own = {"effect": row.gain, "low": row.gain_low, "high": row.gain_high, "claimed": claimed}
-            seeds = len(statistics.common_seeds(*pair))
-            rows.append(place | own | {"wide_low": wide.low, "wide_high": wide.high, "seeds": seeds})
+            seeds = len(statistics.common_seeds(tallies[row.slug], tallies["baseline"]))
+            rows.append(place | own | {"wide_low": row.wide_low, "wide_high": row.wide_high, "seeds": seeds})
     columns = ["group", "slug", "name", "effect", "low", "high", "claimed", "wide_low", "wide_high", "seeds"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -129,7 +126,8 @@ def mean_gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path
     for (protocol, slug), found in pairs.items():
         if len(found) > 1:
             mean = statistics.mean_difference(found.values(), "ua", RESAMPLES).percent()
-            row: dict[str, object] = {"group": f"Mean of {len(found)} corpora, {protocol}", "slug": slug, "name": title(slug)}
+            row: dict[str, object] = {"group": place_title(f"Mean of {len(found)} corpora", protocol)}
+            row |= {"slug": slug, "name": title(slug)}
             row |= {"effect": mean.estimate, "low": mean.low, "high": mean.high, "where": list(found)}
             rows.append(row | {"claimed": reported.get(slug, np.nan) - reported["baseline"]})
     return pd.DataFrame(rows, columns=["group", "slug", "name", "effect", "low", "high", "claimed", "where"])

@@ -67,6 +67,12 @@ def with_interval(row: pd.Series | dict, measure: str, sign: bool = False) -> st
     return None if np.isnan(value) else interval_text(value, low, high, sign)
 
 
+def wide_gain(row: pd.Series | dict) -> str | None:
+    """A gain of `systems_table` with the interval that the verdicts rest on, over speakers and seeds; None without a gain."""
+    gain, low, high = (row.get(name, np.nan) for name in ("gain", "wide_low", "wide_high"))
+    return None if np.isnan(gain) else interval_text(gain, low, high, sign=True)
+
+
 def interval_text(value: float, low: float, high: float, sign: bool = False) -> str:
     """`71.2 [66.0, 75.8]`, without brackets where there is no interval."""
     plus = "+" if sign else ""
@@ -95,6 +101,20 @@ def corpus_title(name: str) -> str:
     return corpus.heading or corpus.title
 
 
+SPLITS = {"speaker": "speakers apart", "paper": "random split", "leaky": "leaky split"}
+"""What the protocols are to a reader, who takes *paper* for the paper's own numbers."""
+
+
+def protocol_title(protocol: str) -> str:
+    """`speakers apart`."""
+    return SPLITS.get(protocol, protocol)
+
+
 def place_title(corpus: str, protocol: str) -> str:
-    """`EmoDB, speaker`."""
-    return f"{corpus_title(corpus)}, {protocol}"
+    """`EmoDB, speakers apart`."""
+    return f"{corpus_title(corpus)}, {protocol_title(protocol)}"
+
+
+def of_protocol(places: pd.Series, protocol: str) -> pd.Series:
+    """Which of these titles of places are those of a protocol."""
+    return places.astype(str).str.endswith(f", {protocol_title(protocol)}")
