@@ -461,7 +461,11 @@ def init(
     with errors_told():
         made = studies.make(folder, data, title, systems, protocols, seeds, root_text(data_root))
     if not protocols and made.protocols == "paper":
-        out.print("The protocol is paper, a random split: to keep speakers apart takes five or more that are named.")
+        out.print(
+            "The protocol is paper, a random split: to keep speakers apart takes five or more that are named, and each label "
+            "from enough of them."
+        )
+    out.print(f"Whether a file is silent, clipped or there twice: sercore check {shlex.quote(data)}")
     out.print(f"{made.folder / studies.FILE} says what the study is: look it through, then")
     out.print(f"  cd {shlex.quote(str(folder))}\n  sercore study\n  jupyter-book build book")
 

@@ -14,7 +14,7 @@ import pandas as pd
 from .. import places
 from ..corpora.protocol import FOLDS
 from ..lab import metrics, records
-from . import results, statistics
+from . import claims, results, statistics
 
 COLUMNS = ["system", "seed", "fold", "utterance", "speaker", "label", "prediction"]
 
@@ -77,8 +77,10 @@ def _rows(frame: pd.DataFrame, here: dict[str, int]) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"system": system, "runs": len(counted), "unpublished": here.get(system, 0)}
         if system in tallies:
             tally = tallies[system]
-            found, seeds = _interval(statistics.over_seeds(tally, "ua", repeated), statistics.bootstrap_speakers(tally, "ua"))
-            wa = statistics.bootstrap_speakers(tally, "wa").percent().estimate
+            found, seeds = _interval(
+                statistics.over_seeds(tally, "ua", repeated), statistics.bootstrap_speakers(tally, "ua", claims.RESAMPLES)
+            )
+            wa = statistics.bootstrap_speakers(tally, "wa", claims.RESAMPLES).percent().estimate
             row |= {"seeds": len(tally.seeds), "UA %": found.estimate, "UA low": found.low, "UA high": found.high, "WA %": wa}
             row |= {"gain": math.nan, "gain low": math.nan, "gain high": math.nan}
             row["interval"] = "speakers and seeds" if seeds else "none" if math.isnan(found.low) else "speakers"

@@ -142,9 +142,7 @@ def export(
         raise SercoreError(f"{target}: name a file that ends in .onnx")
     trained = models.load(model, runs=runs)
     if not all(isinstance(network, SERModel) for network in trained.networks):
-        raise SercoreError(
-            f"{trained.config.network}, an earlier system of Table 1, cannot be written as ONNX: the paper's own network can"
-        )
+        raise SercoreError(f"the network {trained.config.network!r} cannot be written as ONNX: the paper's own can")
     example = torch.zeros(2, 4 * clip_frames(trained.config.clip_seconds) * HOP)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
     dim = torch.export.Dim

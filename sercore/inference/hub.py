@@ -25,6 +25,15 @@ except ImportError:
 class HubModel(Classifier, ModelHubMixin, library_name="sercore", tags=["speech-emotion-recognition"]):
     """`sercore.load_model` with the hub's methods; what they write is the folder that `sercore pack` writes."""
 
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **how: Any) -> HubModel:
+        """The model of a folder, or of a repository `user/name` on the hub; `how` as huggingface_hub has it."""
+        name = str(pretrained_model_name_or_path)
+        if not Path(name).is_dir() and (name.count("/") > 1 or name.startswith((".", "/", "~")) or "\\" in name):
+            raise SercoreError(f"{name}: no such folder, and no repository of the hub is called so (those are user/name)")
+        found: HubModel = super().from_pretrained(pretrained_model_name_or_path, **how)
+        return found
+
     def _save_pretrained(self, save_directory: Path) -> None:
         models.pack(self.model, save_directory, over=True)
 

@@ -25,6 +25,7 @@ from ..errors import SercoreError, nearest
 from ..lab import metrics, records
 from ..network.base import Network
 from ..network.model import Block, SERModel
+from ..network.networks import own_code
 
 SHIPPED = Path(__file__).parent / "pretrained"
 DEFAULT = "emodb"
@@ -71,12 +72,27 @@ def load(model: str | os.PathLike[str] | None = None, folded: bool = True, runs:
     else:
         network, classes, origin = records.load_model(_weights(path))
         networks, about = [network], {"name": origin.get("run", path.name), "members": [origin]}
+    _check_code(str(about["name"]), networks, about["members"])
     for network in networks:
         network.config = network.config.replace(precision="float32")
         if folded:
             fold_batch_norm(network)
     temperatures = tuple(float(member.get("temperature", 1.0)) for member in about["members"])
     return Trained(tuple(networks), temperatures, tuple(classes), about)
+
+
+def _check_code(name: str, networks: Iterable[Network], members: Iterable[dict[str, Any]]) -> None:
+    """Refuse a model whose own loss, pooling or network has been edited since it was trained: it would label by other code."""
+    changed = set[str]()
+    for network, member in zip(networks, members, strict=True):
+        now = own_code(network.config)
+        then = member.get("code", now)
+        changed |= {part for part in {*now, *then} if now.get(part) != then.get(part)}
+    if changed:
+        raise SercoreError(
+            f"{name}: the code of its {' and '.join(sorted(changed))} has changed since it was trained: with other code its labels "
+            "would be others. Bring the file back as it was (SERCORE_EXTENSIONS names it), or train again"
+        )
 
 
 def find(model: str | os.PathLike[str], runs: str | os.PathLike[str] | None = None) -> Path | list[Path]:
@@ -324,6 +340,7 @@ def card(about: dict[str, Any], text: str = "") -> str:
         f"{averaged}. It knows: {', '.join(about['classes'])}.",
         f'```python\nimport sercore\n\nmodel = sercore.load_model("{about["name"]}")  # a name, or the path of this folder\n'
         "model.predict(samples, rate).label\n```",
+        *_needs(members),
         "## What to expect",
         *_expected(about),
         "It knows how the recordings sound that it was trained on: of other speakers, rooms and languages it knows less, and it "
@@ -336,6 +353,17 @@ def card(about: dict[str, Any], text: str = "") -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _needs(members: Iterable[dict[str, Any]]) -> list[str]:
+    """That it takes code which does not come with sercore."""
+    parts = sorted({part for member in members for part in member.get("code", {})})
+    if not parts:
+        return []
+    return [
+        f"Its {' and its '.join(parts)} {'is' if len(parts) == 1 else 'are'} not part of sercore: it loads only where "
+        "`SERCORE_EXTENSIONS` names the file that defines this, as it was when the network was trained."
+    ]
 
 
 def _expected(about: dict[str, Any]) -> list[str]:

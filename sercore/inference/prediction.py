@@ -203,7 +203,7 @@ def predict(
     cautious: bool = False,
     trim: bool = False,
 ) -> pd.DataFrame:
-    """Label files: columns file, label, one probability a class (named by it), spread, seconds, windows, doubt.
+    """Label files: columns file, label, one probability a class (named by it: `columns`), spread, seconds, windows, doubt.
 
     A probability is calibrated on validation parts where the model's card says so, and tells of speech as in the recordings that
     it was trained on: it can be as sure of noise as of speech. `spread` is how far the model's networks are apart, the deviation
@@ -224,19 +224,36 @@ def predict(
     labelled = own.label(files, unread, doubtful, progress)
     found = [row for file, said in labelled for row in rows(file, said, windows, cautious)]
     ends = ("begin", "end") if windows else ("spread", "seconds", "windows", "doubt")
-    return pd.DataFrame(found, columns=["file", "label", *own.classes, *ends])
+    return pd.DataFrame(found, columns=["file", "label", *columns(own.classes).values(), *ends])
+
+
+COLUMNS = ("file", "label", "begin", "end", "spread", "seconds", "windows", "doubt")
+"""Of `rows`, beside those of the classes."""
+
+
+def columns(classes: Iterable[str]) -> dict[str, str]:
+    """The column of each class in `rows`: its name, and `p_NAME` where a column of `COLUMNS` has that name."""
+    names = list(classes)
+    found = {}
+    for name in names:
+        column = name
+        while column in COLUMNS or (column != name and column in names):
+            column = f"p_{column}"
+        found[name] = column
+    return found
 
 
 def rows(file: str, said: Prediction, windows: bool = False, cautious: bool = False) -> list[dict[str, Any]]:
     """A prediction as rows of `predict`."""
-    instead = said.doubt if cautious else ""
+    instead, named = said.doubt if cautious else "", columns(said.probabilities)
+
+    def begun(part: Prediction | Window) -> dict[str, Any]:
+        shares = {named[label]: share for label, share in part.probabilities.items()}
+        return {"file": file, "label": instead or part.label, **shares}
+
     if windows:
-        return [
-            {"file": file, "label": instead or each.label, **each.probabilities, "begin": each.begin, "end": each.end}
-            for each in said.windows
-        ]
-    shares = {"file": file, "label": instead or said.label, **said.probabilities}
-    return [{**shares, "spread": said.spread, "seconds": said.seconds, "windows": len(said.windows), "doubt": said.doubt}]
+        return [{**begun(each), "begin": each.begin, "end": each.end} for each in said.windows]
+    return [{**begun(said), "spread": said.spread, "seconds": said.seconds, "windows": len(said.windows), "doubt": said.doubt}]
 
 
 def _recordings(given: Iterable[str | Path], problems: list[Unreadable], doubts: list[str]) -> list[str | Path]:

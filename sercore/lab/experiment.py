@@ -222,10 +222,7 @@ def _train(
     rows = {part: prepared.rows(ids) for part, ids in parts.items()}
     classes = corpus_labels(prepared.corpus, prepared.utterances)
     if lacking := [label for code, label in enumerate(classes) if code not in prepared.data.labels[rows["train"]]]:
-        raise SercoreError(
-            f"no {' and no '.join(lacking)} in the training part of fold {name.fold}, protocol {name.protocol}: what is never "
-            f"heard cannot be learnt; leave the label out{', or take the protocol paper' * (name.protocol == 'speaker')}"
-        )
+        raise SercoreError(_unlearnt(lacking, f"fold {name.fold}", name.protocol))
     code = own_code(config)
     made_of = [config.to_dict(), prepared.data.inputs.digest, protocol.checksum(split), str(name), *([code] if code else [])]
     identity = json.dumps(made_of, sort_keys=True)
@@ -287,8 +284,39 @@ def _train(
         records.write(folder, name, facts, history.epochs, test, model, classes)
 
 
+def unlearnable(utterances: pd.DataFrame, protocols: Iterable[str]) -> list[str]:
+    """Why a corpus cannot be trained on under `protocols`, one reason a protocol and label: too few speakers, or folds whose
+    training part lacks a label."""
+    problems = []
+    for name in protocols:
+        try:
+            split = protocol.splits(utterances, name)
+        except SercoreError as error:
+            problems.append(f"protocol {name}: {error}")
+            continue
+        labels = utterances.set_index("id")["label"]
+        heard = [set(labels[protocol.parts(split, fold)["train"]]) for fold in range(protocol.FOLDS)]
+        for label in sorted(set(labels)):
+            if without := [str(fold) for fold, there in enumerate(heard) if label not in there]:
+                problems.append(_unlearnt([label], f"fold{'s' * (len(without) > 1)} {', '.join(without)}", name))
+    return problems
+
+
+def _unlearnt(labels: Sequence[str], folds: str, name: str) -> str:
+    return (
+        f"no {' and no '.join(labels)} in the training part of {folds}, protocol {name}: what is never heard cannot be learnt; "
+        f"leave the label out{', or take the protocol paper' * (name == 'speaker')}"
+    )
+
+
 def check_same(folder: Path, config: Config, prepared: Prepared) -> None:
     """Raise `SercoreError` where the finished run in `folder` had other settings or other data; arithmetic may differ."""
+    if differing := different(folder, config, prepared):
+        raise SercoreError(f"{folder} was made otherwise ({'; '.join(differing)}): remove it, or choose another folder of runs")
+
+
+def different(folder: Path, config: Config, prepared: Prepared) -> list[str]:
+    """What of the finished run in `folder` was otherwise, in words."""
     facts = records.read_facts(folder)
     before = Config.from_dict(facts["config"]).to_dict() | {"precision": config.precision, "engine": config.engine}
     differing = [f"{key}: {before[key]!r} then, {value!r} now" for key, value in config.to_dict().items() if before[key] != value]
@@ -298,9 +326,9 @@ def check_same(folder: Path, config: Config, prepared: Prepared) -> None:
         differing.append("the corpus's audio, labels or features have changed" if same else other)
     now = own_code(config)
     then = facts.get("code", now)
-    differing += [f"the code of its {name} has changed" for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
-    if differing:
-        raise SercoreError(f"{folder} was made otherwise ({'; '.join(differing)}): remove it, or choose another --runs folder")
+    return differing + [
+        f"the code of its {name} has changed" for name in sorted({*then, *now}) if then.get(name) != now.get(name)
+    ]
 
 
 def weights_seed(name: RunName) -> int:

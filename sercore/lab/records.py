@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # reading records needs no PyTorch
 
     from ..network.base import Network
 
-ORIGIN = ("run", "corpus", "commit", "temperature")
+ORIGIN = ("run", "corpus", "commit", "temperature", "code")
 """What a model says of where it comes from; the temperature is 1 where its run told none."""
 
 FILES = ("run.json", "history.csv", "test.npz", "model.pt")

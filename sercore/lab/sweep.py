@@ -139,6 +139,39 @@ def integers(values: str | Iterable[int], what: str) -> list[int]:
     return numbers
 
 
+def check(wanted: Plan, folder: Path, prepared: experiment.Prepared, overrides: dict[str, Any] | None = None) -> None:
+    """Raise `SercoreError` for what could not stand together: a protocol that the corpus does not bear, finished runs of the same
+    name that were made otherwise, and finished runs of other data by the same name."""
+    from . import experiment
+
+    problems = []
+    for protocol_name in dict.fromkeys(name.protocol for name in wanted.names):
+        try:
+            protocol.splits(prepared.utterances, protocol_name)
+        except SercoreError as error:
+            problems.append(f"protocol {protocol_name}: {error}")
+    otherwise: dict[str, list[RunName]] = {}
+    for name in wanted.names:
+        if records.finished(folder, name):
+            config = experiment.configure(prepared, name.system, overrides)
+            if reasons := experiment.different(folder / str(name), config, prepared):
+                otherwise.setdefault("; ".join(reasons), []).append(name)
+    for reason, names in otherwise.items():
+        which = (
+            f"{folder / str(names[0])} was" if len(names) == 1 else f"{len(names)} runs in {folder}, {names[0]} the first, were"
+        )
+        it = "it" if len(names) == 1 else "them"
+        problems.append(f"{which} made otherwise ({reason}): remove {it}, or choose another folder of runs")
+    others = [fact for fact in records.all_facts(folder, prepared.corpus.name) if fact["data"] != prepared.data.inputs.digest]
+    if others and not problems:
+        problems.append(
+            f"{folder} has {len(others)} runs on other data by the name of {others[0]['corpus']} (from {others[0]['source']}), "
+            f"{others[0]['run']} the first: choose another folder of runs, or another name for the file"
+        )
+    if problems:
+        raise SercoreError("\n".join(problems))
+
+
 def sweep(
     wanted: Plan,
     runs: str | Path | None = None,
@@ -152,8 +185,7 @@ def sweep(
 ) -> Outcome:
     """Do the runs of `wanted` that are missing; a failing run does not stop the others.
 
-    What could not stand together is refused before the first run: a protocol that the corpus does not bear, finished runs of the
-    same name that were made otherwise, and finished runs of other data by the same name.
+    What could not stand together is refused before the first run (`check`).
 
     Runs of `paper` and `leaky` that are both missing share one training (`trainings`). `jobs` of them go at once, each with its
     share of the cores; `dask` is the address of a scheduler instead, or `local:N` (`sercore.lab.cluster`). A run that fails is
@@ -167,27 +199,7 @@ def sweep(
         raise SercoreError(f"jobs={jobs}: at least one run at once")
     folder = places.runs_folder(runs).absolute()  # a worker has a working folder of its own
     prepared = experiment.prepare(wanted.corpus, data_root, progress=on_epoch is not None)
-    different = []
-    for protocol_name in dict.fromkeys(name.protocol for name in wanted.names):
-        try:
-            protocol.splits(prepared.utterances, protocol_name)
-        except SercoreError as error:
-            different.append(f"protocol {protocol_name}: {error}")
-    for name in wanted.names:
-        if records.finished(folder, name):
-            try:
-                config = experiment.configure(prepared, name.system, overrides)
-                experiment.check_same(folder / str(name), config, prepared)
-            except SercoreError as error:
-                different.append(str(error))
-    others = [fact for fact in records.all_facts(folder, prepared.corpus.name) if fact["data"] != prepared.data.inputs.digest]
-    if others and not different:
-        different.append(
-            f"{folder} has {len(others)} runs on other data by the name of {others[0]['corpus']} (from {others[0]['source']}), "
-            f"{others[0]['run']} the first: choose another --runs folder, or another name for the file"
-        )
-    if different:
-        raise SercoreError("\n".join(different))
+    check(wanted, folder, prepared, overrides)
     missing, outcome = wanted.missing(folder), Outcome()
     if not missing:
         return outcome

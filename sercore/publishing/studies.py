@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import re
+import shlex
 import shutil
 import time
 import tomllib
@@ -125,15 +126,17 @@ def make(
 ) -> Study:
     """Make the folder of a study: `study.toml`, and the sources of its book. Nothing is trained.
 
-    The protocol is `speaker` where the corpus names five speakers or more, else `paper`. Raises `SercoreError` for a folder that
-    holds something, for data that cannot be read, and for systems that are not there.
+    The protocol is `speaker` where the corpus names five speakers or more and their folds can be learnt from, else `paper`.
+    Raises `SercoreError` for a folder that holds something, for data that cannot be read or learnt from, and for systems that
+    are not there.
     """
     target = Path(folder)
     if target.exists() and any(target.iterdir()):
         raise SercoreError(f"{target} holds something already: name a new folder")
     corpus = corpora.get(data, data_root)
     utterances = corpora.load(corpus, data_root)
-    protocols = protocols or ("speaker" if _bears(utterances, "speaker") else "paper")
+    protocols = protocols or ("paper" if experiment.unlearnable(utterances, ["speaker"]) else "speaker")
+    _check_learnable(utterances, protocols, data)
     named = data if data in corpora.names() else str(Path(data).expanduser().resolve())
     sweep.plan(data, systems, protocols, seeds, data_root=data_root)
     title = title or f"Speech emotion recognition on {corpus.heading or corpus.title}"
@@ -148,14 +151,9 @@ def make(
     return read(target)
 
 
-def _bears(utterances: Any, protocol: str) -> bool:
-    from ..corpora import protocol as protocols
-
-    try:
-        protocols.splits(utterances, protocol)
-    except SercoreError:
-        return False
-    return True
+def _check_learnable(utterances: Any, protocols: str, data: str) -> None:
+    if problems := experiment.unlearnable(utterances, [each.strip() for each in protocols.split(",")]):
+        raise SercoreError("\n".join([*problems, f"`sercore check {shlex.quote(data)}` tells more"]), offenders=problems)
 
 
 def _copy_book(source: Path, target: Path, title: str) -> None:
@@ -212,7 +210,10 @@ def read(folder: str | os.PathLike[str] = ".") -> Study:
     ]
     if wrong:
         raise SercoreError(f"{path}: {'; '.join(wrong)}")
-    Config().replace(**said.get("settings", {}))
+    try:
+        Config().replace(**said.get("settings", {}))
+    except SercoreError as error:
+        raise SercoreError(f"{path}, [settings]: {error}") from None
     return Study(Path(folder).absolute(), **said)
 
 
@@ -221,6 +222,8 @@ def forecast(study: Study, data_root: str | None = None, device: str = "auto") -
     wanted = sweep.plan(study.data, study.systems, study.protocols, study.seeds, data_root=data_root)
     missing = wanted.missing(study.runs)
     prepared = experiment.prepare(study.data, data_root, progress=True)
+    _check_learnable(prepared.utterances, study.protocols, study.data)
+    sweep.check(wanted, study.runs, prepared, study.settings)
     seconds = dict[str, float]()
     for slug in dict.fromkeys(name.system for name in missing):
         config = experiment.configure(prepared, slug, study.settings)
@@ -249,7 +252,13 @@ def work(
     if any(study.runs.glob("*/run.json")):
         told("publishing: yardsticks and maps, minutes where there are thousands of recordings")
         begun = time.monotonic()
-        publication.publish(study.runs, study.results, data_root=data_root, agree=lambda question: True)
+        try:
+            publication.publish(study.runs, study.results, data_root=data_root, agree=lambda question: True)
+        except SercoreError:
+            if not outcome.failed:
+                raise
+            told(f"not published: {len(outcome.failed)} runs failed, and no seed of a system has all its folds")
+            return outcome
         told(f"published in {_time(time.monotonic() - begun)}")
     return outcome
 

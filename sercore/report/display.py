@@ -266,7 +266,7 @@ def provenance(records: pd.DataFrame | None) -> str:
 
 def commands(records: pd.DataFrame) -> list[str]:
     """The command lines that make these runs again and publish them, one a corpus."""
-    from ..lab.systems import TABLE_2
+    from ..lab.systems import TABLE_2, is_own
 
     lines = []
     keys = {"source": records.get("source", records["corpus"]), "changed": records.get("changed", "")}
@@ -276,7 +276,8 @@ def commands(records: pd.DataFrame) -> list[str]:
         exact = "" if precision == "float32" else f" --precision {precision}"
         exact += "".join(f" --set {shlex.quote(setting)}" for setting in re.split(r",(?=[a-z_]+=)", str(changed)) if setting)
         grid = f"--systems {chosen} --protocols {','.join(sorted(set(part['protocol'])))} --seeds {_ranges(part['seed'])}"
-        lines.append(f"sercore sweep --corpus {shlex.quote(str(corpus))} {grid} --folds {_ranges(part['fold'])}{exact}")
+        own = "SERCORE_EXTENSIONS=FILE " if any(map(is_own, slugs)) else ""  # where the code of one's own lies
+        lines.append(f"{own}sercore sweep --corpus {shlex.quote(str(corpus))} {grid} --folds {_ranges(part['fold'])}{exact}")
     return [*lines, "sercore publish"]
 
 

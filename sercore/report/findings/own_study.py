@@ -68,5 +68,7 @@ def corpus_table(utterances: pd.DataFrame) -> pd.DataFrame:
     counts = pd.crosstab(speaker.fillna("not named"), utterances["label"]).reindex(columns=labels, fill_value=0)
     if len(counts) > 40:
         counts = counts.iloc[:0]
-    counts.loc["all"] = utterances["label"].value_counts().reindex(labels, fill_value=0)
-    return counts.reset_index(names="Speaker").rename_axis(columns=None)
+    every = utterances["label"].value_counts().reindex(labels, fill_value=0).to_frame().T
+    table = pd.concat([counts, every]).rename_axis(columns=None)
+    table.insert(0, "Speaker", [*counts.index, "all"], allow_duplicates=True)  # a label may be called so too
+    return table.reset_index(drop=True)

@@ -84,7 +84,7 @@ def systems_table(
             row |= {measure: 100 * pooled.estimate, f"{measure}_low": 100 * pooled.low, f"{measure}_high": 100 * pooled.high}
             row |= {f"{measure}_fold_mean": 100 * mean, f"{measure}_fold_sd": 100 * deviation}
         if slug != "baseline" and "baseline" in tallies:
-            gain = statistics.paired_difference(tally, tallies["baseline"], "ua", RESAMPLES)
+            gain = statistics.paired_jackknife(tally, tallies["baseline"], "ua")
             wide = statistics.paired_over_seeds(tally, tallies["baseline"], "ua", alike.values())
             row |= {"gain": 100 * gain.estimate, "gain_low": 100 * gain.low, "gain_high": 100 * gain.high}
             row |= {"wide_low": 100 * wide.low, "wide_high": 100 * wide.high, "p": wide.p}

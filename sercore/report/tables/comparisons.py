@@ -53,7 +53,7 @@ def combinations(corpus: str, protocol: str, folder: str | Path | None = None) -
             if other not in tallies or not (seeds := statistics.common_seeds(tallies[slug], tallies[other])):
                 continue
             own = statistics.bootstrap_speakers(tallies[slug].select(seeds), "ua", RESAMPLES).percent()
-            gap = statistics.paired_difference(tallies[slug], tallies[other], "ua", RESAMPLES).percent()
+            gap = statistics.paired_jackknife(tallies[slug], tallies[other], "ua").percent()
             row: dict[str, object] = {"corpus": corpus, "protocol": protocol, "slug": slug, "other": other}
             row |= {"ua": own.estimate, "ua_low": own.low, "ua_high": own.high}
             row |= {"effect": gap.estimate, "effect_low": gap.low, "effect_high": gap.high, "p": gap.p, "seeds": len(seeds)}
