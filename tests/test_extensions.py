@@ -44,7 +44,10 @@ def test_a_loss_of_ones_own_trains_and_an_edited_one_does_not_pass_for_it(call, 
     mine.write_text(mine.read_text().replace("0.1", "0.9"))  # not in its class: a loss is known by its whole file
     code, said = call(*train, SERCORE_EXTENSIONS=str(mine))
     assert code == 2 and "the code of its loss has changed" in said, said
-    for arguments in (train, ("predict", next(tones.parent.glob("*.wav")), "--model", next((tmp_path / "runs").glob("*fold0")))):
+    label = ("predict", next(tones.parent.glob("*.wav")), "--model", next((tmp_path / "runs").glob("*fold0")))
+    code, said = call(*label, SERCORE_EXTENSIONS=str(mine))
+    assert code == 2 and "the code of its loss has changed since it was trained" in said, said
+    for arguments in (train, label):
         code, said = call(*arguments)
         assert code == 2 and "unknown loss 'smoothed'" in said and "SERCORE_EXTENSIONS" in said, said
 

@@ -90,8 +90,8 @@ def _check_code(name: str, networks: Iterable[Network], members: Iterable[dict[s
         changed |= {part for part in {*now, *then} if now.get(part) != then.get(part)}
     if changed:
         raise SercoreError(
-            f"{name}: the code of its {' and '.join(sorted(changed))} has changed since it was trained, and other code gives other "
-            "labels. Bring the file back as it was (SERCORE_EXTENSIONS names it), or train again"
+            f"{name}: the code of its {' and '.join(sorted(changed))} has changed since it was trained; by other code it would "
+            "give other labels. Bring the file back as it was (SERCORE_EXTENSIONS names it), or train again"
         )
 
 

@@ -139,6 +139,8 @@ def test_hugging_faces_mixin_writes_and_reads_the_folder_offline(runs, tmp_path,
     pytest.importorskip("huggingface_hub", reason="the hub's mixin: pip install huggingface_hub")
     from sercore.inference.hub import HubModel
 
+    with pytest.raises(SercoreError, match="nowhere: no such folder"):
+        HubModel.from_pretrained(tmp_path / "nowhere")
     own = HubModel("tones/baseline")
     own.save_pretrained(tmp_path / "saved")
     again = HubModel.from_pretrained(tmp_path / "saved")

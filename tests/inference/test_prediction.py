@@ -35,6 +35,18 @@ def test_a_saved_model_gives_what_the_model_gave(model_file, tmp_path):
     assert row["label"] == CLASSES[int(expected.argmax())] and row["windows"] == 1
 
 
+def test_a_class_that_is_called_as_a_column_has_one_of_its_own(tmp_path):
+    classes = ("doubt", "file", "p_doubt", "begin")
+    model = sercore.build("baseline", clip_seconds=1.0)
+    records.save_model(tmp_path / "model.pt", model, classes, {"run": "untrained"})
+    soundfile.write(tmp_path / "a.wav", wave(0.8), 16_000)
+    named = ["p_p_doubt", "p_file", "p_doubt", "p_begin"]
+    for windows in (False, True):
+        table = sercore.predict(tmp_path / "a.wav", tmp_path / "model.pt", windows=windows)
+        assert table.columns.is_unique and table["file"].tolist() == [str(tmp_path / "a.wav")]
+        assert table[named].to_numpy().sum() == pytest.approx(1) and table["label"].iat[0] in classes
+
+
 def test_long_files_are_heard_in_windows_to_their_end(model_file):
     trained = models.load(model_file)
     mels = np.random.default_rng(1).standard_normal((260, 40)).astype(np.float32)

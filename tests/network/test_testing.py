@@ -12,6 +12,19 @@ def test_what_comes_along_falls_into_no_trap(name):
     sercore.testing.check(name)
 
 
+class Loudest(Attentive):
+    def forward(self, hidden, query, mask=None):
+        weights = self.weights(hidden, query, mask)
+        return (hidden.float() * weights[..., None]).amax(1)
+
+
+def test_a_maximum_has_kinks_and_a_gradient_nonetheless(monkeypatch):
+    monkeypatch.setitem(POOLINGS, "loudest", Loudest)
+    for seed in range(5):
+        torch.manual_seed(seed)
+        sercore.testing.check("loudest")
+
+
 class OfTheBatch(Softmax):
     def scores(self, features):
         return super().scores(features - features.mean(0))

@@ -42,6 +42,19 @@ def test_what_is_written_is_what_is_read(study, files):
     assert again.settings == {} and (study.folder / "_config.yml").read_text().startswith("# Jupyter Book 1")
 
 
+@pytest.mark.parametrize(
+    ("label", "protocols", "said"),
+    [("once", "", "no once in the training part of fold"), ("sad", "speaker", "protocol speaker: ")],
+)
+def test_what_cannot_be_learnt_is_refused_before_anything_is_written(tones, tmp_path, label, protocols, said):
+    table = pd.read_csv(tones, dtype=str).assign(path=lambda rows: [str(tones.parent / path) for path in rows["path"]])
+    table.loc[0, "label"] = label
+    table.assign(speaker="one").to_csv(tmp_path / "mine.csv", index=False)
+    with pytest.raises(SercoreError, match=said) as error:
+        studies.make(tmp_path / "study", str(tmp_path / "mine.csv"), protocols=protocols)
+    assert "sercore check" in str(error.value) and not (tmp_path / "study").exists()
+
+
 def test_every_page_of_its_contents_is_there_and_no_link_leads_to_one_that_is_not(study):
     pages = {path.stem for path in (study.book / "notebooks").glob("*.md")}
     named = set(re.findall(r"(?:file|root): ([\w-]+)", studies.TOC))
