@@ -262,12 +262,14 @@
     tell() {
       const i = this.chosen, { cell } = this;
       if (i < 0) {
+        this.said.classList.remove("explorer-follows"); // a hint may go out of sight
         this.said.textContent = this.told ? this.panels.map(panel => `${panel.title}: ${panel.about.textContent}`).join(". ") : HINT;
         this.told = true;
         this.details.replaceChildren();
         return;
       }
       const { shown } = this, answers = this.panels.map(panel => `${panel.title}: ${panel.verdict(i)}`);
+      this.said.classList.add("explorer-follows");
       this.said.textContent = `${cell.ids[i]}, ${cell.labels[cell.label[i]]}. ${answers.join(". ")}. ${shown.indexOf(i) + 1} of ${shown.length}`;
       const facts = [
         ["Utterance", cell.ids[i]], ["True class", cell.labels[cell.label[i]]], ["Speaker", `${this.fact("speaker", i)} ${this.fact("gender", i)}`],

@@ -13,7 +13,7 @@ import datetime
 import statistics
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from . import experiment, sweep, systems, training
 
 SECONDS = 3.0
 BATCH = 32
-REPEATS = 5
+REPEATS = 9
 SYSTEMS = (*systems.TABLE_1, *systems.CLAIMS)
 
 
@@ -72,11 +72,11 @@ def measure(slugs: Iterable[str] = SYSTEMS, device: str = "auto", repeats: int =
     """One row a system: `system, parameters, multiply_adds, training_ms, labelling_ms` an utterance, and where it was measured.
 
     `training_ms` is a step on `BATCH` utterances over their number, `labelling_ms` one utterance alone; both the median of
-    `repeats`.
+    `repeats`, in which the systems take turns, so that a slow minute of the machine meets all of them.
     """
     place = machine.choose_device(device)
     facts = {"commit": machine.commit(), "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
-    rows = []
+    rows, acts = [], []
     for slug in slugs:
         config = systems.config(slug).replace(clip_seconds=SECONDS)
         model = build(config, 4).to(place)
@@ -89,19 +89,22 @@ def measure(slugs: Iterable[str] = SYSTEMS, device: str = "auto", repeats: int =
         optimiser = Adam(model.parameters(), config.learning_rate)
 
         def step(model=model, optimiser=optimiser, x=x, labels=labels, lengths=lengths) -> None:
+            model.train()
             optimiser.zero_grad()
             model.loss(x, labels, lengths).backward()
             optimiser.step()
 
         def label(model=model, x=x, lengths=lengths) -> None:
+            model.eval()
             with torch.inference_mode():
                 model.outputs(x[:1], lengths[:1])
 
-        model.train()
-        row["training_ms"] = _median_ms(step, place, repeats) / BATCH
-        model.eval()
-        row["labelling_ms"] = _median_ms(label, place, repeats)
         rows.append(row | facts | machine.describe(place))
+        acts.append((step, label))
+    taken = [[[_ms(act, place) for act in pair] for pair in acts] for _ in range(repeats + 1)][1:]  # the first loads and compiles
+    for number, row in enumerate(rows):
+        training_ms, labelling_ms = (statistics.median(turn[number][act] for turn in taken) for act in (0, 1))
+        row |= {"training_ms": training_ms / BATCH, "labelling_ms": labelling_ms}
     return pd.DataFrame(rows)
 
 
@@ -124,19 +127,17 @@ def epoch_seconds(prepared: experiment.Prepared, config: Config, device: str = "
         with torch.inference_mode():
             model.outputs(x, lengths)
 
-    training_ms, hearing_ms = _median_ms(step, place, 1), _median_ms(hear, place, 1)
+    step(), hear()  # which loads and compiles
+    training_ms, hearing_ms = _ms(step, place), _ms(hear, place)
     return len(inputs) / len(rows) * (0.6 * training_ms + 0.2 * hearing_ms) / 1000  # the shares of the parts
 
 
-def _median_ms(act: Any, place: torch.device, repeats: int) -> float:
-    times = []
-    for _ in range(repeats + 1):
-        started = time.perf_counter()
-        act()
-        if place.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(1000 * (time.perf_counter() - started))
-    return statistics.median(times[1:])  # the first loads and compiles
+def _ms(act: Callable[[], None], place: torch.device) -> float:
+    started = time.perf_counter()
+    act()
+    if place.type == "cuda":
+        torch.cuda.synchronize()
+    return 1000 * (time.perf_counter() - started)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -103,9 +103,9 @@ def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
         {
             "Claim": measured["number"].astype(str) + ". " + measured["claim"].map(BRIEF),
             "Where": [place_title(*place) for place in zip(measured["corpus"], measured["protocol"], strict=True)],
+            "Verdict": [said(row) for _, row in measured.iterrows()],
             "Effect": numbers,
             "Claimed": claimed,
-            "Verdict": [said(row) for _, row in measured.iterrows()],
             "Measure": compared,
             "Missing": [_shortened(text) for text in measured["missing"]],
         }
@@ -243,10 +243,10 @@ def means_table(means: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Scheme": [IN_COMBINATIONS.get(row.slug, row.name) for row in means.itertuples()],
-            "Over": [listed(row.where) for row in means.itertuples()],
-            "Split": [str(row.group).rpartition(", ")[2] for row in means.itertuples()],
             "Mean gain": [interval_text(row.effect, row.low, row.high, sign=True) for row in means.itertuples()],
             "The paper's": [signed(row.claimed) for row in means.itertuples()],
+            "Over": [listed(row.where) for row in means.itertuples()],
+            "Split": [str(row.group).rpartition(", ")[2] for row in means.itertuples()],
         }
     )
 

@@ -137,7 +137,7 @@ def table_2(protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
 def table_2_of(table: pd.DataFrame, corpus: str) -> pd.DataFrame:
     """The part of `table_2` that is about one corpus: ours, then what the paper reports on IEMOCAP and what it gains there."""
     ours, theirs = table[f"{corpus_title(corpus)}, ours"], table["Paper on IEMOCAP"]
-    shown = {"System": table["System", ""], "UA": ours["UA"], "Gain": ours["gain"], "WA": ours["WA"]}
+    shown = {"System": table["System", ""], "Gain": ours["gain"], "UA": ours["UA"], "WA": ours["WA"]}
     if "seeds" in ours:
         shown["Seeds"] = ours["seeds"]
     gained = theirs["UA"] - theirs["UA"].iloc[0]
