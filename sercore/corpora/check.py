@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import pandas as pd
 
 from ..errors import SercoreError, Unreadable
 from ..frontend import audio
-from . import Corpus, adapted, bundled, clip_rule, find_root, get, protocol
+from . import Corpus, adapted, bundled, clip_rule, files, find_root, get, protocol
 
 FULL_SCALE = 0.99
 CLIPPED_RUN = 3  # samples in a row that stand at the file's own peak, near full scale
@@ -69,10 +70,16 @@ def check(name: str, data_root: str | Path | None = None) -> Report:
     runs at full scale) or duplicates (the same samples under another name), labels and file names that the
     corpus does not have, labels and speakers whose names look alike (joy and Joy), numbers of utterances that are not
     the published ones, folds of protocol speaker that lack a class in training or test, and whatever its adapter
-    refuses. Of a corpus that is spectra alone the energies are looked at instead: not finite, all alike, or there twice. Raises
-    `SercoreError` only where the corpus is not found.
+    refuses; of a table with rows that cannot be taken, these and what is wrong with the files of the others. Of a corpus that is
+    spectra alone the energies are looked at instead: not finite, all alike, or there twice. Raises `SercoreError` only where the
+    corpus is not found.
     """
-    corpus = get(name, data_root)
+    try:
+        corpus = get(name, data_root)
+    except SercoreError as error:
+        if not error.offenders or not Path(name).is_file():
+            raise
+        return _of_refused_table(Path(name), error)
     root = find_root(corpus, data_root)
     report = Report(corpus.name, corpus.title, str(root))
     try:
@@ -98,6 +105,20 @@ def check(name: str, data_root: str | Path | None = None) -> Report:
         _oddities(corpus, report, frame),
         _folds_without_a_class(frame, report.root),
     )
+    report.offenders = pd.concat(found, ignore_index=True)[["path", "problem", "detail"]]
+    return report
+
+
+def _of_refused_table(listing: Path, error: SercoreError) -> Report:
+    """What is wrong with the rows of a table, and with the files that are there nonetheless."""
+    rows = [dict(path=str(listing), problem="refused", detail=text) for text in error.offenders]
+    found = [pd.DataFrame(rows)]
+    with contextlib.suppress(SercoreError):  # no table at all
+        frame = files.there(listing)
+        with ThreadPoolExecutor(4) as pool:
+            looks = pd.DataFrame(list(pool.map(_look, frame.path)), columns=["seconds", "problem", "detail", "content"])
+        found += [frame.assign(**looks)[looks.problem != ""], _duplicates(frame, looks)]
+    report = Report(listing.stem, listing.stem, str(listing))
     report.offenders = pd.concat(found, ignore_index=True)[["path", "problem", "detail"]]
     return report
 

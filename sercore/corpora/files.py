@@ -75,7 +75,16 @@ def _surplus(listing: Path, separator: str) -> list[str]:
         return [f"line {rows.line_num}: {', '.join(row[width:])}" for row in rows if any(map(str.strip, row[width:]))]
 
 
-def _read_table(listing: Path, _root: Path) -> pd.DataFrame:
+def there(listing: Path) -> pd.DataFrame:
+    """Of a table with rows that cannot be taken, those whose file is there, each file once: columns id, path, label."""
+    frame = _rows(listing)
+    frame = frame[[path != "" and (listing.parent / path).is_file() for path in frame["path"]]]
+    frame = frame.drop_duplicates("path").reset_index(drop=True)
+    return frame.assign(id=frame["path"], path=[listing.parent / path for path in frame["path"]])[["id", "path", "label"]]
+
+
+def _rows(listing: Path) -> pd.DataFrame:
+    """What a table says, as texts; `SercoreError` where it is none, or lacks a column."""
     if not listing.is_file():
         raise SercoreError(f"{listing}: no such file")
     separator = "\t" if listing.suffix.lower() == ".tsv" else ","
@@ -102,7 +111,11 @@ def _read_table(listing: Path, _root: Path) -> pd.DataFrame:
     complain(f"{listing}: missing columns, in small letters (it has {', '.join(frame.columns)})", sorted(absent))
     complain(f"{listing}: rows with more fields than its first line has", _surplus(listing, separator))
     frame = frame[[column for column in COLUMNS[:-1] if column in frame]].apply(lambda column: column.str.strip())
-    frame = frame[(frame != "").any(axis=1)]
+    return frame[(frame != "").any(axis=1)]
+
+
+def _read_table(listing: Path, _root: Path) -> pd.DataFrame:
+    frame = _rows(listing)
     if "id" not in frame:
         frame["id"] = frame.path
     if "gender" not in frame:

@@ -127,7 +127,8 @@ def epoch_seconds(prepared: experiment.Prepared, config: Config, device: str = "
         with torch.inference_mode():
             model.outputs(x, lengths)
 
-    step(), hear()  # which loads and compiles
+    step()  # which loads and compiles
+    hear()
     training_ms, hearing_ms = _ms(step, place), _ms(hear, place)
     return len(inputs) / len(rows) * (0.6 * training_ms + 0.2 * hearing_ms) / 1000  # the shares of the parts
 

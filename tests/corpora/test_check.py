@@ -95,6 +95,15 @@ def test_what_an_adapter_refuses_is_reported(tmp_path):
     assert set(report.offenders.problem) == {"refused"}
 
 
+def test_bad_rows_of_a_table_do_not_hide_what_is_wrong_with_the_files_of_the_others(tree):
+    write(tree / "silent.wav", np.zeros(8000))
+    rows = ["angry/0.wav,angry", "angry/1.wav,", "nowhere.wav,sad", "silent.wav,sad", "sad/0.wav,sad"]
+    (tree / "list.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    found = check(str(tree / "list.csv")).offenders
+    assert found["problem"].tolist() == ["refused", "refused", "silent"]
+    assert found["detail"].tolist()[:2] == ["line 3: empty label", "line 4: no file nowhere.wav"]
+
+
 def test_numbers_that_are_not_the_published_ones(tmp_path):
     for letter in "WFT":
         write(tmp_path / "emodb" / "wav" / f"03a01{letter}a.wav")
