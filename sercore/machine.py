@@ -56,6 +56,20 @@ def commit() -> str:
         return os.environ.get("SERCORE_COMMIT") or f"v{_version('sercore')}"
 
 
+ARCHIVE = "sercore.zip"
+"""What a built site calls the file with code and records that it was built from."""
+
+
+def history(name: str) -> list[tuple[str, str, str]]:
+    """(commit, day, what was done) of each change of a file of the package, newest first, through its moves; none without history."""
+    package = Path(__file__).resolve().parent
+    try:
+        told = _git(package, "log", "--follow", "--date=short", "--format=%h%x09%ad%x09%s", "--", name)
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return [(commit, day, what) for commit, day, what in (line.split("\t", 2) for line in told.splitlines())]
+
+
 @functools.cache
 def cores() -> int:
     """How many of this machine's cores this process may use."""

@@ -11,6 +11,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import zipfile
 from collections.abc import Iterator
 from html import escape
 from importlib.util import find_spec
@@ -26,7 +28,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from sercore import SercoreError, places
+from sercore import SercoreError, machine, places
 from sercore.publishing import chapters, explorer, voice
 from sercore.report import display
 
@@ -56,6 +58,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("build-finished", bring_explorer, priority=600)
     app.connect("build-finished", bring_voice, priority=600)
     app.connect("build-finished", bring_toys, priority=600)
+    app.connect("build-finished", bring_source, priority=600)
     app.connect("build-finished", remove_what_is_gone, priority=800)
     app.connect("build-finished", refuse_warnings, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -260,6 +263,17 @@ def bring_toys(app: Sphinx, exception: Exception | None) -> None:
     """What can be moved on the pages of losses and pooling."""
     if exception is None and app.builder.format == "html":
         shutil.copytree(Path(app.srcdir) / display.TOYS, Path(app.outdir) / display.TOYS, dirs_exist_ok=True)
+
+
+def bring_source(app: Sphinx, exception: Exception | None) -> None:
+    """What the site was built from, as the last commit has it, in one file beside the pages; nothing without a history."""
+    top, target = Path(app.srcdir).parent, Path(app.outdir) / machine.ARCHIVE
+    if exception is not None or app.builder.format != "html" or not (top / ".git").exists():
+        return
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=top, capture_output=True, text=True, check=False).stdout.strip()
+    if head and not (target.exists() and zipfile.ZipFile(target).comment.decode() == head):
+        archive = ["git", "archive", "--format=zip", "--prefix=sercore/", f"--output={target}", head]
+        subprocess.run(archive, cwd=top, check=True, capture_output=True)
 
 
 def bring_voice(app: Sphinx, exception: Exception | None) -> None:
