@@ -61,7 +61,7 @@ ARCHIVE = "sercore.zip"
 
 
 def history(name: str) -> list[tuple[str, str, str]]:
-    """(commit, day, what was done) of each change of a file of the package, newest first, through its moves; none without history."""
+    """(commit, day, what was done) of each change of a file of the package, newest first; none without its history."""
     package = Path(__file__).resolve().parent
     try:
         told = _git(package, "log", "--follow", "--date=short", "--format=%h%x09%ad%x09%s", "--", name)

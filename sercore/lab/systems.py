@@ -121,7 +121,7 @@ def _part(part: str, slug: str) -> dict[str, Any]:
         return OWN[part][1]
     raise SercoreError(
         f"unknown system {slug!r}: {nearest(part, [*TABLE_2, *TABLE_1, *OWN])}Table 2 has: {', '.join(TABLE_2)}; "
-        f"Table 1 has: {', '.join(TABLE_1)}; your own: {', '.join(OWN) or 'none'}. "
+        f"Table 1 has: {', '.join(TABLE_1)}; your own: {', '.join(OWN) or 'none, unless SERCORE_EXTENSIONS names their file'}. "
         "Others follow their form (ams-s20-m0.3, focal-g1-a1), combine with '+' and change settings after '@' "
         "(baseline@masked=true)"
     )

@@ -29,7 +29,7 @@ from ..corpora.protocol import CLEAN
 from ..errors import SercoreError
 from ..evidence.results import READS
 from ..evidence.results import runs as published_runs
-from ..lab.systems import TABLE_2, family
+from ..lab.systems import OWN, TABLE_2, family, is_own
 from ..report.tables import corpus_title
 from . import notebooks
 from .missing import ensure_published, train_and_publish, whole_grid
@@ -126,6 +126,8 @@ def execute(
     published = places.results_of_book(folder, results)
     chapters = wanted(folder, published)
     known = {chapter.name for chapter in chapters}
+    if report is not None and (foreign := _without_their_code(published)):
+        report(f"without its code here, a system goes by its slug: {', '.join(foreign)} (SERCORE_EXTENSIONS names such files)")
     if unknown := sorted(set(only or ()) - known):
         raise SercoreError(f"no chapter {', '.join(unknown)}; there are {', '.join(sorted(known))}")
     _check_parameters(chapters)
@@ -151,6 +153,12 @@ def execute(
     if failed:
         raise SercoreError("\n\n".join(sorted(failed)), offenders=failed)
     return [chapter.name for chapter, _ in due]
+
+
+def _without_their_code(published: Path) -> list[str]:
+    """Published systems of the user's own that no extension brings now."""
+    found = published_runs(published)["system"].unique()
+    return sorted(slug for slug in found if is_own(slug) and "@" not in slug and slug not in OWN)
 
 
 def _run_all(due: list[tuple[Chapter, str]], folder: Path, jobs: int) -> Iterator[tuple[str, str, float]]:
