@@ -277,8 +277,9 @@ def bring_source(app: Sphinx, exception: Exception | None) -> None:
 
 
 def bring_voice(app: Sphinx, exception: Exception | None) -> None:
-    """The model and the runtime of "Try your voice"; without a network the page says what is missing."""
-    if exception is None and app.builder.format == "html":
+    """The model and the runtime of "Try your voice", where the book has that page; without a network the page says what is
+    missing."""
+    if exception is None and app.builder.format == "html" and voice.FOLDER in app.env.found_docs:
         target = Path(app.outdir) / voice.FOLDER
         shutil.copytree(Path(app.srcdir) / voice.FOLDER, target, dirs_exist_ok=True)
         try:

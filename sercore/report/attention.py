@@ -123,12 +123,16 @@ def sentence(tables: dict[str, pd.DataFrame]) -> str:
     """What the summaries (by corpus) have in common: which system hears most padding, which spreads least."""
     parts = []
     for corpus, table in tables.items():
+        where, padded = corpus_title(corpus), table["padded"].mean()
         most, least = table.loc[table["padding"].idxmax()], table.loc[table["span"].idxmin()]
-        parts.append(
-            f"On {corpus_title(corpus)} {table['padded'].mean():.0f} % of a clip is padding on average, and so much of an even "
-            f"attention would lie there. {title(most['slug'])} puts most on it, {most['padding']:.0f} %; "
-            f"{title(least['slug'])} is the most pointed, spread over {least['span']:.1f} s"
-        )
+        said = f"On {where} clips are hardly padded at all"
+        if padded >= 0.5:
+            said = f"On {where} {padded:.0f} % of a clip is padding on average, and so much of an even attention would lie there"
+            if len(table) > 1:
+                said += f". {title(most['slug'])} puts most on it, {most['padding']:.0f} %"
+        if table["span"].round(1).nunique() > 1:
+            said += f"; {title(least['slug'])} is the most pointed, spread over {least['span']:.1f} s"
+        parts.append(said)
     return ". ".join(parts) + "." if parts else "Nothing has been measured yet."
 
 

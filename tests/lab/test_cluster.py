@@ -37,7 +37,7 @@ class Started:
             start("dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(file), cwd=folder),
         ]
         deadline = time.time() + 60
-        while not file.exists() and time.time() < deadline:
+        while not (file.exists() and file.read_text().endswith("}")) and time.time() < deadline:
             time.sleep(0.05)
         self.address = json.loads(file.read_text())["address"]
 

@@ -124,7 +124,7 @@ def test_tables_and_sentences_set_it_beside_the_baseline(published):
     assert "does not lie clearly above logistic" in findings.yardstick_sentence(over)
     assert "has been published" in findings.yardstick_sentence(over[:0])
     assert "lies clearly above logistic" in findings.yardstick_sentence(over.assign(low=1.0, high=2.0))
-    assert list(findings.yardstick_table(over)["Where"]) == ["tones, speaker"]
+    assert list(findings.yardstick_table(over)["Where"]) == ["tones, speakers apart"]
     gaps = tables.yardstick_gaps(folder)
     assert "on tones." in findings.yardstick_gap_sentence(gaps) and findings.yardstick_gap_sentence(gaps[:0]) == ""
 
