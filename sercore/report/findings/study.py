@@ -28,7 +28,7 @@ def plan_sentence(progress: pd.DataFrame) -> str:
     own = progress[[line.corpus == main for line in progress["line"]]]
     some = f"{own['there'].sum()} of {own['wanted'].sum()}" if own["there"].any() else "not one"
     return (
-        f"Of the [study that is planned](plan.html), {there} of {total} runs are in, and {some} of those on "
+        f"Of the study that is planned, {there} of {total} runs are in, and {some} of those on "
         f"{corpus_title(main)}, its main corpus, which has the most speakers."
     )
 
