@@ -12,7 +12,7 @@ from ...corpora.protocol import CLEAN
 from ...evidence import claims, noise, results
 from ...lab import systems
 from ..tables import RULES, corpus_title, interval_text, p_text, place_title, protocol_title, seeds_text, title, with_interval
-from .words import listed, signed
+from .words import inside, listed, signed
 
 
 def paper_noise_summary(table_2: pd.DataFrame, spread: noise.Spread) -> str:
@@ -409,13 +409,14 @@ def ended_early_sentence(readings: pd.DataFrame, runs: pd.DataFrame) -> str:
         if early[own].mean() > 2 * early[other].mean():
             kept = runs.loc[own & early, "chosen_epoch"]
             epochs = f"epoch {kept.min()}" if kept.nunique() == 1 else f"one of the epochs {kept.min()} to {kept.max()}"
+            name, where = inside(setting_name(row.system, row.against)), place_title(row.corpus, row.protocol)
             said.append(
-                f"{setting_name(row.system, row.against)}, {place_title(row.corpus, row.protocol)}: {early[own].sum()} of "
-                f"{own.sum()} trainings, with {epochs} kept (of what it is compared with {early[other].sum()} of {other.sum()})"
+                f"of {name} on {where} {early[own].sum()} of {own.sum()}, which kept {epochs}, and {early[other].sum()} of "
+                f"{other.sum()} of what it is compared with"
             )
-    return (
-        f"Some trainings found nothing better for as long as their patience lasts, and ended: {'; '.join(said)}." if said else ""
-    )
+    if not said:
+        return ""
+    return f"Some trainings found nothing better for as long as their patience lasts, and ended early: {'; '.join(said)}."
 
 
 def readings_sentence(readings: pd.DataFrame) -> str:
@@ -429,5 +430,5 @@ def readings_sentence(readings: pd.DataFrame) -> str:
     return (
         f"{len(beyond) or 'None'} of {len(readings)} readings measured so far {moves} UA by more than seeds do. The largest "
         "change is "
-        f"{signed(largest['difference'])} points, on {corpus_title(largest['corpus'])}, protocol {largest['protocol']}: {name}."
+        f"{signed(largest['difference'])} points, on {place_title(largest['corpus'], largest['protocol'])}: {name}."
     )
