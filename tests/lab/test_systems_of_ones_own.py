@@ -68,6 +68,9 @@ def test_it_has_its_row_beside_the_baseline_and_is_no_reading_of_the_paper(with_
     table = tables.table_2("speaker", folder)
     row = table[table["System", ""] == tables.title(own)].iloc[0]
     assert "[" in row["EmoDB, ours", "UA"] and "[" in row["EmoDB, ours", "gain"] and pd.isna(row["Paper on IEMOCAP", "UA"])
+    assert own in tables.claims_and_own("emodb", "speaker", folder) and "focal-g5-a4" not in tables.claims_and_own(
+        "emodb", "speaker"
+    )
     found = tables.combinations("emodb", "speaker", folder)
     assert found[found["slug"] == own]["other"].tolist() == ["baseline"]
     assert tables.title(own) in findings.own_sentence(found).replace("\x02", "").replace("\x03", "")

@@ -34,6 +34,7 @@ from .measured import (
     RESAMPLES,
     all_predictions,
     cells,
+    claims_and_own,
     coded,
     label_order,
     measured_earlier,

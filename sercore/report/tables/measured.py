@@ -102,6 +102,12 @@ def measured_systems(corpus: str, protocol: str, folder: str | Path | None = Non
     return [slug for slug in systems.TABLE_2 if slug in whole] + sorted(whole - set(systems.TABLE_2))
 
 
+def claims_and_own(corpus: str, protocol: str, folder: str | Path | None = None) -> list[str]:
+    """Of `measured_systems` the baseline, each family's best as the paper names it, and those of the user's own."""
+    there = measured_systems(corpus, protocol, folder)
+    return [slug for slug in systems.CLAIMS if slug in there] + [slug for slug in there if systems.is_own(slug)]
+
+
 def measured_earlier(corpus: str, protocol: str, folder: str | Path | None = None) -> list[str]:
     """Earlier systems of Table 1 that were run on every fold, in the table's order."""
     whole = _whole(corpus, protocol, folder)
