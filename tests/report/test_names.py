@@ -1,8 +1,9 @@
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
-from sercore.report import display, names
+from sercore.report import display, findings, names
 
 STRANGE = ["$x^2$ & <b>_wütend_</b>", "a_b|c", "`code` *bold* [link](x)", "高兴", "# heading", "{{ x }}", "a\nb", "<script>"]
 
@@ -29,3 +30,10 @@ def test_letters_that_our_font_lacks_are_drawn_by_the_browser():
 
     assert "<text" not in drawn("бояться محمد") and "<path" in drawn("$x^2$")
     assert "高兴</text>" in drawn("高兴") and "&lt;b&gt;高" in drawn("<b>高")
+
+
+def test_a_label_may_be_called_as_the_column_of_speakers_and_a_speaker_as_the_last_row():
+    table = pd.DataFrame({"speaker": ["all", "all", "Ben"], "label": ["Speaker", "UA", "UA"]})
+    found = findings.corpus_table(table)
+    assert list(found.columns) == ["Speaker", "Speaker", "UA"]
+    assert found.to_numpy().tolist() == [["Ben", 0, 1], ["all", 1, 1], ["all", 1, 2]]
