@@ -268,12 +268,14 @@ def bring_toys(app: Sphinx, exception: Exception | None) -> None:
 def bring_source(app: Sphinx, exception: Exception | None) -> None:
     """What the site was built from, as the last commit has it, in one file beside the pages; nothing without a history."""
     top, target = Path(app.srcdir).parent, Path(app.outdir) / machine.ARCHIVE
-    if exception is not None or app.builder.format != "html" or not (top / ".git").exists():
+    if exception is not None or app.builder.format != "html" or not (top / ".git").exists() or not shutil.which("git"):
         return
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=top, capture_output=True, text=True, check=False).stdout.strip()
-    if head and not (target.exists() and zipfile.ZipFile(target).comment.decode() == head):
-        archive = ["git", "archive", "--format=zip", "--prefix=sercore/", f"--output={target}", head]
+    if head and not (zipfile.is_zipfile(target) and zipfile.ZipFile(target).comment.decode() == head):
+        partial = target.with_suffix(".partial")
+        archive = ["git", "archive", "--format=zip", "--prefix=sercore/", f"--output={partial}", head]
         subprocess.run(archive, cwd=top, check=True, capture_output=True)
+        partial.replace(target)
 
 
 def bring_voice(app: Sphinx, exception: Exception | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import unicodedata
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,9 +89,7 @@ def check(name: str, data_root: str | Path | None = None) -> Report:
         details = error.offenders or (str(error),)
         report.offenders = pd.DataFrame([dict(path=str(root), problem="refused", detail=text) for text in details])
         return report
-    with ThreadPoolExecutor(4) as pool:
-        looked = map(_look_at_energies, bundled.log_mels(root).arrays) if corpus.spectra else pool.map(_look, frame.path)
-        looks = pd.DataFrame(list(looked), columns=["seconds", "problem", "detail", "content"])
+    looks = _looks(map(_look_at_energies, bundled.log_mels(root).arrays)) if corpus.spectra else _listened(frame)
     report.labels = {label: int((frame.label == label).sum()) for label in corpus.labels}
     report.speakers = {str(speaker): int(number) for speaker, number in frame.speaker.value_counts().sort_index().items()}
     report.dropped = frame.attrs["dropped"]
@@ -115,8 +114,7 @@ def _of_refused_table(listing: Path, error: SercoreError) -> Report:
     found = [pd.DataFrame(rows)]
     with contextlib.suppress(SercoreError):  # no table at all
         frame = files.there(listing)
-        with ThreadPoolExecutor(4) as pool:
-            looks = pd.DataFrame(list(pool.map(_look, frame.path)), columns=["seconds", "problem", "detail", "content"])
+        looks = _listened(frame)
         found += [frame.assign(**looks)[looks.problem != ""], _duplicates(frame, looks)]
     report = Report(listing.stem, listing.stem, str(listing))
     report.offenders = pd.concat(found, ignore_index=True)[["path", "problem", "detail"]]
@@ -129,6 +127,15 @@ def _of_bundle(path: Path) -> pd.DataFrame:
     frame = frame.assign(path=f"{path}: " + frame["id"].astype(str))
     frame.attrs["dropped"] = {}
     return frame
+
+
+def _listened(frame: pd.DataFrame) -> pd.DataFrame:
+    with ThreadPoolExecutor(4) as pool:
+        return _looks(pool.map(_look, frame.path))
+
+
+def _looks(looked: Iterable[tuple[float, str, str, str]]) -> pd.DataFrame:
+    return pd.DataFrame(list(looked), columns=["seconds", "problem", "detail", "content"])
 
 
 def _look_at_energies(mels: np.ndarray) -> tuple[float, str, str, str]:

@@ -270,15 +270,11 @@ def trials(results: str | Path | None = None) -> pd.DataFrame | None:
     return read(places.results_folder(results) / "trials.parquet")
 
 
-def yardstick(corpus: str, protocol_name: str, results: str | Path | None = None, kind: str = "bands") -> pd.DataFrame | None:
-    """What `sercore.lab.yardstick.measure` found on a corpus; None where it has not been published."""
-    return read(yardstick_path(places.results_folder(results), corpus, protocol_name, kind))
-
-
 def yardstick_now(
     corpus: str, protocol_name: str, results: str | Path | None = None, kind: str = "bands"
 ) -> tuple[Path, tuple[int, int]] | None:
-    """Where a yardstick lies and what tells it from another in its place; None where it has not been published."""
+    """Where lies what `sercore.lab.yardstick.measure` found on a corpus, and what tells it from another in its place; None where
+    it has not been published."""
     path = _noted(yardstick_path(places.results_folder(results), corpus, protocol_name, kind))
     return (path.absolute(), _stamp(path)) if path.exists() else None
 

@@ -49,8 +49,8 @@ def test_it_is_run_and_published_like_any_other(root, tones, tmp_path):
     assert not plan.missing(places.runs_folder(tmp_path / "runs"))
     assert publication.publish(tmp_path / "runs", tmp_path / "results").runs == 5
     assert len(results.utterances("tones", tmp_path / "results")) == 40
-    assert results.yardstick("tones", "speaker", tmp_path / "results") is not None
-    assert results.yardstick("tones", "speaker", tmp_path / "results", "egemaps") is None  # which needs the sound
+    assert results.yardstick_now("tones", "speaker", tmp_path / "results") is not None
+    assert results.yardstick_now("tones", "speaker", tmp_path / "results", "egemaps") is None  # which needs the sound
 
 
 def test_the_explorer_shows_pictures_of_it_and_no_sound(root, tmp_path, monkeypatch):
