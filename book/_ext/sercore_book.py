@@ -6,6 +6,7 @@ that cannot be executed, an unknown or doubled key of `_config.yml`, a page with
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -53,7 +54,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", leave_mathjax_out, priority=900)
     app.connect("html-page-context", describe_for_links, priority=900)
     app.connect("build-finished", bring_mathjax, priority=600)
-    app.connect("build-finished", draw_card, priority=600)
+    app.connect("build-finished", bring_card, priority=600)
     app.connect("build-finished", thin_out_icons, priority=700)
     app.connect("build-finished", bring_explorer, priority=600)
     app.connect("build-finished", bring_voice, priority=600)
@@ -226,23 +227,14 @@ def describe_for_links(app: Sphinx, page: str, template: str, context: dict[str,
     context["metatags"] = context.get("metatags", "") + tags
 
 
-def draw_card(app: Sphinx, exception: Exception | None) -> None:
-    if exception is None and app.builder.format == "html":
-        import matplotlib.pyplot as plt
-
-        from sercore.evidence import results
-        from sercore.lab import systems
-        from sercore.report import figures, findings, tables
-
-        folder = places.results_of_book(app.srcdir)
-        runs = results.runs(folder)
-        counted = runs[runs["protocol"].isin(["speaker", "paper"])]  # as on the first page
-        said = findings.short_answer(tables.verdicts(folder), tables.gain_errors(folder), counted).replace("*", "")
-        means = tables.mean_gains(systems.CLAIMS, folder)
-        apart = means["group"].astype(str).str.endswith(", speaker").any()
-        figure = figures.card(said, means if apart else tables.gains(systems.CLAIMS, folder))
-        figure.savefig(Path(app.outdir) / CARD)
-        plt.close(figure)
+def bring_card(app: Sphinx, exception: Exception | None) -> None:
+    """The picture that the first page's notebook made for it."""
+    notebook = Path(app.srcdir) / f"{app.config.root_doc}.ipynb"
+    if exception is None and app.builder.format == "html" and notebook.exists():
+        outputs = (output for cell in json.loads(notebook.read_text("utf-8"))["cells"] for output in cell.get("outputs", ()))
+        for output in outputs:
+            if display.CARD in output.get("metadata", {}):
+                (Path(app.outdir) / CARD).write_bytes(base64.b64decode(output["data"]["image/png"]))
 
 
 # ---- the explorer's data

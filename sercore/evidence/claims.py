@@ -214,8 +214,18 @@ def settle(
     one corpus and protocol), `verdict`, `seeds`, `missing`, `provisional`, `detail`. The verdict rests on the
     interval, not on p; another `difference` says what another kind of interval would have decided.
     """
-    found = _cells(predictions, runs, cells, difference)
-    return _table([[_settle(claim, cell) for claim in CLAIMS] for cell in found])
+    return settle_by([difference], predictions, runs, cells)[0]
+
+
+def settle_by(
+    differences: Iterable[Difference], predictions: pd.DataFrame, runs: pd.DataFrame, cells: Iterable[tuple[str, str]] = ()
+) -> list[pd.DataFrame]:
+    """`settle` by several kinds of intervals, the predictions counted once."""
+    found = _cells(predictions, runs, cells)
+    return [
+        _table([[_settle(claim, replace(cell, between=difference)) for claim in CLAIMS] for cell in found])
+        for difference in differences
+    ]
 
 
 @dataclass(frozen=True)
@@ -227,7 +237,7 @@ class _Cell:
     tallies: dict[str, Tally]
     parameters: dict[str, int]
     changed: dict[str, str]  # settings that neither system nor corpus explains
-    between: Difference
+    between: Difference = over_speakers_and_seeds
 
     def seeds(self, *systems: str) -> tuple[int, ...]:
         """The whole seeds that all of `systems` have; none where one of them was not measured."""
@@ -255,9 +265,7 @@ class _Cell:
         return bool(present) and (len(self.seeds(*present)) < MINIMUM_SEEDS or any(map(self.changed.get, present)))
 
 
-def _cells(
-    predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[str, str]], difference: Difference
-) -> list[_Cell]:
+def _cells(predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[str, str]]) -> list[_Cell]:
     columns = ("corpus", "protocol", "system", "seed", "fold", "utterance", "speaker", "label", "prediction")
     lacking = [f"predictions: {name}" for name in columns if name not in predictions]
     lacking += [f"runs: {name}" for name in (*columns[:3], "parameters") if name not in runs]
@@ -273,7 +281,6 @@ def _cells(
             _tallies(measured.get(key, predictions[:0])),
             _parameters(counted.get(key, runs[:0])),
             _changed(counted.get(key, runs[:0])),
-            difference,
         )
         for key in sorted({*measured, *counted, *named})
     ]

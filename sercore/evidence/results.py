@@ -191,7 +191,14 @@ def _text(value: Any) -> str:
 def history(results: str | Path | None = None) -> pd.DataFrame:
     """One row an epoch of a run, with the run's names: the columns of `NAME`, `train_loss`, the loss, WA and UA of the part that
     chose the epoch (`chooser_loss`, `chooser_wa`, `chooser_ua`, from 0 to 1), and `seconds`."""
-    return _joined(places.results_folder(results) / "history.parquet", runs(results))
+    folder = places.results_folder(results)
+    path, of_runs = _present(folder / "history.parquet"), _present(folder / "runs.parquet")
+    return _read_history(path.absolute(), _stamp(path), folder.absolute(), _stamp(of_runs)).copy()
+
+
+@functools.lru_cache(maxsize=2)
+def _read_history(path: Path, stamp: tuple[int, int], folder: Path, of_runs: tuple[int, int]) -> pd.DataFrame:
+    return _joined(path, runs(folder))
 
 
 def predictions(corpus: str, protocol_name: str, results: str | Path | None = None) -> pd.DataFrame:
@@ -295,7 +302,7 @@ def halves(row: bytes) -> np.ndarray:
 
 def _joined(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     frame = pd.read_parquet(_present(path))
-    unknown = sorted(set(frame["run"]) - set(table["run"]))
+    unknown = sorted(set(frame["run"].unique()) - set(table["run"]))
     if unknown:
         raise SercoreError(f"{path}: runs that runs.parquet does not know: {', '.join(unknown[:5])}")
     return table[["run", *NAME]].merge(frame, on="run")

@@ -17,7 +17,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -52,11 +52,13 @@ def _share(part: NDArray, whole: NDArray) -> NDArray:
 MEASURES: dict[str, Measure] = {"ua": _ua, "wa": _wa}
 
 
+@cache
 def recall_of(index: int) -> Measure:
     """The measure "recall of the class `index`"."""
     return lambda counts: metrics.recalls(counts)[..., index]
 
 
+@cache
 def recall_over_others(index: int) -> Measure:
     """The measure "recall of the class `index` minus the mean recall of the others"."""
 
@@ -67,6 +69,7 @@ def recall_over_others(index: int) -> Measure:
     return measure
 
 
+@cache
 def precision_of(index: int) -> Measure:
     """The measure "precision of the class `index`": of what is given its label, the share that is right; NaN where nothing is."""
 
@@ -77,6 +80,7 @@ def precision_of(index: int) -> Measure:
     return measure
 
 
+@cache
 def f1_of(index: int) -> Measure:
     """The measure "F1 of the class `index`": the harmonic mean of recall and precision, 0 where nothing is given its label."""
 
@@ -87,6 +91,7 @@ def f1_of(index: int) -> Measure:
     return measure
 
 
+@cache
 def share_given(index: int) -> Measure:
     """The measure "share of the utterances that are given the label `index`"."""
     return lambda counts: counts[..., index].sum(axis=-1) / counts.sum(axis=(-2, -1))
@@ -114,15 +119,19 @@ class Tally:
     seeds: tuple[int, ...]
     groups: tuple[str, ...]
     utterances: pd.DataFrame  # one row an utterance, sorted: its group and its label
+    # what was drawn and chosen of it once, since many comparisons ask
     drawn: dict[tuple[Measure, int, int], tuple[float, NDArray]] = field(default_factory=dict, repr=False, compare=False)
+    chosen: dict[tuple[int, ...], Tally] = field(default_factory=dict, repr=False, compare=False)
 
     def select(self, seeds: Iterable[int]) -> Tally:
         """The same for some of the seeds."""
-        chosen = tuple(seeds)
-        if chosen == self.seeds:
+        few = tuple(seeds)
+        if few == self.seeds:
             return self
-        rows = [self.seeds.index(seed) for seed in chosen]
-        return Tally(self.counts[rows], chosen, self.groups, self.utterances)
+        if few not in self.chosen:
+            rows = [self.seeds.index(seed) for seed in few]
+            self.chosen[few] = Tally(self.counts[rows], few, self.groups, self.utterances)
+        return self.chosen[few]
 
     def of(self, groups: Iterable[str]) -> Tally:
         """The same for some of the groups."""

@@ -30,6 +30,7 @@ from ..errors import SercoreError
 from ..evidence.results import READS
 from ..evidence.results import runs as published_runs
 from ..lab.systems import OWN, TABLE_2, family, is_own
+from ..report import remembered
 from ..report.tables import corpus_title
 from . import notebooks
 from .missing import ensure_published, train_and_publish, whole_grid
@@ -134,7 +135,8 @@ def execute(
     for output in folder.glob("*.ipynb"):
         if output.stem not in known and _made_from(output):
             output.unlink()
-    surroundings = f"{_surroundings()} {published}"  # pages tell where their records are
+    code = _surroundings()
+    surroundings = f"{code} {published}"  # pages tell where their records are
     checksum = functools.cache(functools.partial(_checksum, published))
     due = []
     for chapter in chapters:
@@ -144,12 +146,14 @@ def execute(
     due.sort(key=lambda pair: not pair[0].first)
     failed = []
     jobs = min(jobs or min(2, os.cpu_count() or 1), max(len(due), 1))
-    with _environment_of_kernels(published, jobs):
+    memory = folder.parent / "_build" / "remembered" / code[:16]
+    with _environment_of_kernels(published, jobs, memory):
         for name, problem, seconds in _run_all(due, folder, jobs):
             if problem:
                 failed.append(problem)
             if report is not None:
                 report(f"chapter {name}: {'failed' if problem else 'executed'} in {seconds:.0f} s")
+    remembered.forget(memory)
     if failed:
         raise SercoreError("\n\n".join(sorted(failed)), offenders=failed)
     return [chapter.name for chapter, _ in due]
@@ -354,11 +358,13 @@ def _version(package: str) -> str:
 
 
 @contextmanager
-def _environment_of_kernels(published: Path, jobs: int) -> Iterator[None]:
-    """What the kernels inherit: where the records are, each its share of the cores, the book's style for matplotlib."""
+def _environment_of_kernels(published: Path, jobs: int, memory: Path) -> Iterator[None]:
+    """What the kernels inherit: where the records are, and what is remembered, each its share of the cores, the book's style for
+    matplotlib."""
     before, threads = dict(os.environ), str(max(1, (os.cpu_count() or 1) // jobs))
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), threads))
     os.environ["SERCORE_RESULTS"] = str(published)
+    os.environ[remembered.FOLDER] = str(memory)
     os.environ["MATPLOTLIBRC"] = str(PACKAGE / "report" / "book.mplstyle")
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm asks for widgets, which pages do not have
     try:

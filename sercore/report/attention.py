@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from ..config import STEP_SECONDS
 from ..errors import SercoreError
 from ..evidence import results
-from .figures.plots import family_colour, grid, short
+from .figures.plots import MUTED, family_colour, grid, short
 from .findings import inside, listed
+from .remembered import drawn
 from .tables import corpus_title, title
 
 WAVE_COLUMNS = 700
@@ -156,15 +157,22 @@ def wider_sentence(tables: dict[str, pd.DataFrame]) -> str:
 
 def profiles(frame: pd.DataFrame, slugs: Sequence[str]) -> Figure:
     """Mean attention along the utterance, one panel a class, one line a system; 1 is even attention without any padding."""
-    labels = sorted(frame["label"].unique())
-    figure, axes = grid(len(labels), 4, 2.6, 2.6, sharey=True)
+
+    def mean(label: str, slug: str) -> NDArray[np.float64]:
+        own = frame[(frame["label"] == label) & (frame["system"] == slug)]
+        return np.mean([profile(row.attention, row.duration) for row in own.itertuples()], axis=0)
+
+    return _profiles({label: {slug: mean(label, slug) for slug in slugs} for label in sorted(frame["label"].unique())})
+
+
+@drawn
+def _profiles(means: dict[str, dict[str, NDArray[np.float64]]]) -> Figure:
+    figure, axes = grid(len(means), 4, 2.6, 2.6, sharey=True)
     middle = (np.arange(PARTS) + 0.5) * 100 / PARTS
-    for axis, label in zip(axes, labels, strict=True):
-        for slug in slugs:
-            own = frame[(frame["label"] == label) & (frame["system"] == slug)]
-            mean = np.mean([profile(row.attention, row.duration) for row in own.itertuples()], axis=0)
+    for axis, (label, systems) in zip(axes, means.items(), strict=True):
+        for slug, mean in systems.items():
             axis.plot(middle, PARTS * mean, color=family_colour(slug), label=title(slug), linewidth=1.8)
-        axis.axhline(1, color="#7d8597", linewidth=0.8, linestyle=":")
+        axis.axhline(1, color=MUTED, linewidth=0.8, linestyle=":")
         axis.set_title(short(label, 24, 1), fontsize="medium")
         axis.set_xlabel("% of the utterance")
         axis.set_xlim(0, 100)
@@ -187,11 +195,16 @@ def most_different(frame: pd.DataFrame, first: str, second: str, count: int = 3)
 
 def over_sound(frame: pd.DataFrame, utterance: str, slugs: Sequence[str], waveform: NDArray | None, rate: int) -> Figure:
     """The attention of each system over one utterance, under its waveform and log-Mel energies where the sound is at hand."""
+    own = frame[frame["utterance"] == utterance].set_index("system")
+    attention = {slug: np.asarray(own.at[slug, "attention"], dtype=float) for slug in slugs}
+    return _over_sound(attention, float(own["duration"].iloc[0]), waveform, rate)
+
+
+@drawn
+def _over_sound(attention: dict[str, NDArray], seconds: float, waveform: NDArray | None, rate: int) -> Figure:
     from ..frontend.log_mel import log_mel
 
-    own = frame[frame["utterance"] == utterance].set_index("system")
-    seconds = float(own["duration"].iloc[0])
-    heights = [*([0.7, 1.1] if waveform is not None else []), *[0.75] * len(slugs)]
+    heights = [*([0.7, 1.1] if waveform is not None else []), *[0.75] * len(attention)]
     figure, axes = plt.subplots(
         len(heights),
         1,
@@ -213,8 +226,7 @@ def over_sound(frame: pd.DataFrame, utterance: str, slugs: Sequence[str], wavefo
         )
         mels.set_ylabel("Mel band", fontsize="x-small")
         mels.grid(False)
-    for axis, slug in zip(rows, slugs, strict=True):
-        values = np.asarray(own.at[slug, "attention"], dtype=float)
+    for axis, (slug, values) in zip(rows, attention.items(), strict=True):
         starts = np.arange(len(values)) * STEP_SECONDS
         axis.bar(starts, values, width=STEP_SECONDS, align="edge", color=family_colour(slug), edgecolor="none")
         axis.set_title(title(slug), fontsize="small", loc="left", pad=2)

@@ -27,7 +27,8 @@ import pandas as pd
 
 from .. import machine
 from ..errors import SercoreError
-from . import names
+from . import names, remembered
+from .remembered import Drawn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -171,29 +172,58 @@ def figure(fig: Figure, alt: str, name: str, records: pd.DataFrame | None = None
     raw(figure_html(fig, alt, name, caption) + provenance(records), alt)
 
 
-def figure_html(fig: Figure, alt: str, name: str, caption: str = "") -> str:
+def figure_html(fig: Figure | Drawn, alt: str, name: str, caption: str = "") -> str:
     """The HTML of `figure`: SVG whose ink is the page's own text colour; PNG at twice the size where that is lighter."""
-    import matplotlib.pyplot as plt
-    import matplotlib.style
-
     alt, caption = names.plain(alt), names.plain(caption)
     _check_name(name)
     _check_said(alt, f"figure {name}", "alternative text (alt)")
-    with matplotlib.style.context(STYLE):
-        ink = matplotlib.colors.to_hex(matplotlib.rcParams["text.color"])
-        if foreign(fig):  # letters that our font does not have: the browser's fonts do
-            matplotlib.rcParams["svg.fonttype"] = "none"
-        svg = _lighter(_saved(fig, format="svg", metadata={"Date": None}).decode())
-        points = re.search(r'\bwidth="([\d.]+)pt"', svg)
-        width = f"--width: {float(points[1]) * 4 / 3:.0f}px" if points else ""
-        if len(svg) < MAX_SVG or matplotlib.rcParams["svg.fonttype"] == "none":
-            picture = _inline(svg, name, alt, ink, width)
-        else:
-            png = _base64(_saved(fig, format="png", dpi=2 * matplotlib.rcParams["figure.dpi"]))
-            picture = f'<img src="data:image/png;base64,{png}" alt="{escape(alt)}" style="{width}">'
-    plt.close(fig)
+    picture = fig.picture if isinstance(fig, Drawn) else _picture(fig)
+    if "svg" in picture:
+        shown = _inline(picture["svg"], name, alt, picture["ink"], picture["width"])
+    else:
+        shown = f'<img src="data:image/png;base64,{picture["png"]}" alt="{escape(alt)}" style="{picture["width"]}">'
     said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f'<figure class="sercore-figure" id="{name}"><div class="sercore-pan">{picture}</div>{said}</figure>'
+    return f'<figure class="sercore-figure" id="{name}"><div class="sercore-pan">{shown}</div>{said}</figure>'
+
+
+def _picture(fig: Figure) -> dict[str, str]:
+    """The figure as `svg` with the colour of its ink, or as `png`, and the `width` of its place; it is closed, and kept where it
+    is to be remembered."""
+    import matplotlib.pyplot as plt
+    import matplotlib.style
+
+    with matplotlib.style.context(STYLE):
+        svg, complete = _saved(fig, format="svg", metadata={"Date": None})
+        if not complete:  # letters that our font does not have: the browser's fonts do
+            matplotlib.rcParams["svg.fonttype"] = "none"
+            svg, _ = _saved(fig, format="svg", metadata={"Date": None})
+        text_ = _lighter(svg.decode())
+        points = re.search(r'\bwidth="([\d.]+)pt"', text_)
+        picture = {"width": f"--width: {float(points[1]) * 4 / 3:.0f}px" if points else ""}
+        if len(text_) < MAX_SVG or not complete:
+            picture |= {"svg": text_, "ink": matplotlib.colors.to_hex(matplotlib.rcParams["text.color"])}
+        else:
+            png, _ = _saved(fig, format="png", dpi=2 * matplotlib.rcParams["figure.dpi"])
+            picture["png"] = _base64(png)
+    plt.close(fig)
+    if path := getattr(fig, "remembered_as", None):
+        remembered.keep(path, picture)
+    return picture
+
+
+CARD = "sercore-card"
+"""Marks the picture that `card` keeps among a notebook's outputs."""
+
+
+def card(fig: Figure) -> None:
+    """Keep a figure as what a link to the site shows elsewhere; tag its cell `remove-cell`, for the page does not show it."""
+    import matplotlib.pyplot as plt
+    from IPython.display import display
+
+    with io.BytesIO() as file, plt.style.context("default"):  # all of its area, and no page behind it
+        fig.savefig(file, format="png")
+        display({"image/png": file.getvalue()}, metadata={CARD: True}, raw=True)
+    plt.close(fig)
 
 
 def audio(samples: np.ndarray, rate: int, label: str = "") -> None:
@@ -249,13 +279,14 @@ def provenance(records: pd.DataFrame | None) -> str:
     if missing:
         raise SercoreError(f"records without the column {', '.join(missing)}: give rows of sercore.evidence.results.runs")
     places = records.groupby(["corpus", "protocol"], sort=True)
+    there = [column for column in ("device", "processor", "platform", "versions") if column in records]
     facts = {
         "Runs": [f"{corpus}, {protocol}: {_span(part)}" for (corpus, protocol), part in places],
         "Systems": [", ".join(dict.fromkeys(records["system"]))],
         "Code": _commits(records["commit"]),
         "Precision": sorted(set(records["precision"])),
         "Settings": sorted({f"changed: {text}" for text in records.get("changed", ()) if text}),
-        "Machines": sorted({_machine(row) for row in records.to_dict("records")}),
+        "Machines": sorted({_machine(row) for row in records[there].drop_duplicates().to_dict("records")}),
         "Data": [f"{corpus}: {_short(part['data'])}" for corpus, part in records.groupby("corpus", sort=True)],
         "Splits": [f"results/splits/{corpus}-{protocol}.csv: {_short(part['split'])}" for (corpus, protocol), part in places],
         MAKE_AGAIN: commands(records),
@@ -438,21 +469,17 @@ def _number(value: Any) -> float | None:
     return float(match[1].replace("−", "-").replace(",", "")) if match else None
 
 
-def _saved(fig: Figure, **how: Any) -> bytes:
-    with io.BytesIO() as file, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph .* missing from font")
+def _saved(fig: Figure, **how: Any) -> tuple[bytes, bool]:
+    """The figure as a file, and whether its fonts have all letters that are written in it."""
+    with io.BytesIO() as file, warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
         fig.savefig(file, **how)
-        return file.getvalue()
-
-
-def foreign(fig: Figure) -> bool:
-    """Whether a text in the figure has letters that its own font lacks, as those of other scripts than ours."""
-    from matplotlib import font_manager
-    from matplotlib.text import Text
-
-    written = {(part.get_fontname(), letter) for part in fig.findobj(Text) for letter in part.get_text() if not letter.isspace()}
-    fonts = {name: font_manager.get_font(font_manager.findfont(name)) for name, _ in written}
-    return any(not fonts[name].get_char_index(ord(letter)) for name, letter in written)
+        saved = file.getvalue()
+    lacking = [warning for warning in heard if re.match(r"Glyph .* missing from font", str(warning.message))]
+    for warning in heard:
+        if warning not in lacking:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return saved, not lacking
 
 
 def _lighter(svg: str) -> str:

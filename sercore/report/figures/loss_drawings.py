@@ -29,8 +29,7 @@ from ...lab import systems
 from ...network.engines.adam import Adam
 from ...network.losses import LOSSES, AdditiveMargin, Softmax, focal_loss
 from ...network.model import SERModel
-from .network_drawings import MUTED
-from .plots import CLASS_COLOURS
+from .plots import CLASS_COLOURS, MUTED
 
 CENTRES = {"angry": (-0.7, 0.75), "happy": (0.75, 0.65), "sad": (-0.65, -0.7), "neutral": (0.15, -0.05)}
 """Where the toy problem puts each class: (valence, arousal)."""

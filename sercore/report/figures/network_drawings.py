@@ -25,10 +25,8 @@ from ...frontend import log_mel
 from ...network import pooling
 from ...network.model import FILTERS, SERModel
 from ..tables import title
-from .plots import CLASS_COLOURS, family_colour
+from .plots import CLASS_COLOURS, COOL, HEAT, MUTED, WARM, family_colour
 
-WARM, COOL, MUTED = "#d1495b", "#3a7ca5", "#7d8597"
-HEAT = "magma"
 SIGNED = LinearSegmentedColormap.from_list("signed", [COOL, "#f2efe9", WARM])
 
 

@@ -13,11 +13,15 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from ...frontend.front_ends import FRONT_ENDS
+from ...frontend.front_ends import FRONT_ENDS, FrontEnd
+from ...lab import systems
 from ...network.base import Network
+from ...network.networks import build, find
 from ...network.prior.resnet_mha import Convolution, Residual
 from ...network.prior.tdnn_lstm import TimeDelay
-from .network_drawings import COOL, HEAT, MUTED, SIGNED, _image
+from ..remembered import drawn
+from .network_drawings import SIGNED, _image
+from .plots import COOL, HEAT, MUTED
 
 
 def stages(model: Network, x: Tensor, lengths: Tensor) -> list[tuple[str, Tensor, int]]:
@@ -93,6 +97,17 @@ def described(module: nn.Module) -> str:
     if isinstance(module, nn.Linear):
         return f"dense, {module.out_features}"
     return type(module).__name__
+
+
+def front_end_of(slug: str) -> FrontEnd:
+    """What a system hears."""
+    return FRONT_ENDS[find(systems.config(slug)).front_end]
+
+
+@drawn
+def of_system(slug: str, frames: np.ndarray) -> Figure:
+    """`outline` of a system as `sercore.build` makes it, of an utterance as its front end gives it: (frames, bands), float32."""
+    return outline(build(systems.config(slug)), torch.from_numpy(frames)[None], torch.tensor([len(frames)]))
 
 
 def outline(model: Network, x: Tensor, lengths: Tensor) -> Figure:

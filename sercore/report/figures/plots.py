@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...lab import systems
+from ..remembered import drawn
 from ..tables import IN_COMBINATIONS, of_protocol, protocol_title, title
 
 CLASS_COLOURS = {"angry": "#d1495b", "happy": "#e0a100", "sad": "#3a7ca5", "neutral": "#7d8597"}
@@ -28,6 +29,8 @@ FAMILY_COLOURS = {
 OTHER_COLOURS = ("#6a5acd", "#2a8c82", "#c8553d", "#b0703c", "#4f8a3c", "#a05195")
 """For classes of a corpus beyond the four."""
 
+WARM, COOL, MUTED = "#d1495b", "#3a7ca5", "#7d8597"
+HEAT = "magma"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
@@ -61,6 +64,7 @@ SMOOTHED = 15
 """Epochs that a learning curve is averaged over."""
 
 
+@drawn
 def learning_curves(history: pd.DataFrame, slugs: Sequence[str]) -> Figure:
     """Accuracy on the part that chooses, epoch by epoch: a pale line each run, over it the mean of the `SMOOTHED` epochs around
     each, the chosen epoch a dot; one panel a system."""
@@ -79,6 +83,7 @@ def learning_curves(history: pd.DataFrame, slugs: Sequence[str]) -> Figure:
     return figure
 
 
+@drawn
 def fold_points(runs: pd.DataFrame, slugs: Sequence[str], measure: str = "ua") -> Figure:
     """Every fold and seed a point, a line at the mean: one row a system, one panel a protocol."""
     protocols = list(dict.fromkeys(runs["protocol"]))
@@ -107,6 +112,7 @@ def fold_points(runs: pd.DataFrame, slugs: Sequence[str], measure: str = "ua") -
     return figure
 
 
+@drawn
 def confusion(matrices: dict[str, pd.DataFrame]) -> Figure:
     """Row-normalised confusion matrices with their counts, side by side, one for each entry (name -> counts)."""
     names = [short(label) for label in next(iter(matrices.values())).index]
@@ -134,6 +140,7 @@ def confusion(matrices: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
+@drawn
 def recalls(table: pd.DataFrame) -> Figure:
     """Recall of each class with its interval over speakers (`tables.recall_table`), systems side by side."""
     labels, slugs = list(dict.fromkeys(table["label"])), list(dict.fromkeys(table["slug"]))
@@ -155,6 +162,7 @@ def recalls(table: pd.DataFrame) -> Figure:
     return figure
 
 
+@drawn
 def projections(panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> Figure:
     """UMAP panels: name -> (coordinates (utterances, 2), labels (utterances,) text, trustworthiness)."""
     figure, axes = grid(len(panels), 2, 4.1, 4.1)
@@ -179,6 +187,7 @@ def projections(panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> Figu
     return figure
 
 
+@drawn
 def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figure:
     """Every run a mark (`tables.geometry_of_runs` with a column `group`): a measure of compactness against UA, both less the
     mean of their fold; one panel a group, one colour a family."""
@@ -204,6 +213,7 @@ def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figu
     return figure
 
 
+@drawn
 def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, points") -> Figure:
     """Effects with their intervals (`tables.gains`): columns group, slug, name, effect, low, high, claimed (or NaN).
 
@@ -241,6 +251,7 @@ def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, point
     return figure
 
 
+@drawn
 def forest_grid(rows: pd.DataFrame, label: str = "gain in UA over the baseline, points") -> Figure:
     """`forest` with a panel for each group, side by side over one scale, and a line for each system."""
     groups, slugs = list(dict.fromkeys(rows["group"])), list(dict.fromkeys(rows["slug"]))
@@ -275,6 +286,7 @@ def _effect(axis: Axes, place: float, row: Any) -> None:
         axis.plot(row.claimed, place, "d", color=colour, markerfacecolor="none", markersize=7)
 
 
+@drawn
 def power(rows: pd.DataFrame, enough: float) -> Figure:
     """How often each study would see a gain (`findings.power`), as bars beside the share that is `enough`."""
     figure, axis = plt.subplots(figsize=(4.6, 1.2 + 0.52 * len(rows)), layout="constrained")
@@ -296,6 +308,7 @@ def power(rows: pd.DataFrame, enough: float) -> Figure:
     return figure
 
 
+@plt.style.context("default")
 def card(headline: str, gains: pd.DataFrame) -> Figure:
     """What a link to the book shows elsewhere, 1200 x 630: the answer so far, and the gains with speakers kept apart."""
     own = gains[of_protocol(gains["group"], "speaker")].head(7)
@@ -320,6 +333,7 @@ def card(headline: str, gains: pd.DataFrame) -> Figure:
     return figure
 
 
+@drawn
 def paper_noise(table_2: pd.DataFrame, reach: float) -> Figure:
     """UA of Table 2 as reported, a band of ± `reach` at the baseline; rows that differ in alpha alone share a line."""
     rows: dict[str, list[tuple[str, float]]] = {}
@@ -342,6 +356,7 @@ def paper_noise(table_2: pd.DataFrame, reach: float) -> Figure:
     return figure
 
 
+@drawn
 def speakers(table: pd.DataFrame) -> Figure:
     """UA of each speaker (`tables.speaker_table`), the best recognised on top, one mark a system, a line over their span."""
     order = table.groupby("speaker")["ua"].mean().sort_values(ascending=False).index.tolist()

@@ -22,6 +22,7 @@ from .comparisons import (
     gain_errors,
     gains,
     gains_by_seed,
+    leading_gains,
     mean_gains,
     seed_against_seed,
     shown_combinations,

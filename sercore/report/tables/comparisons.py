@@ -15,7 +15,7 @@ from ...evidence import claims, paper, results, statistics
 from ...lab import systems
 from .accuracy import systems_table
 from .measured import RESAMPLES, all_predictions, cells, measured_systems, tallied, trained_alike
-from .words import ENDS, corpus_title, place_title, title, with_interval
+from .words import ENDS, corpus_title, of_protocol, place_title, title, with_interval
 
 RULES: dict[str, claims.Difference] = {
     "speakers resampled": lambda a, b, measure, _: statistics.paired_difference(a, b, measure, RESAMPLES),
@@ -33,7 +33,7 @@ def verdicts(folder: str | Path | None = None, protocols: Sequence[str] = CLEAN)
     open_cells = [("iemocap", protocol) for protocol in protocols]
     runs = results.runs(folder)
     taken = all_predictions(folder, protocols), runs[runs["protocol"].isin(protocols)], open_cells
-    settled, before = claims.settle(*taken), claims.settle(*taken, claims.over_speakers)
+    settled, before = claims.settle_by((claims.over_speakers_and_seeds, claims.over_speakers), *taken)
     return settled.assign(**{f"speakers_{name}": before[name] for name in ("low", "high", "verdict")})
 
 
@@ -133,6 +133,12 @@ def mean_gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path
     return pd.DataFrame(rows, columns=["group", "slug", "name", "effect", "low", "high", "claimed", "where"])
 
 
+def leading_gains(folder: str | Path | None = None) -> pd.DataFrame:
+    """The gains of each family's best that a glance takes in: the means over corpora with speakers kept apart, else all."""
+    means = mean_gains(systems.CLAIMS, folder)
+    return means if of_protocol(means["group"], "speaker").any() else gains(systems.CLAIMS, folder)
+
+
 def with_means(gains: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
     """The rows of `gains`, those of one protocol followed by the mean of their corpora."""
     both = pd.concat([gains, means[means.columns.intersection(gains.columns)]] if len(means) else [gains], ignore_index=True)
@@ -177,8 +183,9 @@ def seed_against_seed(folder: str | Path | None = None) -> pd.DataFrame:
     for corpus, protocol in cells(folder):
         alike = trained_alike(corpus, protocol, folder)
         for slug in (slug for slug in systems.TABLE_2 if slug in alike):
-            for first, second in itertools.combinations(alike[slug].seeds, 2):
-                one, other = (replace(alike[slug].select((seed,)), seeds=(0,), drawn={}) for seed in (first, second))
+            alone = {seed: replace(alike[slug].select((seed,)), seeds=(0,), drawn={}, chosen={}) for seed in alike[slug].seeds}
+            for first, second in itertools.combinations(alone, 2):
+                one, other = alone[first], alone[second]
                 found = {name: rule(one, other, statistics.MEASURES["ua"], alike.values()) for name, rule in RULES.items()}
                 seen = {name: interval.low > 0 or interval.high < 0 for name, interval in found.items()}
                 pair = {"group": place_title(corpus, protocol), "slug": slug, "first": first, "second": second}

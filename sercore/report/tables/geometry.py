@@ -10,6 +10,7 @@ import pandas as pd
 
 from ...errors import SercoreError
 from ...evidence import results
+from ..remembered import counted
 from .measured import label_order
 from .words import title
 
@@ -25,8 +26,6 @@ def geometry_of_runs(corpus: str, protocol: str, slugs: Sequence[str], folder: s
 
     In the order of `slugs`.
     """
-    from ...evidence import geometry
-
     frame = results.features(corpus, protocol, folder)
     labels = results.utterances(corpus, folder).set_index("id")["label"]
     codes = {label: index for index, label in enumerate(label_order(labels.unique()))}
@@ -35,12 +34,20 @@ def geometry_of_runs(corpus: str, protocol: str, slugs: Sequence[str], folder: s
     for (slug, run, seed, fold), own in frame.groupby(["system", "run", "seed", "fold"]):
         if slug in slugs:
             classes = own["utterance"].map(labels).map(codes).to_numpy()
-            try:
-                found = geometry.compactness(np.stack(own["features"]), classes)
-            except SercoreError:  # too few utterances in this fold
-                found = dict.fromkeys(geometry.MEASURES, np.nan)
+            found = _compactness(np.stack(own["features"]), classes)
             rows.append({"slug": slug, "run": run, "seed": seed, "fold": fold, **found, "ua": 100 * accuracy[run]})
     return pd.DataFrame(sorted(rows, key=lambda row: (slugs.index(row["slug"]), row["seed"], row["fold"])))
+
+
+@counted
+def _compactness(features: np.ndarray, classes: np.ndarray) -> dict[str, float]:
+    """`geometry.compactness`, NaN where a fold has too few utterances for it."""
+    from ...evidence import geometry
+
+    try:
+        return geometry.compactness(features, classes)
+    except SercoreError:
+        return dict.fromkeys(geometry.MEASURES, np.nan)
 
 
 def shown_geometry(table: pd.DataFrame) -> pd.DataFrame:
