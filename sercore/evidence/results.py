@@ -22,8 +22,9 @@ from __future__ import annotations
 import functools
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec
 
 import numpy as np
 import pandas as pd
@@ -62,10 +63,56 @@ def read(path: Path) -> pd.DataFrame | None:
 
 
 def _noted(path: Path) -> Path:
+    for read_meanwhile in _recording:
+        read_meanwhile.add(path.absolute())
     if log := os.environ.get(READS):
         with open(log, "a", encoding="utf-8") as file:
             file.write(f"{path.resolve()}\n")
     return path
+
+
+_recording: list[set[Path]] = []
+"""What is read while the functions of `once` that are at work compute."""
+
+P = ParamSpec("P")
+KEPT = 256
+"""How many answers each function of `once` keeps."""
+
+
+def once(function: Callable[P, pd.DataFrame]) -> Callable[P, pd.DataFrame]:
+    """For a table made of records and its arguments alone: asked for again, it is made again only where a file that it was made
+    from has changed. A title and its page ask for the same."""
+    kept: dict[Any, tuple[pd.DataFrame, dict[Path, tuple[int, int] | None]]] = {}
+
+    @functools.wraps(function)
+    def remembered(*args: P.args, **kwargs: P.kwargs) -> pd.DataFrame:
+        key = _hashable(args), _hashable(kwargs), places.results_folder(None).absolute()
+        if key in kept and all(_stamp_of(path) == stamp for path, stamp in kept[key][1].items()):
+            for path in kept[key][1]:
+                _noted(path)
+            return kept[key][0].copy()
+        own: set[Path] = set()
+        _recording.append(own)
+        try:
+            table = function(*args, **kwargs)
+        finally:
+            _recording.pop()
+        if len(kept) >= KEPT:
+            kept.pop(next(iter(kept)))
+        kept[key] = table.copy(), {path: _stamp_of(path) for path in own}
+        return table
+
+    return remembered
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple(sorted((name, _hashable(part)) for name, part in value.items()))
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
+
+
+def _stamp_of(path: Path) -> tuple[int, int] | None:
+    return _stamp(path) if path.exists() else None
 
 
 def check(table: pd.DataFrame, where: Path) -> None:

@@ -31,6 +31,7 @@ PARTS = 10
 """Into so many parts an utterance's time is cut for its profile."""
 
 
+@results.once
 def weights(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
     """One row a tested utterance of a run: run, system, seed, utterance, label, duration (s), attention (steps,)."""
     deep = results.features(corpus, protocol, folder)

@@ -355,3 +355,28 @@ def test_other_tables(published):
 )
 def test_titles(slug, name):
     assert tables.title(slug) == name
+
+
+def test_a_table_is_made_once_until_a_file_that_it_was_made_from_changes(tmp_path, monkeypatch):
+    made = []
+
+    @results.once
+    def table(names, folder=None):
+        found = results.read(tmp_path / "some.parquet")
+        made.append(names)
+        return pd.DataFrame({"name": names, "there": found is not None})
+
+    log = tmp_path / "log"
+    monkeypatch.setenv(results.READS, str(log))
+    first = table(["a", "b"])
+    log.unlink()
+    first["name"] = "spoilt"
+    again = table(["a", "b"])
+    assert again["name"].tolist() == ["a", "b"] and len(made) == 1
+    assert log.read_text().split() == [str(tmp_path / "some.parquet")], "a page that is given it depends on the same files"
+    table(["b"])
+    pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "some.parquet")
+    assert table(["a", "b"])["there"].all() and len(made) == 3
+    monkeypatch.setenv("SERCORE_RESULTS", str(tmp_path / "others"))
+    table(["a", "b"])
+    assert len(made) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -310,20 +311,22 @@ def power(rows: pd.DataFrame, enough: float) -> Figure:
 
 @plt.style.context("default")
 def card(headline: str, gains: pd.DataFrame) -> Figure:
-    """What a link to the book shows elsewhere, 1200 x 630: the answer so far, and the gains with speakers kept apart."""
+    """What a link to the book shows elsewhere, 1200 x 630: the first sentence of the answer so far, and the gains with speakers
+    kept apart."""
     own = gains[of_protocol(gains["group"], "speaker")].head(7)
     figure = plt.figure(figsize=(12, 6.3), dpi=100, facecolor="#fdfcf9")
     figure.text(0.06, 0.86, "Measured again", fontsize=46, fontfamily="serif", color="#0f625b")
     figure.text(0.06, 0.77, "discriminative features for speech emotion", fontsize=20, color="#575f68")
-    figure.text(0.06, 0.66, textwrap.fill(headline, 78), fontsize=17, color="#23272c", va="top", linespacing=1.4)
-    axis = figure.add_axes((0.36, 0.12, 0.58, 0.34))
+    first = re.split(r"(?<=[.?!]) (?=[A-Z])", headline)[0]
+    figure.text(0.06, 0.66, textwrap.fill(first, 70), fontsize=19, color="#23272c", va="top", linespacing=1.4)
+    axis = figure.add_axes((0.36, 0.12, 0.58, 0.32))
     for place, row in enumerate(own.itertuples()):
         axis.plot([row.low, row.high], [place, place], color=family_colour(row.slug), linewidth=4)
         axis.plot(row.effect, place, "o", color=family_colour(row.slug), markersize=11)
     names = [f"{IN_COMBINATIONS.get(row.slug, row.name)}, {row.group.partition(',')[0]}" for row in own.itertuples()]
     names = [name[0].upper() + name[1:].replace(", Mean", ", mean") for name in names]
     axis.set_yticks(range(len(own)), names, fontsize=13, color="#23272c")
-    axis.set_ylim(len(own) - 0.5, -0.5)
+    axis.set_ylim(max(len(own), 1) - 0.5, -0.5)
     axis.axvline(0, color="#7d8597", linewidth=1)
     axis.set_xlabel("gain in UA over the baseline, points, 95 % interval over speakers", fontsize=12, color="#575f68")
     axis.tick_params(colors="#575f68", length=0)

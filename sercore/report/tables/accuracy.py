@@ -61,6 +61,7 @@ def over_yardsticks(folder: str | Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "corpus", "protocol", "effect", "low", "high"])
 
 
+@results.once
 def systems_table(
     corpus: str, protocol: str, slugs: Sequence[str], seeds: Sequence[int] | None = None, folder: str | Path | None = None
 ) -> pd.DataFrame:
@@ -191,6 +192,7 @@ CRITERION = {
 """What tells hearing a class better from giving its label more often."""
 
 
+@results.once
 def criterion(label: str, slug: str, folder: str | Path | None = None) -> pd.DataFrame:
     """How `slug` and the baseline do on one class: a row a place where both were measured and the class occurs.
 
@@ -229,6 +231,7 @@ def confusions(corpus: str, protocol: str, slugs: Sequence[str], folder: str | P
     return counted
 
 
+@results.once
 def across_corpora(slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
     """The systems `slugs` on every published corpus and protocol, beside the paper's: UA, and the gain with its interval over
     speakers and seeds; of the baseline alone UA with its interval over speakers, and WA."""

@@ -25,6 +25,7 @@ RULES: dict[str, claims.Difference] = {
 """Kinds of intervals, the last of which decides."""
 
 
+@results.once
 def verdicts(folder: str | Path | None = None, protocols: Sequence[str] = CLEAN) -> pd.DataFrame:
     """Every claim settled on every published corpus under every protocol (`claims.settle`), and on IEMOCAP as open.
 
@@ -37,6 +38,7 @@ def verdicts(folder: str | Path | None = None, protocols: Sequence[str] = CLEAN)
     return settled.assign(**{f"speakers_{name}": before[name] for name in ("low", "high", "verdict")})
 
 
+@results.once
 def combinations(corpus: str, protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
     """Systems that combine schemes (`a+b`), and the user's own: UA, and the paired difference to the baseline and to each scheme.
 
@@ -78,6 +80,7 @@ def shown_combinations(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(shown | {"Seeds": table["seeds"]})
 
 
+@results.once
 def gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None) -> pd.DataFrame:
     """Rows for `figures.forest`: the paired gain in UA of those of `slugs` that were measured, by corpus and protocol, and
     the paper's own.
@@ -101,6 +104,7 @@ def gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | No
     return pd.DataFrame(rows, columns=columns)
 
 
+@results.once
 def mean_gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path | None = None) -> pd.DataFrame:
     """The gains of `gains` averaged over the corpora of recorded speech that two or more have a system on, with speakers named
     and trained as its corpus says.
@@ -173,6 +177,7 @@ def gains_by_seed(folder: str | Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+@results.once
 def seed_against_seed(folder: str | Path | None = None) -> pd.DataFrame:
     """Rules where nothing differs but chance: UA of one seed of a system less that of another, in points.
 
@@ -193,6 +198,7 @@ def seed_against_seed(folder: str | Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["group", "slug", "first", "second", "effect", *RULES])
 
 
+@results.once
 def gain_errors(folder: str | Path | None = None) -> pd.DataFrame:
     """What moves a gain in UA over the baseline by chance: one row a place where a family's best and the baseline share seeds.
 

@@ -21,6 +21,7 @@ def geometry_of_systems(runs: pd.DataFrame) -> pd.DataFrame:
     return own.groupby("slug", sort=False).mean().reset_index() if len(runs) else runs
 
 
+@results.once
 def geometry_of_runs(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
     """Compactness of the deep features of each run's test utterances, beside its UA: slug, run, seed, fold, measures, ua.
 

@@ -26,6 +26,7 @@ def yardstick_gaps(folder: str | Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["corpus", "effect", "low", "high"])
 
 
+@results.once
 def protocol_gaps(base: str = "speaker", other: str = "paper", folder: str | Path | None = None) -> pd.DataFrame:
     """What protocol `other` adds to UA over `base`: the same system, corpus, seeds and test utterances, one row a system.
 

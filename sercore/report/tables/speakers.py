@@ -12,6 +12,7 @@ from .measured import RESAMPLES, predictions_of_shared_seeds, shared_seeds, tall
 from .words import interval_text, title
 
 
+@results.once
 def speaker_table(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> pd.DataFrame:
     """UA of each speaker in percent, over the classes that the speaker has and the seeds that all of `slugs` have: one row a
     system and speaker.
