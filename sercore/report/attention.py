@@ -39,28 +39,52 @@ def weights(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path
     return deep[deep["system"].isin(slugs)][["run", "system", "seed", "utterance", "attention"]].join(facts, on="utterance")
 
 
+def stacked(attention: pd.Series) -> NDArray[np.float64]:
+    """The attention of several utterances, (steps,) each, as (utterances, steps); a shorter one ends in nothing."""
+    rows = np.zeros((len(attention), attention.map(len).max()))
+    for row, weights in zip(rows, attention, strict=True):
+        row[: len(weights)] = weights
+    return rows
+
+
 def heard(attention: NDArray, seconds: NDArray | float) -> NDArray[np.float64]:
-    """The share of the attention (steps,) before each of these times (seconds)."""
-    ends = np.arange(len(attention) + 1) * STEP_SECONDS
-    total = np.concatenate([[0.0], np.cumsum(attention, dtype=float)])
-    return np.interp(seconds, ends, total / total[-1])
+    """The share of the attention (..., steps) before each of these times (..., times), or before one time."""
+    total = np.pad(np.cumsum(attention, axis=-1, dtype=float), [(0, 0)] * (np.ndim(attention) - 1) + [(1, 0)])
+    place = np.clip(np.asarray(seconds) / STEP_SECONDS, 0, np.shape(attention)[-1])
+    times = np.atleast_1d(place)
+    step = np.minimum(times.astype(int), np.shape(attention)[-1] - 1)
+    before, behind = (np.take_along_axis(total, step + more, axis=-1) for more in (0, 1))
+    shares = (before + (times - step) * (behind - before)) / total[..., -1:]
+    return shares if np.ndim(place) else shares[..., 0]
 
 
-def profile(attention: NDArray, duration: float, parts: int = PARTS) -> NDArray[np.float64]:
-    """The share of the attention on each of `parts` equal parts of the utterance; with what lies on padding they sum to 1."""
-    return np.diff(heard(attention, np.linspace(0, duration, parts + 1)))
+def profile(attention: NDArray, duration: NDArray | float, parts: int = PARTS) -> NDArray[np.float64]:
+    """The share of the attention (..., steps) on each of `parts` equal parts of the utterance (...); with what lies on padding
+    they sum to 1."""
+    return np.diff(heard(attention, np.linspace(0, duration, parts + 1, axis=-1)))
 
 
-def span(attention: NDArray) -> float:
-    """Over how many seconds the attention spreads: the exponential of its entropy, in steps, times a step."""
-    shares = np.asarray(attention, dtype=float) / np.sum(attention)
-    shares = shares[shares > 0]
-    return float(np.exp(-(shares * np.log(shares)).sum()) * STEP_SECONDS)
+def span(attention: NDArray) -> NDArray[np.float64]:
+    """Over how many seconds the attention (..., steps) spreads: the exponential of its entropy, in steps, times a step."""
+    shares = attention / np.sum(attention, axis=-1, keepdims=True)
+    terms = shares * np.log(shares, out=np.zeros(shares.shape), where=shares > 0)
+    return np.exp(-terms.sum(-1)) * STEP_SECONDS
 
 
-def distance(first: NDArray, second: NDArray) -> float:
-    """How much of the attention would have to move to make one into the other: half the sum of absolute differences."""
-    return float(np.abs(first / np.sum(first) - second / np.sum(second)).sum() / 2)
+def distance(first: NDArray, second: NDArray) -> NDArray[np.float64]:
+    """How much of the attention (..., steps) would have to move to make one into the other: half the sum of absolute
+    differences."""
+    sides = (each / np.sum(each, axis=-1, keepdims=True) for each in (first, second))
+    return np.abs(np.subtract(*sides)).sum(-1) / 2
+
+
+def _apart(first: pd.Series, second: pd.Series) -> pd.Series:
+    """The distance of the attention of each utterance that both, by utterance, have."""
+    both = pd.concat([first.rename("first"), second.rename("second")], axis=1, join="inner")
+    if both.empty:
+        return pd.Series(dtype=float)
+    rows = stacked(pd.concat([both["first"], both["second"]]))
+    return pd.Series(distance(rows[: len(both)], rows[len(both) :]), both.index)
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
@@ -72,12 +96,13 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     base = frame[frame["system"] == "baseline"].set_index("utterance")["attention"]
     rows = []
     for slug, own in frame.groupby("system"):
-        padding = [1 - heard(row.attention, row.duration) for row in own.itertuples()]
-        moved = [distance(row.attention, base[row.utterance]) for row in own.itertuples() if row.utterance in base.index]
-        row = {"slug": slug, "padding": 100 * np.mean(padding), "span": np.mean([span(row) for row in own["attention"]])}
+        each = stacked(own["attention"])
+        padding = 1 - heard(each, own["duration"].to_numpy()[:, None])
+        moved = _apart(own.set_index("utterance")["attention"], base)
+        row = {"slug": slug, "padding": 100 * padding.mean(), "span": span(each).mean()}
         lengths = own["attention"].map(len) * STEP_SECONDS
         row["padded"] = 100 * float((1 - (own["duration"] / lengths).clip(upper=1)).mean())
-        rows.append(row | {"moved": 100 * np.mean(moved) if moved else np.nan})
+        rows.append(row | {"moved": 100 * moved.mean()})
     return pd.DataFrame(rows, columns=["slug", "padding", "padded", "span", "moved"])
 
 
@@ -89,8 +114,7 @@ def between_seeds(frame: pd.DataFrame) -> dict[str, float]:
         by_seed = [group.set_index("utterance")["attention"] for _, group in own.groupby("seed")]
         pairs = list(itertools.combinations(by_seed, 2))
         if pairs:
-            apart = [[distance(weights, second[name]) for name, weights in first.items()] for first, second in pairs]
-            found[str(slug)] = 100 * float(np.mean(apart))
+            found[str(slug)] = 100 * float(pd.concat([_apart(first, second) for first, second in pairs]).mean())
     return found
 
 
@@ -161,7 +185,7 @@ def profiles(frame: pd.DataFrame, slugs: Sequence[str]) -> Figure:
 
     def mean(label: str, slug: str) -> NDArray[np.float64]:
         own = frame[(frame["label"] == label) & (frame["system"] == slug)]
-        return np.mean([profile(row.attention, row.duration) for row in own.itertuples()], axis=0)
+        return profile(stacked(own["attention"]), own["duration"].to_numpy()).mean(axis=0)
 
     return _profiles({label: {slug: mean(label, slug) for slug in slugs} for label in sorted(frame["label"].unique())})
 
@@ -187,9 +211,8 @@ def _profiles(means: dict[str, dict[str, NDArray[np.float64]]]) -> Figure:
 def most_different(frame: pd.DataFrame, first: str, second: str, count: int = 3) -> list[str]:
     """The utterances on which two systems' attention lies farthest apart, of different classes where there are."""
     sides = [frame[frame["system"] == slug].set_index("utterance") for slug in (first, second)]
-    both = sides[0].join(sides[1]["attention"].rename("other"), how="inner")
-    far = pd.Series([distance(row.attention, row.other) for row in both.itertuples()], both.index).sort_values(ascending=False)
-    ranked = pd.DataFrame({"label": both["label"].reindex(far.index), "turn": 0})
+    far = _apart(sides[0]["attention"], sides[1]["attention"]).sort_values(ascending=False)
+    ranked = pd.DataFrame({"label": sides[0]["label"].reindex(far.index), "turn": 0})
     ranked["turn"] = ranked.groupby("label").cumcount()
     return ranked.sort_values("turn", kind="stable").index[:count].tolist()
 

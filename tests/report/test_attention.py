@@ -8,6 +8,19 @@ EVEN = np.full(10, 0.1)
 POINTED = np.eye(10)[2]
 
 
+def test_many_utterances_at_once_are_as_one_by_one_whatever_their_lengths():
+    rows = [EVEN, POINTED, np.array([1.0, 3.0])]
+    seconds = np.array([1.76, 0.5, 0.4])
+    together = attention.stacked(pd.Series(rows))
+    for measured in (attention.span, lambda each: attention.distance(each, each[..., ::-1])):
+        np.testing.assert_allclose(measured(together[:2]), [measured(row) for row in rows[:2]])
+    assert attention.span(together)[2] == pytest.approx(attention.span(rows[2]))
+    alone = [attention.heard(row, time) for row, time in zip(rows, seconds, strict=True)]
+    np.testing.assert_allclose(attention.heard(together, seconds[:, None])[:, 0], alone)
+    profiles = [attention.profile(row, time) for row, time in zip(rows, seconds, strict=True)]
+    np.testing.assert_allclose(attention.profile(together, seconds), profiles)
+
+
 def test_half_of_an_even_attention_lies_behind_half_the_clip():
     assert attention.heard(EVEN, 1.6) == pytest.approx(0.5)
     assert attention.heard(EVEN, 1.76) == pytest.approx(0.55)  # a step that the utterance ends in is shared
