@@ -314,14 +314,18 @@ def efficiency(results: str | Path | None = None) -> pd.DataFrame | None:
     return read(places.results_folder(results) / "efficiency.parquet")
 
 
+_SYSTEM_OF_RUN = rf"^.+?-(?:{'|'.join(protocol.PROTOCOLS)})-(.+?)-seed\d+-fold\d+(?:, |$)"
+
 UNDISTURBED = "as recorded"
 """The disturbance of `trials` that is none."""
 
 
 def trials(results: str | Path | None = None) -> pd.DataFrame | None:
     """How models do on corpora that they were not trained on, and on disturbed recordings (`sercore.inference.trials`): one row a
-    model, corpus, `trimmed` (the silence around recordings cut off) and disturbance. None before."""
-    return read(places.results_folder(results) / "trials.parquet")
+    model, corpus, `trimmed` (the silence around recordings cut off) and disturbance; `system` is what its networks are, by the
+    names of their runs. None before."""
+    found = read(places.results_folder(results) / "trials.parquet")
+    return None if found is None else found.assign(system=found["members"].str.extract(_SYSTEM_OF_RUN, expand=False))
 
 
 def yardstick_now(

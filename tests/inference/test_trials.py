@@ -59,7 +59,7 @@ def test_its_rows_are_written_and_read_by_the_page(packed, tones, tmp_path, caps
     for _ in range(2):
         assert not trials.main(asked)
     found = results.trials(tmp_path / "results")
-    assert len(found) == 1
+    assert len(found) == 1 and found["system"].item() == "baseline"
     shown = tables.elsewhere(found)
     assert shown["Recordings"].tolist() == [40] and "[" in shown["UA"].item()
     assert "it labels" in findings.elsewhere_sentence(found, str(packed))
@@ -69,14 +69,28 @@ def test_its_rows_are_written_and_read_by_the_page(packed, tones, tmp_path, caps
 def test_the_page_says_what_harms():
     rows = [("as recorded", 0.5, 0.0), ("gain -20 dB", 0.5, 0.02), ("a room of 0.5 s", 0.3, 0.6)]
     found = pd.DataFrame(rows, columns=["disturbance", "ua", "changed"])
-    found = found.assign(model="m", corpus="ravdess", trimmed=True, united=0.5)
+    found = found.assign(model="m", corpus="ravdess", trimmed=True, united=0.5, system="combined")
     said = findings.harm_sentence(found, "m", "ravdess")
     assert (
         said == "However loud a recording is, at most 2 % of the labels change. "
         "More than a quarter of them are others after: a room of 0.5 s."
     )
     table = tables.disturbed(found, "ravdess")
-    assert table["m", "UA"].tolist() == [50, 50, 30]
+    assert table["Combined attentive pooling", "UA"].tolist() == [50, 50, 30]
+    assert findings.systems_disturbed_sentence(found, "ravdess") == ""
+
+
+def test_systems_stand_beside_one_another_by_their_names():
+    rows = [("as recorded", 0.5, 0.0), ("gain -20 dB", 0.5, 0.02), ("a room of 0.5 s", 0.3, 0.6)]
+    one = pd.DataFrame(rows, columns=["disturbance", "ua", "changed"]).assign(corpus="ravdess", trimmed=True)
+    other = one.assign(model="emodb/baseline", system="baseline", changed=one["changed"] / 2)
+    found = pd.concat([other, one.assign(model="mine", system="combined")], ignore_index=True)
+    shown = tables.disturbed(found, "ravdess", "mine").columns.get_level_values(0).unique()[1:]
+    assert shown.tolist() == ["Combined attentive pooling", "Baseline (softmax, attentive pooling)"]
+    said = findings.systems_disturbed_sentence(found, "ravdess")
+    assert "16 % of the labels change with the baseline and 31 % with combined pooling" in said
+    twice = pd.concat([found, one.assign(model="yours", system="combined")], ignore_index=True)
+    assert {"mine", "yours"} < set(tables.disturbed(twice, "ravdess").columns.get_level_values(0))
 
 
 def test_what_a_model_is_called_on_its_page(packed):

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from ...evidence.results import UNDISTURBED
-from ..tables.words import corpus_title, title
-from .words import listed
+from ..tables.trials import trials_disturbed
+from ..tables.words import IN_COMBINATIONS, corpus_title, title
+from .words import inside, listed
 
 NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 HARM = 0.25
@@ -85,3 +86,25 @@ def harm_sentence(trials: pd.DataFrame, model: str, corpus: str) -> str:
     if bad.empty:
         return f"{loud}Nothing that was tried changes more than a quarter of them."
     return f"{loud}More than a quarter of them are others after: {listed([str(name) for name in bad['disturbance']])}."
+
+
+def systems_disturbed_sentence(trials: pd.DataFrame, corpus: str) -> str:
+    """Whether it matters which system hears disturbed recordings; nothing where one alone did."""
+    own = trials_disturbed(trials, corpus)
+    own = own[~own["disturbance"].str.startswith(UNDISTURBED)]  # nor what is not a disturbance of the recording
+    if own["model"].nunique() < 2:
+        return ""
+    means = own.groupby("model").agg(system=("system", "first"), changed=("changed", "mean"), ua=("ua", "mean"))
+    least, most = (means.loc[found(means["changed"])] for found in (pd.Series.idxmin, pd.Series.idxmax))
+    little = 100 * (most["changed"] - least["changed"]) < 5
+
+    def called(slug: str) -> str:
+        return "the baseline" if slug == "baseline" else IN_COMBINATIONS.get(slug) or inside(title(slug))
+
+    matters = "Which system it is matters little" if little else "Systems differ in what they bear"
+    changed = [f"{100 * one['changed']:.0f} % of the labels change with {called(one['system'])}" for one in (least, most)]
+    return (
+        f"**{matters}:** averaged over all that was tried, {changed[0]} and {changed[1].replace(' of the labels change', '')}; "
+        f"{100 * means['ua'].min():.0f} to {100 * means['ua'].max():.0f} % are right (UA). All were trained alike, once a fold; what "
+        "another seed would change was not measured."
+    )

@@ -45,7 +45,7 @@ from .measured import (
 )
 from .protocols import gap_runs, protocol_gaps, yardstick_gaps
 from .speakers import gender_table, speaker_range_by_chance, speaker_spread, speaker_table
-from .trials import disturbed, elsewhere
+from .trials import disturbed, elsewhere, trials_disturbed
 from .words import (
     ENDS,
     IN_COMBINATIONS,

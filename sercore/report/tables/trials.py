@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ...evidence.results import UNDISTURBED
-from .words import corpus_title, interval_text
+from .words import corpus_title, interval_text, title
 
 
 def elsewhere(trials: pd.DataFrame) -> pd.DataFrame:
@@ -31,17 +31,24 @@ def elsewhere(trials: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def disturbed(trials: pd.DataFrame, corpus: str) -> pd.DataFrame:
+def disturbed(trials: pd.DataFrame, corpus: str, first: str = "") -> pd.DataFrame:
     """One row a disturbance of the recordings of `corpus`, trimmed before they are labelled, and for each model its UA and how
-    many labels change (percent)."""
-    own = trials[(trials["corpus"] == corpus) & trials["trimmed"]]
-    own = own[own["model"].isin(own.loc[own["disturbance"] != UNDISTURBED, "model"])]
-    order = list(dict.fromkeys(own["disturbance"]))
+    many labels change (percent), for the model `first` first. A model is called by its system where no other has the same."""
+    own = trials_disturbed(trials, corpus)
+    systems = own.drop_duplicates("model").set_index("model")["system"]
+    called = {model: str(model) if systems.eq(slug).sum() > 1 else title(slug) for model, slug in systems.items()}
     rows = []
-    for name in order:
+    for name in dict.fromkeys(own["disturbance"]):
         row: dict[tuple[str, str], object] = {("What happened to it", ""): name}
-        for model, found in own[own["disturbance"] == name].groupby("model", sort=True):
-            row[str(model), "UA"] = 100 * found["ua"].item()
-            row[str(model), "labels changed"] = 100 * found["changed"].item()
+        there = own[own["disturbance"] == name].set_index("model")
+        for model in sorted(there.index, key=lambda model: (model != first, model)):
+            row[called[model], "UA"] = 100 * there.at[model, "ua"]
+            row[called[model], "labels changed"] = 100 * there.at[model, "changed"]
         rows.append(row)
     return pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(list(dict.fromkeys(key for row in rows for key in row))))
+
+
+def trials_disturbed(trials: pd.DataFrame, corpus: str) -> pd.DataFrame:
+    """Of `results.trials` those of recordings of `corpus`, trimmed, by models that disturbed ones were given to."""
+    own = trials[(trials["corpus"] == corpus) & trials["trimmed"]]
+    return own[own["model"].isin(own.loc[own["disturbance"] != UNDISTURBED, "model"])]
