@@ -105,6 +105,6 @@ def systems_disturbed_sentence(trials: pd.DataFrame, corpus: str) -> str:
     changed = [f"{100 * one['changed']:.0f} % of the labels change with {called(one['system'])}" for one in (least, most)]
     return (
         f"**{matters}:** averaged over all that was tried, {changed[0]} and {changed[1].replace(' of the labels change', '')}; "
-        f"{100 * means['ua'].min():.0f} to {100 * means['ua'].max():.0f} % are right (UA). All were trained alike, once a fold; what "
-        "another seed would change was not measured."
+        f"{100 * means['ua'].min():.0f} to {100 * means['ua'].max():.0f} % are right (UA). All were trained alike, once a fold; "
+        "what another seed would change was not measured."
     )
