@@ -664,6 +664,10 @@ def predict(
     trim: Annotated[
         bool, typer.Option("--trim", help="Cut off the silence before and after a recording of a minute or less")
     ] = False,
+    members: Annotated[
+        int | None,
+        typer.Option("--members", min=1, help="Of a model of several networks the first so many alone: less sure, faster"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Label audio files with class probabilities; a folder stands for the audio files in it and below.
@@ -684,7 +688,7 @@ def predict(
     with errors_told(), as_files(files) as (paths, called):
         if form not in ("table", "json", "jsonl", "csv"):
             raise SercoreError(f"--format {form}: there are table, json, jsonl and csv")
-        classifier = prediction.Classifier(model, trim, runs)
+        classifier = prediction.Classifier(model, trim, runs, members)
         trained = classifier.trained
         calibrated = "calibrated on validation" if trained.calibrated else "not calibrated"
         err.print(f"model: {trained.about['name']}; it knows how its corpus sounds, and little else; probabilities {calibrated}")

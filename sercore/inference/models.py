@@ -52,6 +52,14 @@ class Trained:
         """Whether its runs fitted a temperature, as those before version 0.2 did not."""
         return all("temperature" in member for member in self.about["members"])
 
+    def first(self, count: int) -> Trained:
+        """The same of its first `count` networks alone: less sure, and that much faster. Raises `SercoreError` where there are
+        fewer."""
+        if not 1 <= count <= len(self.networks):
+            raise SercoreError(f"{self.about['name']} has {len(self.networks)} networks: of these {count} cannot be taken")
+        about = self.about | {"members": self.about["members"][:count]}
+        return Trained(self.networks[:count], self.temperatures[:count], self.classes, about)
+
 
 def load(model: str | os.PathLike[str] | None = None, folded: bool = True, runs: str | os.PathLike[str] | None = None) -> Trained:
     """A model by its name (`known`; one trained here is of the folder `runs`), of a folder (a model's, or a run's), or of a

@@ -71,8 +71,9 @@ class Classifier:
     """A trained model, loaded once: `predict` labels samples in memory, `label` files as they come.
 
     `model` is a name (`sercore models` lists them), a folder, or a `model.pt`; None is the model that comes with the package.
-    With `trim`, silence before and after a recording of a minute or less is cut off (`audio.trimmed`). Names of models that were
-    trained here are those of the folder `runs` (default: SERCORE_RUNS, else ./runs).
+    With `trim`, silence before and after a recording of a minute or less is cut off (`audio.trimmed`). Of a model of several
+    networks the first `members` alone label, all by default: less sure, and that much faster. Names of models that were trained
+    here are those of the folder `runs` (default: SERCORE_RUNS, else ./runs).
 
     >>> said = Classifier().predict(np.zeros(16_000), rate=16_000)
     >>> said.doubt, round(sum(said.probabilities.values()), 3)
@@ -84,8 +85,10 @@ class Classifier:
         model: str | os.PathLike[str] | None = None,
         trim: bool = False,
         runs: str | os.PathLike[str] | None = None,
+        members: int | None = None,
     ) -> None:
-        self.model, self.trained, self.trim = model, models.load(model, runs=runs), trim
+        trained = models.load(model, runs=runs)
+        self.model, self.trained, self.trim = model, trained if members is None else trained.first(members), trim
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -234,3 +234,14 @@ def test_silence_around_a_recording_is_left_out_where_that_is_asked_for(tmp_path
     long = np.tile(quiet, 30)  # more than a minute: as it is read
     assert cutting.predict(long, 16_000).windows[0].begin == 0
     assert prediction.Classifier().predict(quiet, 16_000).probabilities != pytest.approx(said.probabilities, abs=1e-3)
+
+
+def test_the_first_of_several_networks_can_label_alone():
+    samples = np.sin(np.arange(16_000) * np.linspace(0.05, 0.3, 16_000)).astype(np.float32)
+    whole, alone = prediction.Classifier(), prediction.Classifier(members=1)
+    first = whole.networks(samples, 16_000)[0]
+    said = alone.predict(samples, 16_000)
+    np.testing.assert_allclose(list(said.probabilities.values()), first, atol=1e-6)
+    assert np.isnan(said.spread) and len(alone.trained.about["members"]) == 1
+    with pytest.raises(SercoreError, match="5 networks: of these 6 cannot"):
+        prediction.Classifier(members=6)
