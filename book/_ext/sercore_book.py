@@ -7,6 +7,7 @@ that cannot be executed, an unknown or doubled key of `_config.yml`, a page with
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import os
@@ -222,19 +223,30 @@ def describe_for_links(app: Sphinx, page: str, template: str, context: dict[str,
     facts = {"og:title": title, "og:site_name": app.config.html_title, "og:type": "article"}
     facts["og:description"] = words if len(words) < 200 else words[:197].rsplit(" ", 1)[0] + " …"
     if base := os.environ.get(SITE, "").rstrip("/"):
-        facts |= {"og:url": f"{base}/{page}.html", "og:image": f"{base}/{CARD}", "twitter:card": "summary_large_image"}
+        facts["og:url"] = f"{base}/{page}.html"
+        if _card(app) is not None:
+            facts |= {"og:image": f"{base}/{CARD}", "twitter:card": "summary_large_image"}
     tags = "".join(f'<meta property="{name}" content="{escape(str(value), quote=True)}" />\n' for name, value in facts.items())
     context["metatags"] = context.get("metatags", "") + tags
 
 
 def bring_card(app: Sphinx, exception: Exception | None) -> None:
-    """The picture that the first page's notebook made for it."""
+    picture = _card(app)
+    if exception is None and app.builder.format == "html" and picture is not None:
+        (Path(app.outdir) / CARD).write_bytes(picture)
+
+
+def _card(app: Sphinx) -> bytes | None:
+    """The picture that the first page's notebook made for it (`display.card`); None where it made none."""
     notebook = Path(app.srcdir) / f"{app.config.root_doc}.ipynb"
-    if exception is None and app.builder.format == "html" and notebook.exists():
-        outputs = (output for cell in json.loads(notebook.read_text("utf-8"))["cells"] for output in cell.get("outputs", ()))
-        for output in outputs:
-            if display.CARD in output.get("metadata", {}):
-                (Path(app.outdir) / CARD).write_bytes(base64.b64decode(output["data"]["image/png"]))
+    return _card_of(notebook, notebook.stat().st_mtime_ns) if notebook.exists() else None
+
+
+@functools.lru_cache(maxsize=1)
+def _card_of(notebook: Path, time_ns: int) -> bytes | None:
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", ()) if display.CARD in output.get("metadata", {})]
+    return base64.b64decode(outputs[0]["data"]["image/png"]) if outputs else None
 
 
 # ---- the explorer's data

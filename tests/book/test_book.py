@@ -208,7 +208,11 @@ def test_a_small_book_is_built_offline_and_fails_on_a_warning(tmp_path, monkeypa
     other = tmp_path / "book" / "notebooks" / "other.md"
     other.write_text(PAGE.format(text="Text."))
     cell = ":tags: [hide-input]\nfrom sercore.report import display\ndisplay.text('computed **here**')"
-    text = f"A formula, $a^2$.\n\n```{{code-cell}} ipython3\n{cell}\n```"
+    picture = (
+        "from sercore.report import display, figures, tables\ndisplay.card(figures.card('An answer.', tables.leading_gains()))"
+    )
+    cells = (cell, f":tags: [remove-cell]\n{picture}")
+    text = "A formula, $a^2$." + "".join(f"\n\n```{{code-cell}} ipython3\n{each}\n```" for each in cells)
     page = tmp_path / "book" / "notebooks" / "intro.md"
     site = tmp_path / "_build" / "html"
     page.write_text(PAGE.format(text="A link to [nowhere](nowhere.md)."))
@@ -229,7 +233,7 @@ def test_a_small_book_is_built_offline_and_fails_on_a_warning(tmp_path, monkeypa
     assert "Show the code" in html
     assert "Toggle hidden content" not in html
     assert '<meta property="og:title" content="' in html and "og:image" not in html  # it has no address of its own yet
-    assert (site / "_static" / "card.png").stat().st_size > 5000
+    assert (site / "_static" / "card.png").stat().st_size > 5000 and "An answer" not in html
     assert "names no page of this book" in (site / "404.html").read_text()
     assert (site / "_static" / "scripts" / "fontawesome.js").stat().st_size < 200_000
     assert not re.search(r'(src|href)="(https?:)?//', html)
@@ -245,7 +249,8 @@ def test_a_small_book_is_built_offline_and_fails_on_a_warning(tmp_path, monkeypa
         contents.write_text("format: jb-book\nroot: intro\nchapters:\n- file: third\n")
     (site / "explorer" / "private").mkdir()
     (site / "explorer" / "private" / "voice.mp3").write_bytes(b"sound")
-    page.write_text(PAGE.format(text=text.replace("from sercore", "import sys; print('beware', file=sys.stderr)\nfrom sercore")))
+    aloud = "import sys; print('beware', file=sys.stderr)\nfrom sercore"
+    page.write_text(PAGE.format(text=text.replace("from sercore", aloud, 1)))
     mine = build(tmp_path, SERCORE_RESULTS=str(tmp_path / "mine"))
     assert mine.returncode == 0, mine.stdout + mine.stderr
     assert "chapter intro, cell 2 said: beware" in mine.stdout + mine.stderr and "1 warnings, listed above" in mine.stdout

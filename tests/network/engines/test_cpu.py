@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import math
 import importlib.util
 
 import pytest
@@ -110,11 +111,11 @@ def gradients_of_plain(draw, precision):
     return trained(pair(draw, precision=precision)[0], *batch(64, 4), draw)[1]
 
 
-@pytest.mark.parametrize("unit, times", [("amx", 1.02), ("avx512", 1.35), ("", 1.02)])
+@pytest.mark.parametrize("unit, times", [("amx", 1.02), ("avx512", 1.3), ("", 1.02)])
 def test_bfloat16_is_hardly_further_from_float32_than_plain_bfloat16(monkeypatch, unit, times):
-    """`winograd.TWO` rounds its tiles, and so gradients are an eighth further off (0.127 and 0.113 over 40 draws); the other
-    paths are nearer, or where AMX is only said to be there, PyTorch's own. Its error varies with its threads, by a tenth over
-    so few draws."""
+    """`winograd.TWO` rounds its tiles, and so gradients are an eighth further off (0.127 and 0.113 over 40 draws on one processor,
+    0.136 and 0.112 on another); the other paths are nearer, or where AMX is only said to be there, PyTorch's own. The error of a
+    single draw may be many times another's, on either side: what is compared is their ratio, draw by draw, in its geometric mean."""
     monkeypatch.setattr(machine, "bfloat16_unit", lambda: unit)
     errors = []
     for draw in range(8):
@@ -122,8 +123,8 @@ def test_bfloat16_is_hardly_further_from_float32_than_plain_bfloat16(monkeypatch
         _, found = trained(pair(draw, precision="bfloat16")[1], *batch(64, 4), draw)
         names = [name for name in truth if name.endswith(("conv.weight", "norm.weight", "norm.bias"))]
         errors += [(relative(found[name], truth[name]), relative(rounded[name], truth[name])) for name in names]
-    ours, theirs = (sum(values) / len(values) for values in zip(*errors, strict=True))
-    assert ours < times * theirs, (ours, theirs)
+    ratios = [math.log(ours / theirs) for ours, theirs in errors]
+    assert math.exp(sum(ratios) / len(ratios)) < times, errors
 
 
 def test_compiled_code_is_kept_where_that_can_be_written(tmp_path, monkeypatch):
