@@ -2,8 +2,8 @@
 
 import copy
 import functools
-import math
 import importlib.util
+import math
 
 import pytest
 import torch
@@ -111,14 +111,15 @@ def gradients_of_plain(draw, precision):
     return trained(pair(draw, precision=precision)[0], *batch(64, 4), draw)[1]
 
 
-@pytest.mark.parametrize("unit, times", [("amx", 1.02), ("avx512", 1.3), ("", 1.02)])
+@pytest.mark.parametrize("unit, times", [("amx", 1.02), ("avx512", 1.35), ("", 1.02)])
 def test_bfloat16_is_hardly_further_from_float32_than_plain_bfloat16(monkeypatch, unit, times):
-    """`winograd.TWO` rounds its tiles, and so gradients are an eighth further off (0.127 and 0.113 over 40 draws on one processor,
-    0.136 and 0.112 on another); the other paths are nearer, or where AMX is only said to be there, PyTorch's own. The error of a
-    single draw may be many times another's, on either side: what is compared is their ratio, draw by draw, in its geometric mean."""
+    """`winograd.TWO` rounds its tiles, and so gradients are an eighth to a third further off (over 40 draws 0.127 and 0.113 on one
+    processor, 0.136 and 0.103 on another, whose own bfloat16 is more exact); the other paths are nearer, or where AMX is only
+    said to be there, PyTorch's own. One draw's error may be many times another's, on either side: what is compared is their
+    ratio, draw by draw, in its geometric mean."""
     monkeypatch.setattr(machine, "bfloat16_unit", lambda: unit)
     errors = []
-    for draw in range(8):
+    for draw in range(40):
         truth, rounded = (gradients_of_plain(draw, precision) for precision in ("float32", "bfloat16"))
         _, found = trained(pair(draw, precision="bfloat16")[1], *batch(64, 4), draw)
         names = [name for name in truth if name.endswith(("conv.weight", "norm.weight", "norm.bias"))]
