@@ -113,10 +113,10 @@ def gradients_of_plain(draw, precision):
 
 @pytest.mark.parametrize("unit, times", [("amx", 1.02), ("avx512", 1.35), ("", 1.02)])
 def test_bfloat16_is_hardly_further_from_float32_than_plain_bfloat16(monkeypatch, unit, times):
-    """`winograd.TWO` rounds its tiles, and so gradients are an eighth to a third further off (over 40 draws 0.127 and 0.113 on one
-    processor, 0.136 and 0.103 on another, whose own bfloat16 is more exact); the other paths are nearer, or where AMX is only
-    said to be there, PyTorch's own. One draw's error may be many times another's, on either side: what is compared is their
-    ratio, draw by draw, in its geometric mean."""
+    """`winograd.TWO` rounds its tiles, and so gradients are an eighth to a third further off (over 40 draws 0.127 and 0.113 on
+    one processor, 0.136 and 0.103 on another, whose own bfloat16 is more exact); the other paths are nearer, or where AMX is
+    only said to be there, PyTorch's own. One draw's error may be many times another's, on either side: what is compared is
+    their ratio, draw by draw, in its geometric mean."""
     monkeypatch.setattr(machine, "bfloat16_unit", lambda: unit)
     errors = []
     for draw in range(40):
