@@ -34,6 +34,7 @@ __all__ = [
     "length_rule",
     "load",
     "names",
+    "paths",
     "register",
     "updates_an_epoch",
 ]
@@ -166,6 +167,15 @@ def load(name: Corpus | str | os.PathLike[str], data_root: str | os.PathLike[str
         headers = list(pool.map(_duration, frame.path))
     audio.refuse([header for header in headers if isinstance(header, Unreadable)])
     return frame.assign(duration=headers).astype({"duration": float})[list(COLUMNS)]
+
+
+def paths(name: Corpus | str | os.PathLike[str], data_root: str | os.PathLike[str] | None = None) -> pd.Series:
+    """Where each utterance's file should lie, by its id, without a look into any: "" of a corpus that is spectra alone. Raises
+    `SercoreError` where the corpus is not found."""
+    corpus = name if isinstance(name, Corpus) else get(name, data_root)
+    root = find_root(corpus, data_root)
+    frame = bundled.table(root) if corpus.spectra else adapted(corpus, root)
+    return frame.assign(id=frame["id"].astype(str)).set_index("id")["path"]
 
 
 def _duration(path: str) -> float | Unreadable:

@@ -36,7 +36,8 @@ Measure = Callable[[NDArray], NDArray]
 def _ua(counts: NDArray) -> NDArray:
     recalls = metrics.recalls(counts)
     known = ~np.isnan(recalls)
-    return _share(np.where(known, recalls, 0.0).sum(-1), known.sum(-1))
+    every = np.ones(recalls.shape[-1])
+    return _share(np.where(known, recalls, 0.0) @ every, known @ every)
 
 
 def _wa(counts: NDArray) -> NDArray:

@@ -159,7 +159,7 @@ def _bring_sound(folder: Path, corpus: str, ids: Iterable[str]) -> dict[str, dic
     try:
         if corpora.get(corpus).spectra:
             return _bring_pictures(folder, corpus, ids)
-        paths = corpora.load(corpus).set_index("id")["path"]
+        paths = corpora.paths(corpus)
     except SercoreError:
         return {}
     folder.mkdir(parents=True, exist_ok=True)

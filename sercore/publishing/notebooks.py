@@ -8,6 +8,7 @@ A cell's output is what IPython would show: text, displayed objects, the value o
 from __future__ import annotations
 
 import base64
+import gc
 import importlib
 import io
 import sys
@@ -171,6 +172,7 @@ class _Shell(InteractiveShell):
 def _run_cells(pipe: Connection, other_end: Connection) -> None:
     """Answer each source that comes with its outputs, and whether it failed, until nobody asks any more."""
     other_end.close()  # or this process would keep its own pipe open
+    gc.set_threshold(50_000)  # looking for cycles so often as usual takes a tenth of a page's time, and pages are short
     shell = _Shell.instance(config=Config(HistoryManager={"enabled": False}))
     shell.enable_matplotlib("inline")
     while True:

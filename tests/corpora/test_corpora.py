@@ -421,3 +421,8 @@ def test_file_names_that_are_no_text_are_named(tmp_path):
     (tmp_path / "tone.wav").unlink()
     with pytest.raises(SercoreError, match=r"not UTF-8: rename them.*\n.*b/\\udcff3\.wav"):
         corpora.load(str(tmp_path))
+
+
+def test_paths_are_those_that_loading_gives(tones):
+    table = corpora.load(tones).set_index("id")["path"]
+    assert corpora.paths(tones).sort_index().equals(table)
