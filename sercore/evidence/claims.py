@@ -288,7 +288,7 @@ def _cells(predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[
 
 def _tallies(frame: pd.DataFrame) -> dict[str, Tally]:
     names = frame[["label", "prediction"]].astype(str)
-    classes = [*LABELS, *sorted(set(np.unique(names)) - set(LABELS))]
+    classes = [*LABELS, *sorted({name for column in names for name in names[column].unique()} - set(LABELS))]
     numbers = {name: pd.Categorical(names[name], classes).codes.astype(np.int64) for name in names}
     rows = frame.assign(**numbers)
     whole = rows[rows.groupby(["system", "seed"], observed=True)["fold"].transform("nunique") == FOLDS]

@@ -24,8 +24,9 @@ def label_order(labels: Sequence[str]) -> list[str]:
 
 def coded(predictions: pd.DataFrame) -> pd.DataFrame:
     """The frame with `label` and `prediction` as numbers in the order of `label_order`."""
-    codes = {label: index for index, label in enumerate(label_order(predictions["label"].unique()))}
-    return predictions.assign(label=predictions["label"].map(codes), prediction=predictions["prediction"].map(codes))
+    order = label_order(predictions["label"].unique())
+    codes = {name: pd.Categorical(predictions[name], order).codes.astype(int) for name in ("label", "prediction")}
+    return predictions.assign(**codes)
 
 
 def all_predictions(folder: str | Path | None = None, protocols: Sequence[str] = CLEAN) -> pd.DataFrame:
