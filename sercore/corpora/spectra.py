@@ -48,6 +48,8 @@ register(
         url="http://emodb.bilderbar.info",
         counts=(127, 71, 62, 79),
         shareable=True,
+        max_epochs=200,  # as EmoDB itself
+        patience=100,
         **ALIKE,
     )
 )
@@ -61,6 +63,8 @@ register(
         citation="livingstone2018ravdess",
         url="https://zenodo.org/records/1188976",
         counts=(192, 192, 192, 96),
+        max_epochs=139,  # as RAVDESS itself
+        patience=139,
         **ALIKE,
     )
 )

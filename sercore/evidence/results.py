@@ -300,8 +300,13 @@ def utterances(corpus: str, results: str | Path | None = None) -> pd.DataFrame:
 
 
 def pilot(results: str | Path | None = None) -> pd.DataFrame | None:
-    """Curves of the pilot's trainings (`sercore.lab.pilot.gather`): one row an arm of a training on one part. None before."""
-    return read(places.results_folder(results) / "pilot.parquet")
+    """Curves of the pilot's trainings (`sercore.lab.pilot.gather`): one row an arm of a training on one part, with `run` and
+    `precision` as of a run. None before."""
+    found = read(places.results_folder(results) / "pilot.parquet")
+    if found is None:
+        return None
+    runs = ["-".join([*map(str, names[:3]), f"seed{names[3]}", f"fold{names[4]}"]) for names in found[NAME].to_numpy()]
+    return found.assign(run=runs, precision=[json.loads(config)["precision"] for config in found["config"]])
 
 
 def costs(results: str | Path | None = None) -> pd.DataFrame | None:

@@ -28,7 +28,8 @@ RATES = ("3e-05", "0.0001", "0.0003")
 
 
 class Line(NamedTuple):
-    """Systems on one corpus under one protocol: `number` is its place in the plan, `why` what it is for."""
+    """Systems on one corpus under one protocol: `number` is its place in the plan, `why` what it is for, `folder` where among the
+    results its runs are published."""
 
     number: int
     corpus: str
@@ -36,6 +37,7 @@ class Line(NamedTuple):
     systems: tuple[str, ...]
     seeds: tuple[int, ...]
     why: str
+    folder: str = ""
 
     def names(self) -> list[RunName]:
         """Its runs, fold by fold within a seed and system."""
@@ -60,6 +62,14 @@ COMBINATIONS = (
     "ams-s10-m0.4+focal-g2-a2+combined",
 )
 
+COMPARED = CLAIMS[:2]
+"""The baseline and AMS, which are to show what a way of taking energies costs."""
+
+CUT = tuple(f"{system}@clip_seconds=3.0" for system in COMPARED)
+READ_OTHERWISE = tuple(f"{CLAIMS[0]}@{reading}" for reading in ("toolkit=pytorch", "normalisation=utterance"))
+WAY = "way"
+"""Where the results lie of what the way from pictures back to energies costs: no table but its own counts them."""
+
 LINES = (
     Line(1, "cremad-spectra", "speaker", CLAIMS, (0, 1, 2, 3, 4), "91 speakers: a corpus that can show four points"),
     Line(2, "ravdess", "speaker", CLAIMS, (0, 1, 2), "a second corpus of the same language, from its own audio"),
@@ -79,6 +89,12 @@ LINES = (
     Line(8, "cremad-spectra", "speaker", HEAR_LOG_MEL, (0, 1), "those of them that hear log-Mel energies, on 91 speakers"),
     Line(8, "emodb", "paper", tuple(TABLE_1), (0, 1), "the earlier systems under the paper's split"),
     Line(8, "ravdess", "paper", tuple(TABLE_1), (0, 1), "the same on a second corpus"),
+    Line(9, "emodb", "speaker", CUT, (0, 1, 2), "recordings cut at 3 s, beside the next line", WAY),
+    Line(9, "emodb-spectra", "speaker", COMPARED, (0, 1, 2), "the same through pictures: what the way costs", WAY),
+    Line(9, "ravdess", "speaker", CUT, (0, 1, 2), "likewise on a second corpus", WAY),
+    Line(9, "ravdess-spectra", "speaker", COMPARED, (0, 1, 2), "likewise on a second corpus", WAY),
+    Line(10, "ravdess", "speaker", READ_OTHERWISE, (0, 1), "two points that the paper leaves open, read otherwise"),
+    Line(10, "cremad-spectra", "speaker", READ_OTHERWISE, (0, 1), "the same on 91 speakers"),
 )
 """In the order in which they are run."""
 
@@ -95,20 +111,23 @@ def run(
 
     A corpus is read from its bundle in `bundles` where there is one, else from its audio.
     """
-    table = places.results_folder() / "runs.parquet"
-    published = pd.read_parquet(table, columns=["run", "config"]) if table.exists() else pd.DataFrame(columns=["run", "config"])
     overrides = {"precision": precision}
     failed: dict[RunName, str] = {}
     for line in lines:
         bundle = None if bundles is None else bundles / f"{line.corpus}.bundle"
         source = str(bundle) if bundle is not None and bundle.exists() else line.corpus
-        wanted = sweep.plan(source, line.systems, line.protocol, line.seeds).without(published, overrides)
+        wanted = sweep.plan(source, line.systems, line.protocol, line.seeds).without(_published(line.folder), overrides)
         missing = len(wanted.missing(runs))
         print(f"line {line.number}, {line.corpus}, {line.protocol}: {missing} of {len(line.names())} runs", flush=True)
         if missing:
             done = sweep.sweep(wanted, runs, overrides=overrides, device=device, jobs=jobs, on_run=_tell)
             failed |= done.failed
     return failed
+
+
+def _published(folder: str) -> pd.DataFrame:
+    table = places.results_folder() / folder / "runs.parquet"
+    return pd.read_parquet(table, columns=["run", "config"]) if table.exists() else pd.DataFrame(columns=["run", "config"])
 
 
 def _tell(name: RunName, done: int, total: int) -> None:
@@ -118,7 +137,7 @@ def _tell(name: RunName, done: int, total: int) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run what of the study is missing."""
     options = argparse.ArgumentParser("python -m sercore.lab.study", description=main.__doc__)
-    options.add_argument("--lines", default="1-8", help="which, as in 1,2 or 1-4 [1-8]")
+    options.add_argument("--lines", default=f"1-{LINES[-1].number}", help="which, as in 1,2 or 1-4 [all]")
     options.add_argument("--bundles", type=Path, help="folder that holds CORPUS.bundle, as `sercore bundle` writes it")
     options.add_argument("--runs", type=Path, help="folder of the records [SERCORE_RUNS, else ./runs]")
     options.add_argument("--jobs", type=int, default=1, help="runs at once [1]")

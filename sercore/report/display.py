@@ -18,7 +18,7 @@ import numbers
 import re
 import shlex
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -93,9 +93,10 @@ def table(
     records: pd.DataFrame | None = None,
     digits: int = 1,
     formats: Mapping[Any, str] | None = None,
+    again: Sequence[str] = (),
 ) -> None:
-    """Show a frame as a table that sorts by its headers and downloads as CSV, with its provenance under it."""
-    html = table_html(frame, name, caption, digits, formats) + provenance(records)
+    """Show a frame as a table that sorts by its headers and downloads as CSV, its provenance (`records`, `again`) under it."""
+    html = table_html(frame, name, caption, digits, formats) + provenance(records, again)
     raw(html, f"{caption}\n{frame.to_string(index=False)}")
 
 
@@ -262,20 +263,24 @@ def _from_markdown(markdown: str) -> str:
     return MarkdownIt("commonmark", {"html": False}).render(markdown)
 
 
-def provenance(records: pd.DataFrame | None) -> str:
-    """HTML, folded: which runs, code, machines and data something was computed from, and the command that makes them again.
+TOLD = ("run", "corpus", "protocol", "system", "seed", "fold", "commit", "precision", "data", "split")
+"""Columns of `results.runs` that provenance is told from."""
 
-    A frame without the columns of `sercore.evidence.results.runs` raises `SercoreError`.
+
+def provenance(records: pd.DataFrame | None, again: Sequence[str] = ()) -> str:
+    """HTML, folded: which runs, code, machines and data something was computed from, and the command that makes them again,
+    `again` where sweeps do not.
+
+    A frame without the columns `TOLD` raises `SercoreError`.
     """
     from .. import machine
-    from ..evidence.results import RUN_COLUMNS
     from .tables import corpus_title
 
     if records is None:
         return _details("Computed as this page was built; no runs behind it", {"Code": _commits([machine.commit()])})
     if len(records) == 0:
         return '<p class="sercore-provenance">No runs yet: not measured.</p>'
-    missing = [column for column in RUN_COLUMNS if column not in records]
+    missing = [column for column in TOLD if column not in records]
     if missing:
         raise SercoreError(f"records without the column {', '.join(missing)}: give rows of sercore.evidence.results.runs")
     places = records.groupby(["corpus", "protocol"], sort=True)
@@ -289,7 +294,7 @@ def provenance(records: pd.DataFrame | None) -> str:
         "Machines": sorted({_machine(row) for row in records[there].drop_duplicates().to_dict("records")}),
         "Data": [f"{corpus}: {_short(part['data'])}" for corpus, part in records.groupby("corpus", sort=True)],
         "Splits": [f"results/splits/{corpus}-{protocol}.csv: {_short(part['split'])}" for (corpus, protocol), part in places],
-        MAKE_AGAIN: commands(records),
+        MAKE_AGAIN: again or commands(records),
     }
     corpora = ", ".join(corpus_title(corpus) for corpus in sorted(set(records["corpus"])))
     return _details(f"From {_count(records['run'], 'run')} on {corpora}", facts)

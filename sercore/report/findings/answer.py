@@ -25,6 +25,8 @@ CLAIMS = {
 }
 """The paper's claims in a line each."""
 SUPPORTS = ("replicates", "same direction")
+EXCLUDED = ("size excluded", "contradicted")
+"""Verdicts by which the claimed size is not there."""
 ANSWERS = {
     "holds": "good",
     "in part": "fair",
@@ -116,7 +118,7 @@ def short_answer(settled: pd.DataFrame, errors: pd.DataFrame, runs: pd.DataFrame
     places = power(settled, errors)
     strong, weak = places[places["power"] >= noise.POWER], places[places["power"] < noise.POWER]
     said = [
-        _seen(best, settled),
+        _seen(best, settled, strong),
         _where_it_would_show(best, strong),
         _left_open(best, strong, weak, places[places["power"].isna()]),
     ]
@@ -157,18 +159,21 @@ def _unjudged(runs: pd.DataFrame) -> str:
     )
 
 
-def _seen(best: pd.DataFrame, settled: pd.DataFrame) -> str:
-    """Whether any scheme gains clearly."""
+def _seen(best: pd.DataFrame, settled: pd.DataFrame, strong: pd.DataFrame) -> str:
+    """Whether any scheme gains clearly; a plain no where a study that would have seen the claimed size rules it out for each."""
     gained = best[best["verdict"].isin(SUPPORTS)]
     compared = settled[(settled["number"] == 2) & settled["effect"].notna()]
     names = [named(corpus_title(corpus)) for corpus in dict.fromkeys(compared["corpus"])]
-    so_far = ", so far" if best["provisional"].any() else ""
+    so_far = ", so far" if best["provisional"].all() else ""
     schemes = list(dict.fromkeys(best["claim"]))
     if gained.empty:
         one = len(schemes) == 1
         many = f"{BRIEF[schemes[0]]} does not recognise" if one else f"none of the {_word(len(schemes))} schemes recognises"
         places = names[0] if len(names) == 1 else f"any of {listed(names)}"
-        return f"**Not that we could see{so_far}:** {many} emotion clearly better than the baseline on {places}."
+        there = best.merge(strong[["corpus", "protocol"]])
+        apart = there[(there["protocol"] == "speaker") & there["verdict"].isin(EXCLUDED) & ~there["provisional"].astype(bool)]
+        word = "Not on other speech" if set(apart["claim"]) == set(schemes) else f"Not that we could see{so_far}"
+        return f"**{word}:** {many} emotion clearly better than the baseline on {places}."
     parts = [
         f"{BRIEF[claim]} {_where(own[['corpus', 'protocol']].itertuples(index=False, name=None))}"
         for claim, own in gained.groupby("claim", sort=False)
@@ -184,7 +189,7 @@ def _where_it_would_show(best: pd.DataFrame, strong: pd.DataFrame) -> str:
     if strong.empty:
         return f"No study here is large enough to see {gain} in four cases out of five."
     there = best.merge(strong[["corpus", "protocol"]])
-    excluded = there[there["verdict"].isin(("size excluded", "contradicted"))]
+    excluded = there[there["verdict"].isin(EXCLUDED)]
     where = _where(strong[["corpus", "protocol"]].itertuples(index=False, name=None))
     often = round(10 * strong["power"].min())
     shows = f"would have shown in {_word(often)} cases out of ten" if often < 10 else "would nearly always have shown"
@@ -211,10 +216,15 @@ def _left_open(best: pd.DataFrame, strong: pd.DataFrame, weak: pd.DataFrame, unk
         return "So the question stays open."
     apart = "" if (strong["protocol"] == "speaker").any() else ", and so wherever speakers are kept apart,"
     elsewhere = best.merge(pd.concat([weak, unknown])[["corpus", "protocol"]])
-    excluded = elsewhere[elsewhere["verdict"].isin(("size excluded", "contradicted"))]
-    names = [f"{BRIEF[row.claim]} on {named(corpus_title(row.corpus))}" for row in excluded.itertuples()]
-    but = f", but for {listed(names)}, which falls short of {_word(claims.GAIN)} points" if len(names) == 1 else ""
-    if len(names) > 1:
+    excluded = elsewhere[elsewhere["verdict"].isin(EXCLUDED)]
+    schemes, names = best["claim"].nunique(), []
+    for corpus, own in excluded.groupby("corpus", sort=False):
+        every = own["claim"].nunique() == schemes > 1
+        which = f"all {_word(schemes)}" if every else listed([BRIEF[claim] for claim in dict.fromkeys(own["claim"])])
+        names.append(f"{which} on {named(corpus_title(str(corpus)))}")
+    one = len(excluded) == 1
+    but = f", but for {listed(names)}, which falls short of {_word(claims.GAIN)} points" if one else ""
+    if names and not one:
         but = f", but for {listed(names)}, which fall short of {_word(claims.GAIN)} points"
     return f"Everywhere else{apart} our studies {' or '.join(reasons)}: there the question stays open{but}."
 

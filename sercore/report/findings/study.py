@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pandas as pd
 
+from ...evidence import rule
 from ...lab import study
 from ..tables import corpus_title
 from .words import listed
 
+CORE = 4
+"""The last line of the study itself; the others follow as far as computing time goes."""
 
-def study_progress(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a line of `study.LINES`: `line`, `wanted` and `there` (runs among `runs`, as `results.runs` gives them)."""
-    published = set(runs["run"]) if len(runs) else set()
+
+def study_progress(runs: pd.DataFrame, beside: Mapping[str, pd.DataFrame] = MappingProxyType({})) -> pd.DataFrame:
+    """One row a line of `study.LINES`: `line`, `wanted` and `there`, runs among `runs` (as `results.runs` gives them), or among
+    those of the folder of the results that the line names, in `beside`."""
+    published = {folder: set(own["run"]) for folder, own in {**beside, "": runs}.items()}
     rows = []
     for line in study.LINES:
-        names = [str(name) for name in line.names()]
-        rows.append({"line": line, "wanted": len(names), "there": sum(name in published for name in names)})
+        names, known = [str(name) for name in line.names()], published.get(line.folder, set())
+        rows.append({"line": line, "wanted": len(names), "there": sum(name in known for name in names)})
     return pd.DataFrame(rows)
 
 
 def plan_sentence(progress: pd.DataFrame) -> str:
-    """How much of the planned study is there, and of its main corpus, that of its first line; "" once all of it is."""
+    """How much of the study's first `CORE` lines is there, and of its main corpus, that of the first; "" once all of it is."""
+    progress = progress[[line.number <= CORE for line in progress["line"]]]
     total, there = progress["wanted"].sum(), progress["there"].sum()
     if there == total:
         return ""
@@ -54,8 +63,10 @@ def study_table(progress: pd.DataFrame) -> pd.DataFrame:
 
 
 def _kind(line: study.Line) -> str:
+    if line.folder == study.WAY:
+        return "systems"
     if any("@" in slug for slug in line.systems):
-        return "trainings at other rates"
+        return "trainings at other rates" if "learning_rate" in line.systems[0] else "readings of the baseline"
     if all(slug in study.TABLE_1 for slug in line.systems):
         return "earlier systems"
     return "combinations" if any("+" in slug for slug in line.systems) else "other settings"
@@ -74,3 +85,40 @@ def study_sentence(progress: pd.DataFrame) -> str:
         else f"Lines {listed(done)} are whole"
     )
     return f"**{lines}**: {there} of the {total} runs that the plan asks for are published."
+
+
+def pilot_sentence(compared: pd.DataFrame) -> str:
+    """What the pilot came to, by the rule: which arm became the rule of all tables and why, from `rule.compared`."""
+    chosen, steadiest = rule.chosen(compared), rule.steadiest(compared)
+    own, usual = (compared[compared["arm"] == arm].set_index("corpus") for arm in (steadiest, rule.USUAL))
+    if steadiest == rule.USUAL:
+        return f"**The toolkit's way stays the rule**: no other arm moves less from seed to seed than `{rule.USUAL}`."
+    shares = 100 * (1 - own["deviation"] / usual["deviation"])
+    told = [
+        f"{abs(share):.0f} % {'below' if share > 0 else 'above'} on {corpus_title(str(name))}" for name, share in shares.items()
+    ]
+    moves = f"Of all arms `{steadiest}` moves least from seed to seed: beside `{rule.USUAL}`, its deviation is {listed(told)}"
+    if chosen == steadiest:
+        return f"**`{chosen}` becomes the rule.** {moves}."
+    lost = (usual["ua"] - own["ua"]).max()
+    why = f", and its mean UA lies {lost:.1f} points below" if lost > rule.LOSS else ". A third was asked for on one of the two"
+    more = own["ua"] - usual["ua"]
+    beside = f" Its mean UA is {more.min():.1f} points or more above; by the rule that decides nothing" if more.min() > 0 else ""
+    return f"**The toolkit's way stays the rule.** {moves}{why}.{beside}{'.' * bool(beside)}"
+
+
+def pilot_table(compared: pd.DataFrame) -> pd.DataFrame:
+    """`rule.compared` as the page shows it."""
+    return pd.DataFrame(
+        {
+            "Corpus": compared["corpus"].map(corpus_title),
+            "Arm": compared["arm"],
+            "Mean UA": compared["ua"],
+            "Deviation between seeds": compared["deviation"],
+            "Degrees of freedom": compared["freedom"],
+            "From epoch to epoch": compared["step"],
+            "Validation and test, correlation": compared["correlation"],
+            "Level from epoch": compared["epochs"],
+            "Trainings": compared["trainings"],
+        }
+    )

@@ -46,6 +46,7 @@ from .measured import (
 from .protocols import gap_runs, protocol_gaps, yardstick_gaps
 from .speakers import gender_table, speaker_range_by_chance, speaker_spread, speaker_table
 from .trials import disturbed, elsewhere, trials_disturbed
+from .way import shown_way, way, way_runs
 from .words import (
     ENDS,
     IN_COMBINATIONS,

@@ -1,0 +1,34 @@
+"""What the page `data` says of the way from pictures back to energies (`tables.way`)."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ..names import name as named
+from ..tables.way import PICTURES, SHORT
+from ..tables.words import corpus_title
+from .words import listed, signed
+
+
+def way_sentence(table: pd.DataFrame) -> str:
+    """By how many points UA moves through pictures, and whether the gain of AMS does."""
+    pictures = table[(table["how"] == PICTURES) & table["moved"].notna()]
+    if pictures.empty:
+        return "*What the way costs has not been measured yet.*"
+    clear = pictures[(pictures["moved_low"] > 0) | (pictures["moved_high"] < 0)]
+    level = pictures.drop(clear.index)
+    where = listed([named(corpus_title(corpus)) for corpus in level["corpus"]])
+    if clear.empty:
+        moved = f"**Through pictures the baseline is neither clearly better nor clearly worse** on {where}"
+    else:
+        parts = [f"{signed(row.moved)} points on {named(corpus_title(row.corpus))}" for row in clear.itertuples()]
+        moved = f"**Through pictures the baseline's UA moves by {listed(parts)}**"
+        moved += f", and not clearly on {where}" if len(level) else ""
+    short = table[table["how"] == SHORT].set_index("corpus")["gain"]
+    both = [(row, short[row.corpus]) for row in pictures.itertuples() if pd.notna(row.gain) and pd.notna(short.get(row.corpus))]
+    if not both:
+        return f"{moved}."
+    apart = max(abs(row.gain - other) for row, other in both)
+    told = [row.gain_low <= other <= row.gain_high for row, other in both]
+    within = "within what speakers and seeds do" if all(told) else "more than speakers and seeds explain"
+    return f"{moved}; the gain of AMS is another by {apart:.1f} points at most, {within}."
