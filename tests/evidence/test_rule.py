@@ -8,6 +8,7 @@ import pytest
 
 from sercore.evidence import rule
 from sercore.lab.pilot import ARMS, SEEDS, SYSTEMS
+from sercore.report import findings
 
 
 def curves(deviation, ua, corpora=("emodb", "ravdess"), epochs=60, best=40):
@@ -56,3 +57,22 @@ def test_a_curve_is_level_where_it_rises_by_no_more_than_a_point():
     assert abs(rule.level(rising) - 99) <= 3
     assert rule.level(np.full(50, 0.5)) == rule.SMOOTHED // 2 + 1
     assert rule.level(np.concatenate([np.full(60, 0.5), np.full(60, 0.6)])) > 60  # a late rise counts
+
+
+@pytest.mark.parametrize(
+    ("deviation", "ua", "said"),
+    [
+        (
+            {"running": 6.0, "recalibrated": 7.0, "averaged": 3.0},
+            ALIKE,
+            "**`averaged` becomes the rule.** Of all arms",
+        ),
+        ({"running": 6.0, "recalibrated": 7.0, "averaged": 4.2}, ALIKE, "30 % below on RAVDESS. A third was asked for on one"),
+        ({"running": 6.0, "recalibrated": 7.0, "averaged": 2.0}, ALIKE | {"averaged": 48.0}, "mean UA lies 2.0 points below."),
+        ({"running": 6.0, "recalibrated": 7.0, "averaged": 4.2}, ALIKE | {"averaged": 52.0}, "Its mean UA is 2.0 points or more"),
+        ({"running": 2.0, "recalibrated": 7.0, "averaged": 3.0}, ALIKE, "no other arm moves less from seed to seed"),
+    ],
+)
+def test_what_it_came_to_is_told(deviation, ua, said):
+    table = rule.compared(curves(deviation, ua))
+    assert said in findings.pilot_sentence(table) and len(findings.pilot_table(table)) == 6

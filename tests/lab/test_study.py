@@ -5,6 +5,7 @@ import pandas as pd
 from sercore import corpora
 from sercore.lab import bundle, study, sweep, systems
 from sercore.lab.experiment import configure, prepare
+from sercore.report import findings
 
 
 def test_lines_name_known_things_and_no_run_twice():
@@ -15,6 +16,16 @@ def test_lines_name_known_things_and_no_run_twice():
         systems.config(slug)
     assert [line.number for line in study.LINES] == sorted(line.number for line in study.LINES)
     assert len(study.LINES[0].names()) == 100
+
+
+def test_runs_that_no_table_counts_are_looked_for_where_they_are_published(tmp_path):
+    names = [str(name) for line in study.LINES if line.folder == study.WAY for name in line.names()]
+    progress = findings.study_progress(pd.DataFrame({"run": names}))
+    assert not progress["there"].any() and len(names) == 120
+    progress = findings.study_progress(pd.DataFrame({"run": []}), {study.WAY: pd.DataFrame({"run": names})})
+    assert progress["there"].sum() == 120
+    assert findings.plan_sentence(progress).startswith("Of the study that is planned, 0 of 260 runs are in, and not one")
+    assert set(findings.study_table(progress)["Line"]) == set(range(1, 11))
 
 
 def test_what_is_missing_is_run_from_its_bundle(tones, tmp_path, monkeypatch, capsys):

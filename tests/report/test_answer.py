@@ -43,6 +43,23 @@ def test_nothing_is_seen_where_it_would_have_shown_and_the_rest_stays_open():
     )
 
 
+def test_what_a_study_that_could_see_it_rules_out_is_a_no_and_the_rest_is_told_place_by_place():
+    where = {
+        ("cremad-spectra", "speaker"): ["size excluded", "contradicted", "size excluded"],
+        ("emodb", "speaker"): ["undecided", "size excluded", "undecided"],
+        ("ravdess", "speaker"): ["size excluded"] * 3,
+    }
+    spread = errors(**{"cremad-spectra_speaker": 0.5, "emodb_speaker": 4.0, "ravdess_speaker": 4.0})
+    said = findings.short_answer(settled(where), spread, pd.DataFrame())
+    assert said.startswith("**Not on other speech:** none of the three schemes")
+    assert "would nearly always have shown, all three fall short of it." in said
+    assert said.endswith(
+        "there the question stays open, but for focal loss on EmoDB and all three on RAVDESS, which fall short of four points."
+    )
+    few = findings.short_answer(settled(where, provisional=True), spread, pd.DataFrame())
+    assert few.startswith("**Not that we could see, so far:**")
+
+
 def test_a_gain_that_shows_is_named_with_its_place():
     found = settled({("emodb", "speaker"): ["replicates", "size excluded", "undecided"]})
     said = findings.short_answer(found, errors(emodb_speaker=0.5), pd.DataFrame())

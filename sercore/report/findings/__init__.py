@@ -62,6 +62,7 @@ from .chance import (
 )
 from .earlier import costs_sentence, earlier_sentence, ranks_sentence
 from .own_study import corpus_sentence, corpus_table, standing_sentence, standing_table
+from .pictures import way_sentence
 from .scale import efficiency_sentence, scale_sentence
 from .study import pilot_sentence, pilot_table, plan_sentence, study_progress, study_sentence, study_table
 from .trials import calibration_sentence, elsewhere_sentence, harm_sentence, model_sentence, systems_disturbed_sentence
@@ -89,5 +90,4 @@ from .verdicts import (
     verdict_note,
     verdict_overview,
 )
-from .way import way_sentence
 from .words import inside, listed, signed

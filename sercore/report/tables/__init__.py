@@ -43,10 +43,10 @@ from .measured import (
     shared_seeds,
     source_name,
 )
+from .pictures import shown_way, way, way_runs
 from .protocols import gap_runs, protocol_gaps, yardstick_gaps
 from .speakers import gender_table, speaker_range_by_chance, speaker_spread, speaker_table
 from .trials import disturbed, elsewhere, trials_disturbed
-from .way import shown_way, way, way_runs
 from .words import (
     ENDS,
     IN_COMBINATIONS,

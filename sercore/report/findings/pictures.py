@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ..names import name as named
-from ..tables.way import PICTURES, SHORT
+from ..tables.pictures import PICTURES, SHORT
 from ..tables.words import corpus_title
 from .words import listed, signed
 
