@@ -252,19 +252,26 @@ def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, point
     return figure
 
 
+ABREAST = 4
+"""Panels that a page is wide enough for."""
+
+
 @drawn
 def forest_grid(rows: pd.DataFrame, label: str = "gain in UA over the baseline, points") -> Figure:
-    """`forest` with a panel for each group, side by side over one scale, and a line for each system."""
+    """`forest` with a panel for each group, `ABREAST` side by side over one scale, and a line for each system."""
     groups, slugs = list(dict.fromkeys(rows["group"])), list(dict.fromkeys(rows["slug"]))
     order = [slug for slug in systems.TABLE_2 if slug in slugs]
     order += [slug for slug in slugs if slug not in order]
-    size = (2.4 + 1.9 * len(groups), 1.0 + 0.3 * len(order))
-    figure, axes = plt.subplots(1, len(groups), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained")
-    for axis, group in zip(axes[0], groups, strict=True):
+    across, down = min(len(groups), ABREAST), -(-len(groups) // ABREAST)
+    size = (2.4 + 1.9 * across, 0.4 + (0.6 + 0.3 * len(order)) * down)
+    figure, axes = plt.subplots(down, across, figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained")
+    for axis in axes.flat[len(groups) :]:
+        axis.set_axis_off()
+    for axis, group in zip(axes.flat, groups, strict=False):
         for row in rows[rows["group"] == group].itertuples():
             _effect(axis, order.index(row.slug), row)
         axis.axvline(0, color="#7d8597", linewidth=1)
-        axis.set_title(group, fontsize="medium")
+        axis.set_title(str(group).replace(", ", ",\n"), fontsize="medium")
     axes[0][0].set_yticks(range(len(order)), [title(slug) for slug in order])
     axes[0][0].set_ylim(len(order) - 0.4, -0.6)
     figure.supxlabel(label, fontsize="medium")
