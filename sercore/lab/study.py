@@ -111,8 +111,7 @@ def run(
 
     A corpus is read from its bundle in `bundles` where there is one, else from its audio.
     """
-    overrides = {"precision": precision}
-    failed: dict[RunName, str] = {}
+    overrides, plans = {"precision": precision}, []
     for line in lines:
         bundle = None if bundles is None else bundles / f"{line.corpus}.bundle"
         source = str(bundle) if bundle is not None and bundle.exists() else line.corpus
@@ -120,9 +119,8 @@ def run(
         missing = len(wanted.missing(runs))
         print(f"line {line.number}, {line.corpus}, {line.protocol}: {missing} of {len(line.names())} runs", flush=True)
         if missing:
-            done = sweep.sweep(wanted, runs, overrides=overrides, device=device, jobs=jobs, on_run=_tell)
-            failed |= done.failed
-    return failed
+            plans.append(wanted)
+    return sweep.sweep_all(plans, runs, overrides=overrides, device=device, jobs=jobs, on_run=_tell).failed
 
 
 def _published(folder: str) -> pd.DataFrame:

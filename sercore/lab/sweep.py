@@ -193,22 +193,55 @@ def sweep(
     process does it all, and over Dask is called with run, epoch and how many there may be. `sweep.log` in the folder tells it
     all.
     """
+    return sweep_all([wanted], runs, data_root, overrides, device, jobs, dask, on_run, on_epoch)
+
+
+def sweep_all(
+    plans: Sequence[Plan],
+    runs: str | Path | None = None,
+    data_root: str | None = None,
+    overrides: dict[str, Any] | None = None,
+    device: str = "auto",
+    jobs: int = 1,
+    dask: str | None = None,
+    on_run: Callable[[RunName, int, int], None] | None = None,
+    on_epoch: Callable[..., None] | None = None,
+) -> Outcome:
+    """`sweep` of several plans, one after the other and by the same processes: none waits for the last run of a plan.
+
+    A cluster takes one plan at a time.
+    """
     from . import experiment
 
     if jobs < 1:
         raise SercoreError(f"jobs={jobs}: at least one run at once")
+    if dask is not None and len(plans) > 1:
+        raise SercoreError("a Dask cluster does one plan at a time")
     folder = places.runs_folder(runs).absolute()  # a worker has a working folder of its own
-    prepared = experiment.prepare(wanted.corpus, data_root, progress=on_epoch is not None)
-    check(wanted, folder, prepared, overrides)
-    missing, outcome = wanted.missing(folder), Outcome()
+    missing: list[RunName] = []
+    asked: dict[str, str] = {}
+    outcome, told = Outcome(), []
+    for wanted in plans:
+        prepared = experiment.prepare(wanted.corpus, data_root, progress=on_epoch is not None)
+        check(wanted, folder, prepared, overrides)
+        if not (own := wanted.missing(folder)):
+            continue
+        configs = {experiment.configure(prepared, name.system, overrides) for name in own}
+        for config in configs:
+            prepared.heard_by(config, progress=on_epoch is not None)  # before the runs; and what is not installed is said now
+        missing += own
+        by_path = wanted.corpus not in corpora.names() and os.path.exists(wanted.corpus)
+        source = os.path.abspath(wanted.corpus) if by_path else wanted.corpus
+        if asked.setdefault(own[0].corpus, source) != source:
+            first = asked[own[0].corpus]
+            raise SercoreError(f"two corpora by the name of {own[0].corpus}, {first} and {source}: sweep each by itself")
+        told.append(f"{len(own)} of {len(wanted.names)} runs to do, of {prepared.corpus.name}, {_where(jobs, dask)}")
     if not missing:
         return outcome
-    configs = {experiment.configure(prepared, name.system, overrides) for name in missing}
-    for config in configs:
-        prepared.heard_by(config, progress=on_epoch is not None)  # once, before the runs; and what is not installed is said now
     folder.mkdir(parents=True, exist_ok=True)
     log, groups = Log(folder), trainings(missing)
-    log(f"{len(missing)} of {len(wanted.names)} runs to do, of {prepared.corpus.name}, {_where(jobs, dask)}")
+    for line in told:
+        log(line)
 
     def settle(names: Sequence[RunName], problem: str = "") -> None:
         for name in names:
@@ -225,7 +258,7 @@ def sweep(
 
     where: dict[str, Any] = {"runs": str(folder), "data_root": data_root, "overrides": overrides, "device": device}
     try:
-        with _workers(jobs, dask, len(missing), wanted.corpus, where, prepared, configs, on_epoch) as workers:
+        with _workers(jobs, dask, len(missing), asked, where, prepared, configs, on_epoch) as workers:
             _drive(workers, groups, folder, settle, log)
     except BaseException as error:
         log(f"ended by {_told(error)}, {len(outcome.finished)} of {len(missing)} done")
@@ -397,21 +430,20 @@ def _workers(
     jobs: int,
     dask: str | None,
     total: int,
-    corpus: str,
+    asked: Mapping[str, str],
     where: dict[str, Any],
     prepared: experiment.Prepared,
     configs: Iterable[Config],
     on_epoch: Callable[..., None] | None,
 ) -> Iterator[_Workers]:
-    """What does the runs. An exception, Ctrl-C above all, ends what goes on: the next sweep takes it up."""
+    """What does the runs, each corpus by what it was `asked` for by. An exception, Ctrl-C above all, ends what goes on: the next
+    sweep takes it up."""
     from . import experiment
-
-    by_path = corpus not in corpora.names() and os.path.exists(corpus)
-    asked = os.path.abspath(corpus) if by_path else corpus
 
     def task(names: Sequence[RunName]) -> functools.partial[list[Path]]:
         protocols, name = [name.protocol for name in names], names[0]
-        return functools.partial(experiment.run_together, asked, protocols, name.system, name.seed, name.fold, **where)
+        corpus = asked[name.corpus]
+        return functools.partial(experiment.run_together, corpus, protocols, name.system, name.seed, name.fold, **where)
 
     if dask is not None:
         from . import cluster as module

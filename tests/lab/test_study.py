@@ -32,7 +32,7 @@ def test_what_is_missing_is_run_from_its_bundle(tones, tmp_path, monkeypatch, ca
     bundle.write(str(tones), tmp_path / "tones.bundle")
     line = study.Line(1, "tones", "speaker", ("baseline", "combined"), (0,), "")
     found = []
-    monkeypatch.setattr(sweep, "sweep", lambda wanted, *_, **__: found.append(wanted) or sweep.Outcome(failed={}))
+    monkeypatch.setattr(sweep, "sweep_all", lambda plans, *_, **__: found.extend(plans) or sweep.Outcome(failed={}))
     assert study.run([line], tmp_path / "runs", tmp_path) == {}
     assert found[0].corpus == str(tmp_path / "tones.bundle") and list(found[0].names) == line.names()
     config = configure(prepare(str(tones)), "baseline").to_json()

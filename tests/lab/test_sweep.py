@@ -12,7 +12,7 @@ import pytest
 
 from sercore import SercoreError
 from sercore.evidence import publication, results
-from sercore.lab import experiment, records, sweep
+from sercore.lab import bundle, experiment, records, sweep
 
 QUICK = {"max_epochs": "2", "clip_seconds": "0.35", "toolkit": "pytorch", "precision": "bfloat16"}
 OPTIONS = [option for key, value in QUICK.items() for option in ("--set", f"{key}={value}")]
@@ -69,6 +69,22 @@ def test_runs_in_several_processes_give_the_same_records(tones, tmp_path):
     for name in planned(tones).names:
         one, two = (records.read_test(tmp_path / folder / str(name)) for folder in ("one", "two"))
         np.testing.assert_allclose(one["probabilities"], two["probabilities"], atol=1e-3)
+
+
+def test_plans_share_their_processes_and_end_as_they_would_alone(tones, tmp_path):
+    bundle.write(str(tones), tmp_path / "tones.bundle")
+    plans = [planned(tones, folds="0"), planned(tones, folds="1,2")]
+    told = []
+    outcome = sweep.sweep_all(plans, tmp_path / "all", overrides=QUICK, jobs=2, on_run=lambda *values: told.append(values[1:]))
+    assert told == [(number, 3) for number in (1, 2, 3)] and len(outcome.finished) == 3 and not outcome.failed
+    sweep.sweep(planned(tones, folds="0-2"), tmp_path / "one", overrides=QUICK)
+    for name in plans[1].names:
+        one, two = (records.read_test(tmp_path / folder / str(name)) for folder in ("all", "one"))
+        np.testing.assert_allclose(one["probabilities"], two["probabilities"], atol=1e-3)
+    with pytest.raises(SercoreError, match="two corpora by the name of tones"):
+        sweep.sweep_all([plans[0], sweep.plan(str(tmp_path / "tones.bundle"), folds="3")], tmp_path / "none", overrides=QUICK)
+    with pytest.raises(SercoreError, match="one plan at a time"):
+        sweep.sweep_all(plans, tmp_path / "none", dask="local:1")
 
 
 def test_a_failing_run_is_told_and_does_not_stop_the_others(tones, tmp_path, monkeypatch):
