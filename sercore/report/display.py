@@ -18,6 +18,7 @@ import numbers
 import re
 import shlex
 import warnings
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -488,10 +489,11 @@ def _saved(fig: Figure, **how: Any) -> tuple[bytes, bool]:
 
 
 def _lighter(svg: str) -> str:
-    """The same picture in fewer bytes: hundredths of a point, what many marks share told once, pictures in few colours."""
+    """The same picture in fewer bytes: hundredths of a point, what many marks share told once, no space where none is needed,
+    pictures in few colours."""
 
     def short(found: re.Match[str]) -> str:
-        return re.sub(r"(\.\d\d)\d+", r"\1", found[0])
+        return re.sub(r"\s*([MLCQz])\s*", r"\1", re.sub(r"(\.\d\d)\d+", r"\1", found[0]))
 
     def shared(found: re.Match[str]) -> str:
         styles = set(re.findall(r' style="[^"]*"', found[2]))
@@ -501,7 +503,8 @@ def _lighter(svg: str) -> str:
         return f"{found[1]}{style}>{found[2].replace(style, '')}</g>"
 
     svg = re.sub(r'\b(?:d|x|y)="[^"]*"', short, svg)
-    svg = re.sub(r'(<g clip-path="[^"]*")>((?:\s*<use [^>]*/>)+\s*)</g>', shared, svg)
+    svg = re.sub(r'(<g clip-path="[^"]*")>((?:\s*<use [^>]*/>)+\s*)</g>', shared, svg).replace(" xlink:href=", " href=")
+    svg = re.sub(r">\s+<(?=/?(?:clipPath|defs|g|image|path|rect|use)\b)", "><", svg)
     return re.sub(r"(?<=data:image/png;base64,)[A-Za-z0-9+/=\s]+", lambda found: _few_colours(found[0]), svg)
 
 
@@ -516,10 +519,14 @@ def _few_colours(png: str) -> str:
 
 
 def _inline(svg: str, name: str, alt: str, ink: str, width: str) -> str:
-    """The `<svg>` element for a page: ids of its own, the page's ink, its size left to the page's style."""
+    """The `<svg>` element for a page: ids of its own where there is need of one, the page's ink, its size left to the page's
+    style."""
     svg = re.sub(r"<(metadata|style).*?</\1>\s*", "", svg[svg.index("<svg") :], flags=re.DOTALL)  # its style is for all the page
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'(href="|url\()#', rf"\1#{name}-", svg)
+    asked = dict.fromkeys(re.findall(r'(?:href="|url\()#([^")]+)', svg))
+    page = zlib.crc32(name.encode())
+    own = {old: f"f{page:x}-{number:x}" for number, old in enumerate(asked)}
+    svg = re.sub(r'\s\bid="([^"]*)"', lambda found: f' id="{own[found[1]]}"' if found[1] in own else "", svg)
+    svg = re.sub(r'(href="|url\()#([^")]+)', lambda found: f"{found[1]}#{own[found[2]]}", svg)
     head, body = svg.split(">", 1)
     head = re.sub(r'\s(width|height)="[\d.]+pt"', "", head)
     style = f"stroke-linejoin: round; stroke-linecap: butt; {width}"

@@ -195,8 +195,9 @@ def test_a_figure_is_inline_with_the_ink_of_the_page():
     assert "<style" not in html  # it would be a style for the whole page
     identifiers = re.findall(r'\bid="([^"]+)"', html)
     assert len(identifiers) == len(set(identifiers))
-    assert set(re.findall(r'href="#([^"]+)"', html)) <= set(identifiers)
-    assert all(name.startswith("rising") for name in identifiers)
+    assert set(re.findall(r'(?:href="|url\()#([^")]+)', html)) == set(identifiers) - {"rising"}
+    beside = display.figure_html(drawn(), "Another", "another", "A caption")
+    assert not set(identifiers) & set(re.findall(r'\bid="([^"]+)"', beside))
 
 
 def test_a_figure_is_the_same_each_time():
