@@ -33,7 +33,19 @@ window.sercorePage = {
         tab.tabIndex = i === chosen ? 0 : -1;
       });
       if (focus && tabs.includes(document.activeElement)) tabs[chosen].focus();
+      reveal(tabs[chosen]);
     }
+  }
+
+  // where the tabs are one row that scrolls, the chosen one is in sight, and the row says whether it goes on
+  function reveal(tab) {
+    const list = tab.parentElement;
+    list.scrollLeft = tab.offsetLeft - list.offsetLeft - 16;
+    goesOn(list);
+  }
+
+  function goesOn(list) {
+    list.classList.toggle("more", list.scrollLeft + list.clientWidth < list.scrollWidth - 8);
   }
 
   function remember(title) {
@@ -66,6 +78,8 @@ window.sercorePage = {
         return tab;
       });
       list.append(...tabs);
+      list.addEventListener("scroll", () => goesOn(list), { passive: true });
+      new ResizeObserver(() => goesOn(list)).observe(list);
       group.prepend(list);
       group.classList.add("sercore-tabbed");
       groups.push({ tabs, panels, titles });

@@ -7,7 +7,7 @@ is shared between the utterance and the padding behind it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -119,22 +119,25 @@ def between_seeds(frame: pd.DataFrame) -> dict[str, float]:
 
 
 def seeds_sentence(between: dict[str, dict[str, float]], tables: dict[str, pd.DataFrame]) -> str:
-    """Whether the distances to the baseline (`summary`) exceed those between two seeds of one system, corpus by corpus."""
-    parts, unknown = [], []
+    """Whether the distances to the baseline (`summary`) exceed those between two seeds of one system: corpora that say the same
+    in one sentence."""
+    said: dict[str, list[str]] = {}
+    unknown = []
     for corpus, table in tables.items():
         if not (own := between.get(corpus)):
-            unknown.append(corpus_title(corpus))
+            unknown.append(corpus)
             continue
         lacking = [inside(title(slug)) for slug in table["slug"] if slug not in own]
         others = table[table["slug"] != "baseline"].dropna(subset="moved")
         further = [inside(title(slug)) for slug in others.loc[others["moved"] > max(own.values()), "slug"]]
         lies = f"{listed(further) or 'no system'} {'lie' if len(further) > 1 else 'lies'}"
-        parts.append(
-            f"On {corpus_title(corpus)} {lies} further from the baseline than two seeds of one system lie apart at most"
-            + (f" (of {listed(lacking)} no features of a second seed were kept)." if lacking else ".")
+        few = f" (of {listed(lacking)} no features of a second seed were kept)" if lacking else ""
+        said.setdefault(f"{lies} further from the baseline than two seeds of one system lie apart at most{few}.", []).append(
+            corpus
         )
+    parts = [f"On {_corpora(there)} {what}" for what, there in said.items()]
     if unknown:
-        parts.append(f"On {listed(unknown)} there is no such yardstick yet: two seeds of one system may lie as far apart.")
+        parts.append(f"On {_corpora(unknown)} there is no such yardstick yet: two seeds of one system may lie as far apart.")
     return " ".join(parts)
 
 
@@ -146,20 +149,47 @@ def shown_summary(table: pd.DataFrame, between: dict[str, float]) -> pd.DataFram
 
 
 def sentence(tables: dict[str, pd.DataFrame]) -> str:
-    """What the summaries (by corpus) have in common: which system hears most padding, which spreads least."""
+    """What the summaries (by corpus) have in common: which system hears most padding, which is the most pointed."""
+    if not tables:
+        return "Nothing has been measured yet."
+    shares = {corpus: table["padded"].mean() for corpus, table in tables.items()}
+    padded = [corpus for corpus, share in shares.items() if share >= 0.5]
     parts = []
+    if padded:
+        span = _span([shares[corpus] for corpus in padded])
+        parts.append(
+            f"On {_corpora(padded)} {span} % of a clip is padding on average, and so much of an even attention would lie there."
+        )
+    if bare := [corpus for corpus in tables if corpus not in padded]:
+        parts.append(f"On {_corpora(bare)} clips are hardly padded at all.")
+    most: dict[str, dict[str, float]] = {}
+    pointed: dict[str, dict[str, float]] = {}
     for corpus, table in tables.items():
-        where, padded = corpus_title(corpus), table["padded"].mean()
-        most, least = table.loc[table["padding"].idxmax()], table.loc[table["span"].idxmin()]
-        said = f"On {where} clips are hardly padded at all"
-        if padded >= 0.5:
-            said = f"On {where} {padded:.0f} % of a clip is padding on average, and so much of an even attention would lie there"
-            if len(table) > 1:
-                said += f". {title(most['slug'])} puts most on it, {most['padding']:.0f} %"
+        if corpus in padded and len(table) > 1:
+            row = table.loc[table["padding"].idxmax()]
+            most.setdefault(row["slug"], {})[corpus] = row["padding"]
         if table["span"].round(1).nunique() > 1:
-            said += f"; {title(least['slug'])} is the most pointed, spread over {least['span']:.1f} s"
-        parts.append(said)
-    return ". ".join(parts) + "." if parts else "Nothing has been measured yet."
+            row = table.loc[table["span"].idxmin()]
+            pointed.setdefault(row["slug"], {})[corpus] = row["span"]
+    for slug, own in most.items():
+        where = "" if len(most) == 1 else f" on {_corpora(own)}"
+        parts.append(f"Of all systems {inside(title(slug))} puts most on it{where}: {_span(own.values())} %.")
+    spread = [
+        f"that of {inside(title(slug))} on {_corpora(own)}, over {_span(own.values(), 1)} s" for slug, own in pointed.items()
+    ]
+    if spread:
+        parts.append(f"The most pointed attention is {listed(spread)}.")
+    return " ".join(parts)
+
+
+def _corpora(names: Iterable[str]) -> str:
+    return listed([corpus_title(name) for name in names])
+
+
+def _span(values: Iterable[float], digits: int = 0) -> str:
+    """`10 to 20`, or `10` where they are alike."""
+    given = list(values)
+    return " to ".join(dict.fromkeys(f"{end:.{digits}f}" for end in (min(given), max(given))))
 
 
 def wider_sentence(tables: dict[str, pd.DataFrame]) -> str:

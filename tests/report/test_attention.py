@@ -53,7 +53,13 @@ def test_summary_and_its_sentence(frame):
     assert table.at["baseline", "padding"] == pytest.approx(50) and table.at["combined", "padding"] == pytest.approx(0)
     assert table.at["combined", "moved"] == pytest.approx(90)
     said = attention.sentence({"emodb": table.reset_index()})
-    assert "Baseline" in said and "50 %" in said and "0.3 s" in said
+    assert said == (
+        "On EmoDB 50 % of a clip is padding on average, and so much of an even attention would lie there. Of all systems "
+        "baseline (softmax, attentive pooling) puts most on it: 50 %. The most pointed attention is that of combined attentive "
+        "pooling on EmoDB, over 0.3 s."
+    )
+    both = attention.sentence({"emodb": table.reset_index(), "nemo": table.assign(padded=25, padding=[40, 0]).reset_index()})
+    assert "On EmoDB and nEMO 25 to 50 % of a clip" in both and "puts most on it: 40 to 50 %." in both
     wider = attention.wider_sentence({"emodb": table.reset_index()})
     assert wider == "It is not there: on EmoDB the attention of combined pooling is nowhere wider by a tenth than the baseline's."
     table.at["combined", "span"] = 2 * table.at["baseline", "span"]
