@@ -126,7 +126,7 @@ def test_tables_and_sentences_set_it_beside_the_baseline(published):
     assert "lies clearly above logistic" in findings.yardstick_sentence(over.assign(low=1.0, high=2.0))
     assert list(findings.yardstick_table(over)["Where"]) == ["tones, speakers apart"]
     gaps = tables.yardstick_gaps(folder)
-    assert "on tones." in findings.yardstick_gap_sentence(gaps) and findings.yardstick_gap_sentence(gaps[:0]) == ""
+    assert "points too." in findings.yardstick_gap_sentence(gaps) and findings.yardstick_gap_sentence(gaps[:0]) == ""
 
 
 def test_a_corpus_without_speakers_has_one_under_paper_alone(tones, tmp_path):

@@ -110,13 +110,23 @@ def test_what_a_protocol_adds(folder):
     ams = gaps.loc["ams-s10-m0.4"]
     assert ams["more"] == pytest.approx(-gaps.at["baseline", "effect"]) and ams["more_low"] < ams["more"] < ams["more_high"]
     said = findings.protocol_sentence(gaps.reset_index())
-    assert "with 1 of the 2 intervals above 0" in said and "for 1 of the 1 on mine (AMS, s = 10, m = 0.4 on mine: \u2212" in said
-    assert "on CREMA-D by" in findings.protocol_sentence(gaps.reset_index().assign(group="CREMA-D"))  # no minus in a name
+    assert "for 1 of 1: AMS, s = 10, m = 0.4 on mine." in said
+    assert "points on CREMA-D." in findings.protocol_sentence(gaps.reset_index().assign(group="CREMA-D"))  # no minus in a name
+    overview = findings.protocol_table(
+        gaps.reset_index(), pd.DataFrame([("mine", 3.0, 1.0, 5.0)], columns=["corpus", "effect", "low", "high"])
+    )
+    assert overview.loc[0, ["Systems", "Intervals above 0", "Gains compared", "Gains that clearly change"]].tolist() == [
+        2,
+        1,
+        1,
+        1,
+    ]
+    assert overview.loc[0, "Least"] == "+0.0" and overview.loc[0, "To logistic regression"] == "+3.0 [+1.0, +5.0]"
     shown = findings.gap_table(gaps.reset_index(), "Speakers apart", "Speakers shared")
     assert shown["Speakers shared"].tolist() == gaps["other"].tolist() and shown["Difference"].str.startswith("+").any()
     assert shown["Less the baseline's"].isna().tolist() == [slug == "baseline" for slug in gaps.index]
     weaker = gaps.reset_index().assign(more_low=-50.0, more_high=50.0)
-    assert "changes with it for none of the 1 on mine." in findings.protocol_sentence(weaker)
+    assert "changes with it for none of 1." in findings.protocol_sentence(weaker)
     behind = tables.gap_runs(gaps.reset_index(), "speaker", "paper", folder)
     assert set(behind["system"]) == set(gaps.index) and set(behind["protocol"]) == {"speaker", "paper"}
     assert behind.groupby("system")["seed"].nunique().to_dict() == gaps["seeds"].to_dict()

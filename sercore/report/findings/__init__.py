@@ -21,6 +21,7 @@ from .accuracy import (
     most_frequent_mistake,
     own_sentence,
     protocol_sentence,
+    protocol_table,
     recall_summary,
     seeds_move_recall,
     shared_seeds_table,

@@ -385,12 +385,10 @@ def yardstick_gap_sentence(gaps: pd.DataFrame) -> str:
     """What sharing speakers adds to the yardstick (`tables.yardstick_gaps`); "" where it was not published."""
     if gaps.empty:
         return ""
-    parts = [
-        f"{interval_text(row.effect, row.low, row.high, sign=True)} on {corpus_title(row.corpus)}" for row in gaps.itertuples()
-    ]
+    ends = " to ".join(dict.fromkeys(f"{end:.0f}" for end in (gaps["effect"].min(), gaps["effect"].max())))
     return (
         "It does not take a network to recognise a voice again. To logistic regression on the means and deviations of the 40 "
-        f"bands, which hold neither order nor rhythm, sharing speakers adds {', '.join(parts)}."
+        f"bands, which hold neither order nor rhythm, sharing speakers adds {ends} points too."
     )
 
 
@@ -406,30 +404,44 @@ def gap_table(gaps: pd.DataFrame, base: str, other: str) -> pd.DataFrame:
 
 
 def protocol_sentence(gaps: pd.DataFrame, what: str = "Sharing speakers between training and test") -> str:
-    """What a protocol adds (`tables.protocol_gaps`), corpus by corpus, and whether it adds more to one system than to the
-    baseline."""
+    """What a protocol adds (`tables.protocol_gaps`), and whether it adds more to one system than to the baseline."""
     if gaps.empty:
         return "No system has been measured under both protocols yet."
-    parts, apart, clear = [], [], []
+    means = gaps.groupby("group", sort=False)["effect"].mean()
+    added = listed([f"{signed(mean)} points on {group}" for group, mean in means.items()])
+    if len(means) > 2:
+        added = f"{signed(means.min())} to {signed(means.max())} points, most on {means.idxmax()}"
+    text = f"**{what} {'raises' if (means > 0).all() else 'changes'} UA**, on average over the systems by {added}."
+    compared = gaps.dropna(subset="more")
+    if compared.empty:
+        return text
+    beyond = _beyond(compared)
+    named_ = [f"{inside(row.name)} on {row.group}" for row in beyond.itertuples(index=False)]
+    listing = f": {listed(named_)}" if named_ else ""
+    return (
+        f"{text} The gain over the baseline clearly changes with it for {len(beyond) or 'none'} of {len(compared)}{listing}. The "
+        "intervals hold no seeds: another one can move such a number by points."
+    )
+
+
+def _beyond(gaps: pd.DataFrame) -> pd.DataFrame:
+    """Of `gaps` those that add clearly more, or less, to a system than to the baseline."""
+    return gaps[(gaps["more_low"] > 0) | (gaps["more_high"] < 0)]
+
+
+def protocol_table(gaps: pd.DataFrame, yardstick: pd.DataFrame | None = None) -> pd.DataFrame:
+    """`protocol_sentence` corpus by corpus, beside what it adds to a `yardstick` (`tables.yardstick_gaps`)."""
+    rows = []
     for group, own in gaps.groupby("group", sort=False):
-        effects, above = own["effect"], (own["low"] > 0).sum()
-        parts.append(
-            f"on {group} by {signed(effects.mean())} points on average over {len(own)} systems, from {signed(effects.min())} to "
-            f"{signed(effects.max())}, with {above} of the {len(own)} intervals above 0"
-        )
-        compared = own.dropna(subset="more")
-        beyond = compared[(compared["more_low"] > 0) | (compared["more_high"] < 0)]
-        if len(compared):
-            apart.append(f"{len(beyond) or 'none'} of the {len(compared)} on {group}")
-        clear += [
-            f"{inside(row.name)} on {group}: {interval_text(row.more, row.more_low, row.more_high, sign=True)}"
-            for row in beyond.itertuples(index=False)
-        ]
-    text = f"{what} changes UA: {'; '.join(parts)}."
-    if apart:
-        listing = f" ({'; '.join(clear)})" if clear else ""
-        text += (
-            f" The gain over the baseline clearly changes with it for {listed(apart)}{listing}. These intervals hold no seeds: "
-            "another one can move such a number by points."
-        )
-    return text
+        row = {"Corpus": group, "Systems": len(own), "Mean": signed(own["effect"].mean())}
+        row |= {"Least": signed(own["effect"].min()), "Most": signed(own["effect"].max())}
+        row |= {"Intervals above 0": (own["low"] > 0).sum()}
+        row |= {"Gains compared": own["more"].notna().sum(), "Gains that clearly change": len(_beyond(own.dropna(subset="more")))}
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    if yardstick is not None and len(yardstick) and len(table):
+        texts = {
+            corpus_title(row.corpus): interval_text(row.effect, row.low, row.high, sign=True) for row in yardstick.itertuples()
+        }
+        table["To logistic regression"] = [texts.get(group) for group in table["Corpus"]]
+    return table
