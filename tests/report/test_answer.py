@@ -97,6 +97,21 @@ def test_without_a_verdict_it_says_what_was_run():
     assert said.startswith("**It cannot be told yet:** baseline (softmax, attentive pooling) has been run on EmoDB.")
 
 
+def test_what_was_run_stands_beside_what_came_of_it():
+    columns = ["corpus", "protocol", "system", "seed"]
+    trained = [("emodb", "paper", "baseline", 0), ("emodb", "speaker", "baseline", 0), ("emodb", "speaker", "combined", 1)]
+    runs = pd.DataFrame(trained, columns=columns)
+    gains = pd.DataFrame(
+        [(place_title("emodb", "speaker"), "combined", 1.5, -2.0, 5.0, 4.4)],
+        columns=["group", "slug", "effect", "wide_low", "wide_high", "claimed"],
+    )
+    table = findings.measured_table(runs, gains)
+    gain = "Gain of combined pooling"
+    assert table["Corpus"].tolist() == ["The paper, on IEMOCAP", "EmoDB", "EmoDB"] and table["Runs"].iloc[1] == 2
+    assert table[gain].iloc[:2].tolist() == ["+4.4", "+1.5 [\u22122.0, +5.0]"] and pd.isna(table[gain].iloc[2])
+    assert findings.measured_table(runs[:0], gains[:0]).empty
+
+
 @pytest.mark.parametrize(
     ("verdicts", "word"),
     [

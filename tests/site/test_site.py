@@ -194,8 +194,10 @@ def test_a_table_is_filtered(visit):
 
 def test_sorting_is_told_by_the_name_of_its_column(visit):
     page = visit("voice").settled()
-    page.get_by_role("button", name="UA, emodb", exact=True).first.press("Enter")
-    assert "sorted by UA, emodb, ascending" in page.locator(".sercore-filter [role=status]").last.inner_text()
+    page.get_by_role("button", name="UA, Combined attentive pooling", exact=True).first.press("Enter")
+    assert (
+        "sorted by UA, Combined attentive pooling, ascending" in page.locator(".sercore-filter [role=status]").last.inner_text()
+    )
 
 
 @pytest.mark.parametrize("button", [".theme-switch-button", ".primary-toggle"])

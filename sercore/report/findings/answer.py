@@ -11,7 +11,7 @@ from ... import corpora
 from ...evidence import claims, noise
 from ..display import Chip, Link
 from ..names import name as named
-from ..tables import corpus_title, interval_text, place_title, protocol_title, title
+from ..tables import IN_COMBINATIONS, corpus_title, interval_text, place_title, protocol_title, title
 from .verdicts import BRIEF, EVIDENCE, PROVISIONAL, judged, of_paper
 from .words import inside, listed, signed
 
@@ -125,16 +125,30 @@ def short_answer(settled: pd.DataFrame, errors: pd.DataFrame, runs: pd.DataFrame
     return " ".join(filter(None, said))
 
 
-def measured_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """What has been run, one row a corpus and protocol (`results.runs`)."""
-    rows = []
-    for (corpus, protocol), own in runs.groupby(["corpus", "protocol"], sort=False):
+def measured_table(runs: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:
+    """What has been run and what came of it: one row a corpus and split of `runs` (`results.runs`), with the gains of `gains`
+    (`tables.gains`) and their intervals over speakers and seeds, below what the paper says of its own."""
+    slugs = list(dict.fromkeys(gains["slug"]))
+    names = {slug: f"Gain of {IN_COMBINATIONS.get(slug) or inside(title(slug))}" for slug in slugs}
+    claimed = gains.drop_duplicates("slug").set_index("slug")["claimed"]
+    paper: dict[str, object] = {"Corpus": "The paper, on IEMOCAP", "Split": protocol_title("paper"), "Systems": None}
+    paper |= {"Seeds of a system": None, "Runs": None} | {names[slug]: signed(claimed[slug]) for slug in slugs}
+    rows = [paper] if slugs else []
+    there = runs.assign(split=runs["protocol"].map(protocol_title))
+    places = zip(there["protocol"] != "speaker", there["corpus"].map(corpus_title), there["corpus"], strict=True)
+    order = sorted(set(places), key=lambda place: (place[0], place[1].lower()))
+    for shared, name, corpus in order:
+        own = there[(there["corpus"] == corpus) & ((there["protocol"] != "speaker") == shared)]
         seeds = own.groupby("system")["seed"].nunique()
-        row = {"Corpus": corpus_title(corpus), "Split": protocol_title(protocol), "Systems": len(seeds), "Runs": len(own)}
         many = str(seeds.max()) if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
-        rows.append(row | {"Seeds of a system": many})
-    rows.sort(key=lambda row: (row["Corpus"], row["Split"] != protocol_title("speaker")))
-    return pd.DataFrame(rows, columns=["Corpus", "Split", "Systems", "Seeds of a system", "Runs"])
+        row = {"Corpus": name, "Split": own["split"].iloc[0], "Systems": len(seeds), "Seeds of a system": many, "Runs": len(own)}
+        found = gains[gains["group"] == place_title(corpus, own["protocol"].iloc[0])].set_index("slug")
+        for slug in set(slugs) & set(found.index):
+            each = found.loc[slug]
+            row[names[slug]] = interval_text(each["effect"], each["wide_low"], each["wide_high"], sign=True)
+        rows.append(row)
+    columns = ["Corpus", "Split", "Systems", "Seeds of a system", "Runs", *names.values()]
+    return pd.DataFrame(rows, columns=columns).astype({"Systems": "Int64", "Runs": "Int64"})
 
 
 def gains_table(gains: pd.DataFrame) -> pd.DataFrame:
