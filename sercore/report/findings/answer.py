@@ -147,7 +147,7 @@ def measured_table(runs: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:
             each = found.loc[slug]
             row[names[slug]] = interval_text(each["effect"], each["wide_low"], each["wide_high"], sign=True)
         rows.append(row)
-    columns = ["Corpus", "Split", "Systems", "Seeds of a system", "Runs", *names.values()]
+    columns = ["Corpus", "Split", *names.values(), "Systems", "Seeds of a system", "Runs"]
     return pd.DataFrame(rows, columns=columns).astype({"Systems": "Int64", "Runs": "Int64"})
 
 
