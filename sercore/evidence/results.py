@@ -158,6 +158,21 @@ def _read_runs(path: Path, stamp: tuple[int, int]) -> pd.DataFrame:
     return table.assign(source=source, changed=_changed(table, path.parent))
 
 
+def folds_of_systems(results: str | Path | None = None) -> dict[tuple[str, str], dict[str, int]]:
+    """How many folds each system was run on, by corpus and protocol."""
+    path = _noted(places.results_folder(results) / "runs.parquet")
+    return _folds_of_systems(path.absolute(), _stamp(path)) if path.exists() else {}
+
+
+@functools.lru_cache(maxsize=4)
+def _folds_of_systems(path: Path, stamp: tuple[int, int]) -> dict[tuple[str, str], dict[str, int]]:
+    folds: dict[tuple[str, str], dict[str, int]] = {}
+    counted = _read_runs(path, stamp).groupby(["corpus", "protocol", "system"], sort=False)["fold"].nunique()
+    for (corpus, name, system), count in counted.items():
+        folds.setdefault((corpus, name), {})[system] = count
+    return folds
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     """What a file has, and another in its place has not: what is remembered of a file is remembered with it."""
     facts = path.stat()
@@ -348,8 +363,7 @@ def yardstick_path(folder: Path, corpus: str, protocol_name: str, kind: str) -> 
 
 def published(results: str | Path | None = None) -> list[tuple[str, str]]:
     """The (corpus, protocol) pairs that have runs, sorted."""
-    table = runs(results)
-    return sorted(set(zip(table["corpus"], table["protocol"], strict=True)))
+    return sorted(folds_of_systems(results))
 
 
 def _halves(column: pd.Series) -> list[np.ndarray]:

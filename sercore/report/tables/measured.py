@@ -74,13 +74,16 @@ def _tally(now: results.PredictionsNow, slug: str, by: str) -> statistics.Tally 
 
 @functools.lru_cache(maxsize=8)
 def _coded(now: results.PredictionsNow) -> pd.DataFrame:
+    """What is counted of predictions, with texts as categories: each system is counted in a fraction of the time."""
     corpus, _, protocol = now.path.stem.rpartition("-")
-    return coded(results.predictions(corpus, protocol, now.folder))
+    frame = results.predictions(corpus, protocol, now.folder)
+    texts = dict.fromkeys(("system", "utterance", "speaker"), "category")
+    return coded(frame[[*results.NAME, "utterance", "speaker", "label", "prediction"]]).astype(texts)
 
 
 def trained_alike(corpus: str, protocol: str, folder: str | Path | None) -> dict[str, statistics.Tally]:
     """The counts of every system of the paper's network that changes no setting: what the spread between seeds is pooled over."""
-    there = results.runs(folder).query("corpus == @corpus and protocol == @protocol")["system"].unique()
+    there = results.folds_of_systems(folder).get((corpus, protocol), {})
     return tallied(corpus, protocol, [slug for slug in there if "@" not in slug and slug not in systems.TABLE_1], folder)
 
 
@@ -116,9 +119,8 @@ def measured_earlier(corpus: str, protocol: str, folder: str | Path | None = Non
 
 
 def _whole(corpus: str, protocol: str, folder: str | Path | None) -> set[str]:
-    runs = results.runs(folder).query("corpus == @corpus and protocol == @protocol")
-    folds = runs.groupby("system")["fold"].nunique()
-    return {slug for slug in folds.index if folds[slug] == FOLDS and ("@" not in slug or systems.is_own(slug))}
+    folds = results.folds_of_systems(folder).get((corpus, protocol), {})
+    return {slug for slug, count in folds.items() if count == FOLDS and ("@" not in slug or systems.is_own(slug))}
 
 
 def source_name(corpus: str, folder: str | Path | None = None) -> str:
