@@ -158,6 +158,15 @@ def _read_runs(path: Path, stamp: tuple[int, int]) -> pd.DataFrame:
     return table.assign(source=source, changed=_changed(table, path.parent))
 
 
+def files_now(corpus: str, protocol_name: str, results: str | Path | None = None) -> dict[str, tuple[int, int] | None]:
+    """The files that hold a corpus under a protocol, but the table of runs, each with what tells it from another in its place."""
+    folder = places.results_folder(results)
+    files = [folder / kind / f"{corpus}-{protocol_name}.parquet" for kind in ("predictions", "features", "maps")]
+    return {
+        _noted(path).name + path.parent.name: _stamp_of(path) for path in [*files, folder / "utterances" / f"{corpus}.parquet"]
+    }
+
+
 def folds_of_systems(results: str | Path | None = None) -> dict[tuple[str, str], dict[str, int]]:
     """How many folds each system was run on, by corpus and protocol."""
     path = _noted(places.results_folder(results) / "runs.parquet")

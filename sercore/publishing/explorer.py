@@ -8,6 +8,7 @@ for one run as text within a page, with its sound. Numbers travel as bytes: plac
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import json
@@ -32,21 +33,36 @@ from ..report.tables import label_order, measured_earlier, measured_systems, pla
 FOLDER = "explorer"
 """Beside the pages: the component (book/explorer) and its data."""
 
+MADE = "made.json"
+"""What was written from which records."""
+
 SOUND = "SERCORE_EXPLORER_SOUND"
 """Names of corpora, with commas, whose audio goes into a site that is built here, though they may not be published."""
 
 
 def write(folder: Path, published: str | Path | None = None) -> list[Path]:
-    """Write the data of every published corpus and protocol that has maps into `folder`; the files, those too that were there."""
+    """Write the data of every published corpus and protocol that has maps into `folder`; the files, those too that were there.
+
+    What was written from the same records stays (`MADE`).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     cells, files = [], []
+    before, made = _made(folder), {}
     for corpus, protocol in sorted(results.published(published), key=lambda pair: (pair[0], pair[1] != "speaker")):
+        key, place = _key(corpus, protocol, published), f"{corpus}-{protocol}"
+        if key == before.get(place, {}).get("key") and all((folder / path).exists() for path in before[place]["files"]):
+            made[place] = before[place]
+            files += [folder / path for path in before[place]["files"]]
+            cells += [{"name": place, "title": place_title(corpus, protocol)}] * bool(before[place]["files"])
+            continue
+        first = len(files)
         maps = results.maps(corpus, protocol, published)
         there = [*measured_systems(corpus, protocol, published), *measured_earlier(corpus, protocol, published)]
         slugs = [slug for slug in there if slug in set(maps["system"])]
         if not slugs:
+            made[place] = {"key": key, "files": []}
             continue
-        name = f"{corpus}-{protocol}"
+        name = place
         deep, predictions = (read(corpus, protocol, published) for read in (results.features, results.predictions))
         mapped = set(maps["run"])
         deep, predictions, runs = (frame[frame["run"].isin(mapped)] for frame in (deep, predictions, results.runs(published)))
@@ -65,8 +81,29 @@ def write(folder: Path, published: str | Path | None = None) -> list[Path]:
             system = _system(cell, places, chances, attention, own.set_index("fold")["ua"])
             files.append(_script(folder / f"{name}-{slug}.js", f"{name}-{slug}", system))
         cells.append({"name": name, "title": place_title(corpus, protocol)})
+        made[place] = {"key": key, "files": [path.relative_to(folder).as_posix() for path in files[first:]]}
     files.append(_script(folder / "index.js", "index", cells))
-    return files
+    (folder / MADE).write_text(json.dumps(made))
+    return [*files, folder / MADE]
+
+
+def _made(folder: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return dict(json.loads((folder / MADE).read_text()))
+    except (OSError, ValueError):  # not there, or not whole: all is written again
+        return {}
+
+
+def _key(corpus: str, protocol: str, published: str | Path | None) -> str:
+    """What tells the data of a place from others in its stead: its records, whose sound is at hand, and this code."""
+    runs = results.runs(published).query("corpus == @corpus and protocol == @protocol")
+    facts = [runs[["run", "fold", "ua", "data"]].to_json(), [title(slug) for slug in runs["system"].unique()]]
+    where = None
+    if _may_be_heard(corpus):
+        with contextlib.suppress(SercoreError):
+            where = str(corpora.find_root(corpora.get(corpus)))
+    state = [facts, results.files_now(corpus, protocol, published), where, Path(__file__).read_text()]
+    return hashlib.sha256(json.dumps(state).encode()).hexdigest()
 
 
 def html(data: dict[str, Any] | None = None) -> str:
@@ -153,8 +190,7 @@ def _system(
 def _bring_sound(folder: Path, corpus: str, ids: Iterable[str]) -> dict[str, dict[str, str]]:
     """Sound and log-Mel picture of each utterance as files, where the audio is at hand and may be handed on; of spectra alone
     the picture."""
-    allowed = corpus in corpora.names() and corpora.get(corpus).shareable
-    if not allowed and corpus not in os.environ.get(SOUND, "").split(","):
+    if not _may_be_heard(corpus):
         return {}
     try:
         if corpora.get(corpus).spectra:
@@ -174,6 +210,12 @@ def _bring_sound(folder: Path, corpus: str, ids: Iterable[str]) -> dict[str, dic
     return found
 
 
+def _may_be_heard(corpus: str) -> bool:
+    """Whether a site may have the corpus's sound, or pictures of its spectra."""
+    allowed = corpus in corpora.names() and corpora.get(corpus).shareable
+    return allowed or corpus in os.environ.get(SOUND, "").split(",")
+
+
 def _file_name(utterance: str) -> str:
     """What its files are called in a site: its id, or where that is no name for a file everywhere, a digest of it."""
     plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", utterance)
@@ -181,18 +223,17 @@ def _file_name(utterance: str) -> str:
 
 
 def _bring_pictures(folder: Path, corpus: str, ids: Iterable[str]) -> dict[str, dict[str, str]]:
-    from ..lab import experiment
+    corpora.find_root(corpora.get(corpus))  # it has to be at hand still
+    pictures = {name: folder / f"{_file_name(name)}.png" for name in ids}
+    if lacking := {name: png for name, png in pictures.items() if not png.exists()}:
+        from ..lab import experiment
 
-    mels = experiment.prepare(corpus).data.inputs
-    row = {name: number for number, name in enumerate(mels.ids)}
-    folder.mkdir(parents=True, exist_ok=True)
-    found = {}
-    for name in ids:
-        png = folder / f"{_file_name(name)}.png"
-        if not png.exists():
+        mels = experiment.prepare(corpus).data.inputs
+        row = {name: number for number, name in enumerate(mels.ids)}
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, png in lacking.items():
             png.write_bytes(_picture(mels.arrays[row[name]]))
-        found[name] = {"image": f"{FOLDER}/{folder.name}/{png.name}"}
-    return found
+    return {name: {"image": f"{FOLDER}/{folder.name}/{png.name}"} for name, png in pictures.items()}
 
 
 def _sound(path: str, within: bool = False) -> tuple[bytes, bytes]:

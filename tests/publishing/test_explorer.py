@@ -3,9 +3,11 @@
 import base64
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sercore.evidence import results
@@ -36,6 +38,23 @@ def test_index_names_every_cell_with_maps(written):
         f"{c}-{p}" for c, p in results.published(PUBLISHED) if len(results.maps(c, p, PUBLISHED))
     }
     assert all(path.exists() for path in files)
+
+
+def test_what_was_written_from_the_same_records_stays(tmp_path):
+    published = tmp_path / "results"
+    shutil.copytree(PUBLISHED, published)
+    files = explorer.write(tmp_path / "explorer", published)
+    before = {path: path.stat().st_mtime_ns for path in files}
+    runs = pd.read_parquet(published / "runs.parquet")
+    runs.loc[runs["corpus"] == "nemo", "ua"] += 0.01
+    runs.loc[runs["corpus"] == "emodb", "seconds"] += 1  # which is not shown there
+    runs.to_parquet(published / "runs.parquet")
+    again = explorer.write(tmp_path / "explorer", published)
+    assert set(again) == set(files)
+    places = {path.name.split("-")[0] for path in again if path.suffix == ".js" and path.stat().st_mtime_ns != before[path]}
+    assert places == {"nemo", "index.js"}
+    next(path for path in files if path.name.startswith("emodb-")).unlink()
+    assert all(path.exists() for path in explorer.write(tmp_path / "explorer", published))
 
 
 def test_systems_say_what_the_records_say(written):
