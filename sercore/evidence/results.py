@@ -14,6 +14,8 @@
 | `pilot.parquet` | arm of a training of the pilot, and part | names, arm, part, a list of `MEASURES` by epoch, origin |
 | `splits/CORPUS-PROTOCOL.csv` | utterance and fold | id, fold, part; its SHA-256 is the `split` of its runs |
 
+Folders among them that are results of their own hold runs that no table but one of theirs counts (`sercore.lab.study.WAY`).
+
 `publication` writes them.
 """
 
