@@ -138,8 +138,8 @@ def best_of(count: int) -> float:
 
 def disagreement(predictions: pd.DataFrame, first: str, second: str) -> float:
     """The share of test utterances that one system gets right and the other wrong, over the seeds that both have."""
-    keys = ["seed", "fold", "utterance"]
-    right = predictions.assign(right=predictions["prediction"] == predictions["label"]).set_index(keys)
+    keys, two = ["seed", "fold", "utterance"], predictions[predictions["system"].isin((first, second))]
+    right = two.assign(right=two["prediction"] == two["label"]).set_index(keys)
     ours, theirs = (right.loc[right["system"] == slug, "right"] for slug in (first, second))
     both = pd.concat([ours, theirs], axis=1, join="inner", keys=["first", "second"])
     if both.empty:

@@ -5,6 +5,7 @@ Source: Zhou & Liu, Interspeech 2020; `reported.csv` beside this file holds ever
 
 from __future__ import annotations
 
+import functools
 from importlib.resources import files
 
 import pandas as pd
@@ -43,9 +44,14 @@ def table_2() -> pd.DataFrame:
     return table[["row", "slug", "system", "group", "ua", "wa", "note"]]
 
 
-def _table(number: int) -> pd.DataFrame:
+@functools.cache
+def _reported() -> pd.DataFrame:
     with files(__package__).joinpath("reported.csv").open(encoding="utf-8") as text:
-        reported = pd.read_csv(text)
+        return pd.read_csv(text)
+
+
+def _table(number: int) -> pd.DataFrame:
+    reported = _reported()
     table = reported[reported["table"] == number].reset_index(drop=True)
     return table.rename(columns={"ua_percent": "ua", "wa_percent": "wa"}).fillna({"note": ""})
 

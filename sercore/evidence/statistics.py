@@ -17,7 +17,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SercoreError
 from ..lab import metrics
+from . import remembered
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -54,49 +55,56 @@ def _share(part: NDArray, whole: NDArray) -> NDArray:
 MEASURES: dict[str, Measure] = {"ua": _ua, "wa": _wa}
 
 
+def _recall(index: int, counts: NDArray) -> NDArray:
+    return metrics.recalls(counts)[..., index]
+
+
+def _recall_over_others(index: int, counts: NDArray) -> NDArray:
+    recalls = metrics.recalls(counts)
+    return recalls[..., index] - np.nanmean(np.delete(recalls, index, axis=-1), axis=-1)
+
+
+def _precision(index: int, counts: NDArray) -> NDArray:
+    return _share(counts[..., index, index], counts[..., index].sum(axis=-1))
+
+
+def _f1(index: int, counts: NDArray) -> NDArray:
+    both = counts[..., index].sum(axis=-1) + counts[..., index, :].sum(axis=-1)
+    return _share(2 * counts[..., index, index], both)
+
+
+def _share_given(index: int, counts: NDArray) -> NDArray:
+    return counts[..., index].sum(axis=-1) / counts.sum(axis=(-2, -1))
+
+
 @cache
 def recall_of(index: int) -> Measure:
     """The measure "recall of the class `index`"."""
-    return lambda counts: metrics.recalls(counts)[..., index]
+    return partial(_recall, index)
 
 
 @cache
 def recall_over_others(index: int) -> Measure:
     """The measure "recall of the class `index` minus the mean recall of the others"."""
-
-    def measure(counts: NDArray) -> NDArray:
-        recalls = metrics.recalls(counts)
-        return recalls[..., index] - np.nanmean(np.delete(recalls, index, axis=-1), axis=-1)
-
-    return measure
+    return partial(_recall_over_others, index)
 
 
 @cache
 def precision_of(index: int) -> Measure:
     """The measure "precision of the class `index`": of what is given its label, the share that is right; NaN where nothing is."""
-
-    def measure(counts: NDArray) -> NDArray:
-        given = counts[..., index].sum(axis=-1).astype(np.float64)
-        return np.divide(counts[..., index, index], given, out=np.full(given.shape, np.nan), where=given > 0)
-
-    return measure
+    return partial(_precision, index)
 
 
 @cache
 def f1_of(index: int) -> Measure:
     """The measure "F1 of the class `index`": the harmonic mean of recall and precision, 0 where nothing is given its label."""
-
-    def measure(counts: NDArray) -> NDArray:
-        both = counts[..., index].sum(axis=-1) + counts[..., index, :].sum(axis=-1).astype(np.float64)
-        return np.divide(2 * counts[..., index, index], both, out=np.full(both.shape, np.nan), where=both > 0)
-
-    return measure
+    return partial(_f1, index)
 
 
 @cache
 def share_given(index: int) -> Measure:
     """The measure "share of the utterances that are given the label `index`"."""
-    return lambda counts: counts[..., index].sum(axis=-1) / counts.sum(axis=(-2, -1))
+    return partial(_share_given, index)
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,13 @@ class Tally:
     # what was drawn and chosen of it once, since many comparisons ask
     drawn: dict[tuple[Measure, int, int], tuple[float, NDArray]] = field(default_factory=dict, repr=False, compare=False)
     chosen: dict[tuple[int, ...], Tally] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def mark(self) -> str:
+        """What tells its counts from others: intervals are remembered by it."""
+        import joblib
+
+        return str(joblib.hash(self.counts))
 
     def select(self, seeds: Iterable[int]) -> Tally:
         """The same for some of the seeds."""
@@ -201,9 +216,7 @@ def bootstrap_speakers(
     `predictions` is a frame as for `tally`, or a tally by speaker; `measure` is "ua", "wa" or any function of
     confusion counts. The interval of fewer than two speakers is NaN.
     """
-    counted = _counted(predictions)
-    estimate, draws = _draws(counted, _measure(measure), resamples, seed)
-    return Interval(estimate, *_percentiles(draws))
+    return _of_speakers(_counted(predictions), _measure(measure), resamples, seed)
 
 
 def paired_difference(
@@ -220,7 +233,7 @@ def paired_difference(
     speakers are NaN. Raises SercoreError where the two do not hold the same utterances, speakers and labels, or no
     seed in common.
     """
-    return _tested(*_paired(a, b, measure, resamples, seed))
+    return _of_difference(*_shared(a, b), _measure(measure), resamples, seed, seed)
 
 
 def paired_jackknife(a: pd.DataFrame | Tally, b: pd.DataFrame | Tally, measure: str | Measure = "ua") -> Interval:
@@ -341,7 +354,9 @@ def difference_of_differences(
     Raises SercoreError as `paired_difference` does, and where the pairs do not hold the same utterances.
     """
     _assert_same_utterances(_counted(first[0]), _counted(second[0]))
-    (estimate_a, draws_a), (estimate_b, draws_b) = (_paired(*pair, measure, resamples, seed) for pair in (first, second))
+    (estimate_a, draws_a), (estimate_b, draws_b) = (
+        _difference(*_shared(*pair), _measure(measure), resamples, seed, seed) for pair in (first, second)
+    )
     return _tested(estimate_a - estimate_b, draws_a - draws_b)
 
 
@@ -355,11 +370,10 @@ def mean_difference(
     Each has its own speakers resampled. It speaks of these corpora alone: the interval holds the choice of speakers, not
     that of corpora. Raises SercoreError as `paired_difference` does, and where there is no pair.
     """
-    found = [_paired(a, b, measure, resamples, seed) for seed, (a, b) in enumerate(pairs)]
-    if not found:
+    each = [_shared(a, b) for a, b in pairs]
+    if not each:
         raise SercoreError("a mean difference needs a pair of systems")
-    estimates, draws = zip(*found, strict=True)
-    return _tested(float(np.mean(estimates)), np.mean(draws, axis=0))
+    return _of_mean(_measure(measure), resamples, *itertools.chain(*each))
 
 
 def difference_of_groups(
@@ -375,12 +389,10 @@ def difference_of_groups(
     two speakers in either.
     """
     counted = _counted(predictions)
-    (estimate_a, draws_a), (estimate_b, draws_b) = (
-        _draws(counted.of(speakers), _measure(measure), resamples, seed) for seed, speakers in enumerate((first, second))
-    )
-    return _tested(estimate_a - estimate_b, draws_a - draws_b)
+    return _of_difference(counted.of(first), counted.of(second), _measure(measure), resamples, 0, 1)
 
 
+@remembered.counted
 def range_by_chance(right: ArrayLike, groups: ArrayLike, labels: ArrayLike, draws: int = RESAMPLES, seed: int = 0) -> float:
     """How far apart in UA the best and the worst group lie on average where groups are alike: `right` is shuffled within a class.
 
@@ -440,6 +452,7 @@ class Correlation:
     least: float
 
 
+@remembered.counted_as(Correlation)
 def correlation_within(
     x: ArrayLike, y: ArrayLike, groups: ArrayLike, units: ArrayLike, resamples: int = RESAMPLES, seed: int = 0
 ) -> Correlation:
@@ -481,12 +494,33 @@ def common_seeds(a: Tally, b: Tally) -> tuple[int, ...]:
     return tuple(sorted(set(a.seeds) & set(b.seeds)))
 
 
-def _paired(
-    a: pd.DataFrame | Tally, b: pd.DataFrame | Tally, measure: str | Measure, resamples: int, seed: int
+def _difference(
+    first: Tally, second: Tally, measure: Measure, resamples: int, seed: int, other: int
 ) -> tuple[float, NDArray[np.float64]]:
-    """The difference over the seeds that both have, and its resamples (resamples,)."""
-    (estimate_a, draws_a), (estimate_b, draws_b) = (_draws(each, _measure(measure), resamples, seed) for each in _shared(a, b))
+    """The difference and its resamples (resamples,), the second drawn with the seed `other`."""
+    (estimate_a, draws_a), (estimate_b, draws_b) = (
+        _draws(each, measure, resamples, own) for each, own in ((first, seed), (second, other))
+    )
     return estimate_a - estimate_b, draws_a - draws_b
+
+
+@remembered.counted_as(Interval)
+def _of_speakers(tally: Tally, measure: Measure, resamples: int, seed: int) -> Interval:
+    estimate, draws = _draws(tally, measure, resamples, seed)
+    return Interval(estimate, *_percentiles(draws))
+
+
+@remembered.counted_as(Interval)
+def _of_difference(first: Tally, second: Tally, measure: Measure, resamples: int, seed: int, other: int) -> Interval:
+    return _tested(*_difference(first, second, measure, resamples, seed, other))
+
+
+@remembered.counted_as(Interval)
+def _of_mean(measure: Measure, resamples: int, *each: Tally) -> Interval:
+    """Of pairs, one after another, each drawn with a seed of its own."""
+    pairs = enumerate(zip(each[::2], each[1::2], strict=True))
+    estimates, draws = zip(*(_difference(*pair, measure, resamples, seed, seed) for seed, pair in pairs), strict=True)
+    return _tested(float(np.mean(estimates)), np.mean(draws, axis=0))
 
 
 def _shared(a: pd.DataFrame | Tally, b: pd.DataFrame | Tally) -> tuple[Tally, Tally]:
@@ -517,10 +551,10 @@ def _pseudo_values(counted: Tally, function: Measure) -> NDArray[np.float64]:
 
 def _students(estimate: float, error: float, freedom: float) -> Interval:
     """Student's t interval and two-sided p of an estimate with this standard error."""
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit  # what scipy.stats.t asks, at a hundredth of its cost
 
-    reach = error * t.ppf((1 + CONFIDENCE) / 2, freedom)
-    p = 2 * t.sf(abs(estimate) / error, freedom) if error != 0 else float(estimate == 0)
+    reach = error * stdtrit(freedom, (1 + CONFIDENCE) / 2)
+    p = 2 * stdtr(freedom, -abs(estimate) / error) if error != 0 else float(estimate == 0)
     return Interval(estimate, float(estimate - reach), float(estimate + reach), float(p))
 
 
@@ -530,7 +564,7 @@ def _tested(difference: float, draws: NDArray[np.float64]) -> Interval:
     if not len(known):
         return Interval(difference, *_percentiles(draws))
     tail = min((known <= 0).sum(), (known >= 0).sum())
-    return Interval(difference, *_percentiles(draws), p=min(1.0, 2 * (1 + tail) / (len(known) + 1)))
+    return Interval(difference, *_percentiles(draws), p=float(min(1.0, 2 * (1 + tail) / (len(known) + 1))))
 
 
 def _counted(predictions: pd.DataFrame | Tally) -> Tally:

@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any
 from .. import extensions, places
 from ..corpora.protocol import CLEAN
 from ..errors import SercoreError
+from ..evidence import remembered
 from ..evidence.results import READS
 from ..evidence.results import runs as published_runs
 from ..lab.systems import OWN, TABLE_2, family, is_own
-from ..report import remembered
 from ..report.tables import corpus_title
 from . import notebooks
 from .missing import ensure_published, train_and_publish, whole_grid

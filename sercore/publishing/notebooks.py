@@ -33,6 +33,7 @@ EVERYWHERE = (
     "pandas",
     "pyarrow.parquet",
     "scipy.stats",
+    "joblib",
     "matplotlib.pyplot",
     "sercore.report.display",
     "sercore.report.figures",

@@ -17,8 +17,6 @@ from .. import corpora, places
 from ..corpora import demo
 from ..errors import SercoreError
 from ..frontend import audio
-from ..frontend.log_mel import clip_frames
-from ..inference import models
 
 FOLDER = "voice"
 VERSION = "1.30.0"
@@ -29,10 +27,9 @@ SAMPLES = 4
 MADE_BY = (
     *("config.py", "corpora/demo.py", "corpora/espeak.py", "frontend/log_mel.py"),
     *("network/losses.py", "network/model.py", "network/pooling.py"),
-    *("inference/export.py", "inference/models.py", "publishing/voice.py"),
-    *(f"inference/pretrained/{models.DEFAULT}/{name}" for name in models.FILES),
+    *("inference/export.py", "inference/models.py", "inference/pretrained", "publishing/voice.py"),
 )
-"""Files of this package that decide what is written."""
+"""Files of this package, and folders of them, that decide what is written."""
 
 
 def write(folder: Path) -> list[Path]:
@@ -41,7 +38,8 @@ def write(folder: Path) -> list[Path]:
     Raises `SercoreError` where onnxruntime-web is not in the cache and cannot be brought either.
     """
     package = Path(__file__).parents[1]
-    key = hashlib.sha256(b"".join((package / name).read_bytes() for name in MADE_BY)).hexdigest()[:16]
+    decisive = [path for name in MADE_BY for path in (package / name, *sorted((package / name).rglob("*"))) if path.is_file()]
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in decisive)).hexdigest()[:16]
     makers = {folder / "model.js": (key, _model), folder / "runtime.js": (VERSION, _runtime)}
     folder.mkdir(parents=True, exist_ok=True)
     for path, (mark, make) in makers.items():
@@ -61,7 +59,9 @@ def html() -> str:
 
 
 def _model() -> dict:
-    from ..inference import export
+    # PyTorch is loaded where there is something to write
+    from ..frontend.log_mel import clip_frames
+    from ..inference import export, models
 
     trained = models.load()
     with tempfile.TemporaryDirectory() as temporary:

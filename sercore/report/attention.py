@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from ..config import STEP_SECONDS
 from ..errors import SercoreError
 from ..evidence import results
+from ..evidence.remembered import drawn
 from .figures.plots import MUTED, family_colour, grid, short
 from .findings import inside, listed
-from .remembered import drawn
 from .tables import corpus_title, title
 
 WAVE_COLUMNS = 700

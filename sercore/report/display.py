@@ -28,8 +28,9 @@ import pandas as pd
 
 from .. import machine
 from ..errors import SercoreError
-from . import names, remembered
-from .remembered import Drawn
+from ..evidence import remembered
+from ..evidence.remembered import Drawn
+from . import names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -284,7 +285,7 @@ def provenance(records: pd.DataFrame | None, again: Sequence[str] = ()) -> str:
     missing = [column for column in TOLD if column not in records]
     if missing:
         raise SercoreError(f"records without the column {', '.join(missing)}: give rows of sercore.evidence.results.runs")
-    places = records.groupby(["corpus", "protocol"], sort=True)
+    places = list(records.groupby(["corpus", "protocol"], sort=True))
     there = [column for column in ("device", "processor", "platform", "versions") if column in records]
     facts = {
         "Runs": [f"{corpus}, {protocol}: {_span(part)}" for (corpus, protocol), part in places],

@@ -9,7 +9,7 @@ from scipy.stats import ttest_1samp
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from sercore.errors import SercoreError
-from sercore.evidence import statistics
+from sercore.evidence import remembered, statistics
 
 SPEAKERS = 8
 
@@ -391,3 +391,50 @@ def test_intervals_of_one_system_hold_what_they_should():
         found = statistics.over_seeds(pd.concat(frames, ignore_index=True))
         held += found.low <= 0.6 <= found.high
     assert held >= 90
+
+
+def asked_of(systems: list[pd.DataFrame]) -> list[object]:
+    """One answer of each kind that resampling gives, of systems counted anew."""
+    first, second, third = map(statistics.tally, systems)
+    speakers = first.groups
+    right = (systems[0]["label"] == systems[0]["prediction"]).to_numpy(float)
+    numbers = np.arange(SPEAKERS)
+    return [
+        statistics.bootstrap_speakers(first, "ua", 300),
+        statistics.bootstrap_speakers(first, "wa", 300),
+        statistics.bootstrap_speakers(first, statistics.recall_of(0), 300),
+        statistics.bootstrap_speakers(first, statistics.recall_of(1), 300),
+        statistics.bootstrap_speakers(first, "ua", 300, seed=1),
+        statistics.paired_difference(first, second, "ua", 300),
+        statistics.paired_difference(first, third, "ua", 300),
+        statistics.mean_difference([(first, second), (first, third)], "ua", 300),
+        statistics.difference_of_groups(first, speakers[:4], speakers[4:], "ua", 300),
+        statistics.range_by_chance(right, systems[0]["speaker"], systems[0]["label"], 20),
+        statistics.correlation_within(numbers, numbers % 3, numbers % 2, numbers // 2, 10),
+    ]
+
+
+def test_what_was_resampled_is_remembered_and_is_what_would_be_resampled_anew(tmp_path, monkeypatch):
+    systems = [predictions(accuracy, seeds=(0, 1)) for accuracy in (0.5, 0.6, 0.7)]
+    anew = list(map(repr, asked_of(systems)))  # NaN is not equal to itself
+    monkeypatch.setenv(remembered.FOLDER, str(tmp_path))
+    for _ in range(2):
+        assert list(map(repr, asked_of(systems))) == anew
+    assert len(list(tmp_path.iterdir())) == len(anew)
+
+
+def test_remembered_intervals_still_refuse_other_utterances(tmp_path, monkeypatch):
+    monkeypatch.setenv(remembered.FOLDER, str(tmp_path))
+    frame = predictions()
+    renamed = frame.assign(utterance="other" + frame["utterance"])
+    statistics.paired_difference(frame, frame, resamples=50)
+    with pytest.raises(SercoreError, match="same utterances"):
+        statistics.paired_difference(frame, renamed, resamples=50)
+
+
+def test_a_measure_that_cannot_be_told_from_others_is_not_remembered(tmp_path, monkeypatch):
+    monkeypatch.setenv(remembered.FOLDER, str(tmp_path))
+    for share in (0.25, 0.5):
+        found = statistics.bootstrap_speakers(predictions(), lambda counts, share=share: np.full(counts.shape[:-2], share), 50)
+        assert found.estimate == share
+    assert not list(tmp_path.iterdir())

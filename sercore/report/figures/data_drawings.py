@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ...corpora import protocol
-from ..remembered import drawn
+from ...evidence.remembered import drawn
 from .plots import COOL, WARM
 
 

@@ -13,13 +13,13 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from ...evidence.remembered import drawn
 from ...frontend.front_ends import FRONT_ENDS, FrontEnd
 from ...lab import systems
 from ...network.base import Network
 from ...network.networks import build, find
 from ...network.prior.resnet_mha import Convolution, Residual
 from ...network.prior.tdnn_lstm import TimeDelay
-from ..remembered import drawn
 from .network_drawings import SIGNED, _image
 from .plots import COOL, HEAT, MUTED
 

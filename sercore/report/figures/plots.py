@@ -13,8 +13,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...evidence.remembered import drawn
 from ...lab import systems
-from ..remembered import drawn
 from ..tables import IN_COMBINATIONS, of_protocol, protocol_title, title
 
 CLASS_COLOURS = {"angry": "#d1495b", "happy": "#e0a100", "sad": "#3a7ca5", "neutral": "#7d8597"}

@@ -57,8 +57,9 @@ def disagreement_so_far(folder: str | Path | None = None) -> tuple[float, str]:
         if protocol in CLEAN:
             frame = results.predictions(corpus, protocol, folder)
             frame = frame[frame["run"].isin(usual)]
+            there = set(frame["system"].unique())
             for slug in systems.CLAIMS[1:]:
-                if {slug, "baseline"} <= set(frame["system"]):
+                if {slug, "baseline"} <= there:
                     shares[corpus, protocol, slug] = noise.disagreement(frame, slug, "baseline")
     if not shares:
         return 0.25, "assumed: nothing has been measured yet"

@@ -226,8 +226,8 @@ def confusions(corpus: str, protocol: str, slugs: Sequence[str], folder: str | P
     """Counts by slug over all folds and the seeds that all of `slugs` have, true classes down and predicted classes across."""
     frame = predictions_of_shared_seeds(corpus, protocol, slugs, folder)
     order, numbers = label_order(frame["label"].unique()), coded(frame)
-    counted = {}
-    for slug in (slug for slug in slugs if slug in set(frame["system"])):
+    there, counted = set(frame["system"].unique()), {}
+    for slug in (slug for slug in slugs if slug in there):
         own = numbers[numbers["system"] == slug]
         counts = metrics.confusion(own["label"].to_numpy(), own["prediction"].to_numpy(), len(order))
         counted[slug] = pd.DataFrame(counts, index=pd.Index(order, name="true"), columns=order)

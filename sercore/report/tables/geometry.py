@@ -10,7 +10,7 @@ import pandas as pd
 
 from ...errors import SercoreError
 from ...evidence import results
-from ..remembered import counted
+from ...evidence.remembered import counted
 from .measured import label_order
 from .words import title
 
@@ -71,7 +71,7 @@ def projections(
     frame = results.maps(corpus, protocol, folder).query("fold == @fold")
     labels = results.utterances(corpus, folder).set_index("id")["label"]
     panels = {}
-    for slug in [slug for slug in slugs if slug in set(frame["system"])]:
+    for slug in [slug for slug in slugs if slug in frame["system"].unique()]:
         own = frame[frame["system"] == slug]
         panels[slug] = own[["x", "y"]].to_numpy(), own["utterance"].map(labels).to_numpy(dtype=str), own["trustworthiness"].iat[0]
     return panels

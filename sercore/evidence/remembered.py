@@ -10,7 +10,7 @@ import functools
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
@@ -33,7 +33,10 @@ class Drawn:
 
 
 def counted(function: Callable[P, R]) -> Callable[P, R]:
-    """For a function whose answer, which JSON can hold, depends on its arguments alone."""
+    """For a function whose answer, which JSON can hold, depends on its arguments alone.
+
+    An argument whose type has a `mark`, a text, is known by that.
+    """
 
     @functools.wraps(function)
     def remembered(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -47,6 +50,24 @@ def counted(function: Callable[P, R]) -> Callable[P, R]:
         return answer
 
     return remembered
+
+
+def counted_as(kind: type[R]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """`counted` for a function whose answer is `kind`, a dataclass of numbers."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @counted
+        @functools.wraps(function)
+        def numbers(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return astuple(cast(Any, function(*args, **kwargs)))
+
+        @functools.wraps(function)
+        def remembered(*args: P.args, **kwargs: P.kwargs) -> R:
+            return kind(*numbers(*args, **kwargs))
+
+        return remembered
+
+    return decorate
 
 
 def drawn(function: Callable[P, Figure]) -> Callable[P, Figure]:
@@ -65,13 +86,19 @@ def drawn(function: Callable[P, Figure]) -> Callable[P, Figure]:
     return remembered
 
 
-def _path(function: Callable[..., Any], *arguments: Any) -> Path | None:
+def _path(function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> Path | None:
+    """Where the answer is kept; None where there is no folder, or an argument (a lambda, say) cannot be told from others."""
     folder = os.environ.get(FOLDER)
     if not folder:
         return None
     import joblib
 
-    return Path(folder) / f"{function.__module__}.{function.__name__}-{joblib.hash(arguments)}.json"
+    marked = [value.mark if hasattr(type(value), "mark") else value for value in args]
+    try:
+        key = joblib.hash((tuple(marked), named))
+    except Exception:  # each kind of thing says in its own way that it cannot
+        return None
+    return Path(folder) / f"{function.__module__}.{function.__name__}-{key}.json"
 
 
 def _known(path: Path) -> Any:

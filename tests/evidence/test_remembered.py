@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sercore.report import display, figures, remembered
+from sercore.evidence import remembered
+from sercore.report import display, figures
 
 asked: list[tuple] = []
 
