@@ -28,8 +28,10 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
+from sphinx.ext import viewcode
 from sphinx.util import logging
 
+import sercore
 from sercore import SercoreError, machine, places
 from sercore.publishing import chapters, explorer, voice
 from sercore.report import display
@@ -46,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    viewcode.get_module_filename = file_of
     # before the table of contents (900), so that Sphinx finds the chapters that its patterns mean
     app.connect("config-inited", prepare, priority=100)
     app.connect("env-updated", write_all_when_what_they_share_changed)
@@ -64,6 +67,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("build-finished", remove_what_is_gone, priority=800)
     app.connect("build-finished", refuse_warnings, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def file_of(app: Sphinx, modname: str) -> str:
+    """Where a module's source lies, for the page that shows it: Sphinx would import it to ask, with all that it imports."""
+    path = Path(sercore.__file__).parents[1].joinpath(*modname.split("."))
+    return str(path / "__init__.py" if path.is_dir() else path.with_suffix(".py"))
 
 
 def prepare(app: Sphinx, config: Config) -> None:

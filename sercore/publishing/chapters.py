@@ -16,7 +16,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from multiprocessing import get_context
@@ -31,7 +31,7 @@ from ..evidence import remembered
 from ..evidence.results import READS
 from ..evidence.results import runs as published_runs
 from ..lab.systems import OWN, TABLE_2, family, is_own
-from ..report.tables import corpus_title
+from ..report.tables import corpus_title, read_ahead
 from . import notebooks
 from .missing import ensure_published, train_and_publish, whole_grid
 
@@ -51,6 +51,8 @@ PACKAGE = Path(__file__).parents[1]
 CODE = (".py", ".csv", ".mplstyle", ".pt")
 PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "matplotlib", "umap-learn", "soundfile", "soxr")
 KERNEL = "python3"
+MANY = 8
+"""So many chapters ask for the same records often enough that these are better read before them."""
 
 
 @dataclass(frozen=True)
@@ -171,9 +173,17 @@ def _run_all(due: list[tuple[Chapter, str]], folder: Path, jobs: int) -> Iterato
         yield from (_execute(chapter, key, folder) for chapter, key in due)
         return
     # processes, because papermill changes the working directory of the one that it runs in
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=notebooks.warm) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(len(due) > MANY,)) as pool:
         futures = [pool.submit(_execute, chapter, key, folder) for chapter, key in due]
         yield from (future.result() for future in as_completed(futures))
+
+
+def _begin(many: bool) -> None:
+    """Make this process one that notebooks are forked from."""
+    notebooks.warm()
+    if many:
+        with suppress(Exception):  # what is wrong with records is said by the chapters that read them
+            read_ahead()
 
 
 def _execute(chapter: Chapter, key: str, folder: Path) -> tuple[str, str, float]:

@@ -11,6 +11,7 @@ import fresh_process
 import pytest
 import yaml
 from sphinx.errors import ExtensionError
+from sphinx.pycode import ModuleAnalyzer
 
 from sercore.errors import SercoreError
 from sercore.publishing import chapters
@@ -150,6 +151,11 @@ def prepared(extension, monkeypatch, execute) -> SimpleNamespace:
     settings = Settings()
     extension.prepare(SimpleNamespace(srcdir=str(BOOK)), settings)
     return settings
+
+
+@pytest.mark.parametrize("module", ["sercore", "sercore.config", "sercore.evidence", "sercore.network.engines.cpu"])
+def test_a_module_is_found_where_sphinx_would_find_it(extension, module):
+    assert extension.file_of(None, module) == ModuleAnalyzer.get_module_source(module)[0]
 
 
 def test_mathjax_comes_from_the_site(extension, monkeypatch):

@@ -40,6 +40,7 @@ from .measured import (
     label_order,
     measured_earlier,
     measured_systems,
+    read_ahead,
     shared_seeds,
     source_name,
 )

@@ -65,6 +65,16 @@ def tallied(
     return found
 
 
+def read_ahead(folder: str | Path | None = None) -> None:
+    """Read and count what most pages ask for, for the processes that are forked from this one."""
+    for corpus, protocol in cells(folder):
+        there = list(results.folds_of_systems(folder)[corpus, protocol])
+        for by in ("speaker", "fold"):
+            tallied(corpus, protocol, there, folder, by=by)
+    if len(results.runs(folder)):
+        results.history(folder)
+
+
 @functools.lru_cache(maxsize=1024)
 def _tally(now: results.PredictionsNow, slug: str, by: str) -> statistics.Tally | None:
     frame = _coded(now)
