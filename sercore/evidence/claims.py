@@ -211,7 +211,8 @@ def settle(
     `runs`: corpus, protocol, system, parameters, and `changed` where it is known. Columns: `claim`, `number`, `corpus`,
     `protocol`, `systems` (the comparison shown, the weakest of several), `measure`, `claimed`, `effect`, `low`, `high`
     (points; percent of parameters for claim 4), `p` (NaN for a claim of several comparisons), `p_holm` (over the claims of
-    one corpus and protocol), `verdict`, `seeds`, `missing`, `provisional`, `detail`. The verdict rests on the
+    one corpus and protocol), `p_against` (the smallest p of a comparison below 0, after Holm's correction over those of the
+    claim; 1 where none is), `verdict`, `seeds`, `missing`, `provisional`, `detail`. The verdict rests on the
     interval, not on p; another `difference` says what another kind of interval would have decided.
     """
     return settle_by([difference], predictions, runs, cells)[0]
@@ -350,8 +351,15 @@ def _settle_pairs(claim: Claim, cell: _Cell) -> dict[str, Any]:
         "seeds": min(len(cell.seeds(*pair)) for pair in measured),
         "missing": missing,
         "provisional": cell.provisional(*compared),
+        "p_against": _against(found.values()),
         "detail": (NO_SEEDS if people else NO_SPEAKERS) if not told else counted if len(claim.pairs) > 1 else "",
     }
+
+
+def _against(found: Collection[Interval]) -> float:
+    """The smallest corrected p of those that lie below 0."""
+    corrected = zip(found, statistics.holm([interval.p for interval in found]), strict=True)
+    return min((float(p) for interval, p in corrected if interval.estimate < 0), default=1.0)
 
 
 def _verdicts(found: dict[Any, Interval], sizes: dict[Any, float]) -> dict[Any, str]:
@@ -430,7 +438,7 @@ def _settle_prior(claim: Claim, cell: _Cell) -> dict[str, Any]:
 def _numbers(interval: Interval | None = None) -> dict[str, float]:
     nan = float("nan")
     shown = interval or Interval(nan, nan, nan)
-    return {"effect": shown.estimate, "low": shown.low, "high": shown.high, "p": shown.p, "p_holm": nan}
+    return {"effect": shown.estimate, "low": shown.low, "high": shown.high, "p": shown.p, "p_holm": nan, "p_against": nan}
 
 
 def _table(blocks: list[list[dict[str, Any]]]) -> pd.DataFrame:

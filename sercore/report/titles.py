@@ -53,9 +53,15 @@ def _table_2() -> str:
     if told.empty:
         return "Table 2: no gain can be told from chance with one seed"
     if not above:
-        lost = f", {below} {'loss does' if below == 1 else 'losses do'}" if below else ""
+        lost = f", {'one system is' if below == 1 else f'{below} systems are'} clearly worse" if below else ""
         return f"Table 2: no gain stands out from speakers and seeds{lost}"
     return f"Table 2: {above} of {len(told)} gains {'stands' if above == 1 else 'stand'} out from speakers and seeds"
+
+
+def _table_1() -> str:
+    """Whether any of the earlier systems has been measured yet."""
+    measured = any(tables.measured_earlier(*place) for place in tables.cells())
+    return f"Table 1: the earlier systems, {'on equal terms' if measured else 'built and not yet measured'}"
 
 
 def _confusion() -> str:
@@ -67,7 +73,7 @@ def _confusion() -> str:
     for word, where in (("better", told["f1_low"] > 0), ("worse", told["f1_high"] < 0)):
         if where.any():
             so_far = ", so far" if told["seeds"][where].min() < claims.MINIMUM_SEEDS else ""
-            return f"The focal loss hears happy {word} on {listed(list(told['group'][where]))}{so_far}"
+            return f"By F1 the focal loss hears happy {word} on {listed(list(told['group'][where]))}{so_far}"
     so_far = ", so far" if found["seeds"].max() < claims.MINIMUM_SEEDS else ""
     return f"The focal loss does not clearly hear happy better{so_far}"
 
@@ -114,7 +120,10 @@ def _noise() -> str:
     ua, limit = reported.set_index("slug")["ua"], noise.chance_range(noise.paper_spread(reported), 2)
     gains = ua.drop("baseline") - ua["baseline"]
     beyond = (gains > limit).mean()
-    return f"Seeds alone {'do not explain' if beyond > 0.5 else 'could explain'} most of the paper's gains"
+    own = findings.beyond_own_noise(reported, tables.gain_errors())
+    if own is not None and (own[-1] / len(gains) > 0.5) != (beyond > 0.5):
+        return "Whether chance explains the paper's gains hangs on how its α is read"
+    return f"The noise in the paper's own table {'does not explain' if beyond > 0.5 else 'could explain'} most of its gains"
 
 
 def _per_speaker() -> str:
@@ -186,6 +195,7 @@ TITLES: dict[str, Callable[[], str]] = {
     "combined": lambda: _family("Combined pooling", claims.BEST["combined"]),
     "table-2": _table_2,
     "confusion": _confusion,
+    "table-1": _table_1,
     "compactness": _compactness,
     "protocols": _protocols,
     "noise": _noise,

@@ -73,7 +73,7 @@ def test_the_page_says_what_harms():
     said = findings.harm_sentence(found, "m", "ravdess")
     assert (
         said == "However loud a recording is, at most 2 % of the labels change. "
-        "More than a quarter of them are others after: a room of 0.5 s."
+        "These change more than a quarter of them: a room of 0.5 s."
     )
     table = tables.disturbed(found, "ravdess")
     assert table["Combined attentive pooling", "UA"].tolist() == [50, 50, 30]

@@ -49,7 +49,7 @@ def test_a_family_is_titled_by_its_intervals(low, high, title, monkeypatch):
     ("low", "high", "title"),
     [
         ([1, -2], [3, 2], "Table 2: 1 of 2 gains stands out from speakers and seeds"),
-        ([-4, -2], [-3, 2], "Table 2: no gain stands out from speakers and seeds, 1 loss does"),
+        ([-4, -2], [-3, 2], "Table 2: no gain stands out from speakers and seeds, one system is clearly worse"),
         ([-1, -2], [3, 2], "Table 2: no gain stands out from speakers and seeds"),
         ([np.nan], [np.nan], "Table 2: no gain can be told from chance with one seed"),
         ([], [], "Table 2: every system"),
@@ -64,8 +64,8 @@ def test_table_2_is_titled_by_what_speakers_and_seeds_leave(low, high, title, mo
 @pytest.mark.parametrize(
     ("low", "high", "seeds", "title"),
     [
-        ([1, -2], [5, 4], 2, "The focal loss hears happy better on EmoDB, speakers apart, so far"),
-        ([-3, -2], [5, -1], 5, "The focal loss hears happy worse on nEMO, speakers apart"),
+        ([1, -2], [5, 4], 2, "By F1 the focal loss hears happy better on EmoDB, speakers apart, so far"),
+        ([-3, -2], [5, -1], 5, "By F1 the focal loss hears happy worse on nEMO, speakers apart"),
         ([-3, np.nan], [5, np.nan], 1, "The focal loss does not clearly hear happy better, so far"),
         ([], [], 1, "What is taken for what"),
     ],

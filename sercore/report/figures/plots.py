@@ -218,8 +218,8 @@ def compactness_against_ua(table: pd.DataFrame, measure: str, name: str) -> Figu
 def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, points") -> Figure:
     """Effects with their intervals (`tables.gains`): columns group, slug, name, effect, low, high, claimed (or NaN).
 
-    A thinner line is the wider interval from `wide_low` to `wide_high`, and the number at the right how many `seeds` there
-    are, where the rows have them.
+    The interval is a pale band, the wider one from `wide_low` to `wide_high` a line, and the number at the right how many
+    `seeds` there are, where the rows have them.
     """
     groups = list(dict.fromkeys(rows["group"]))
     # narrow enough for a phone, where a figure shrinks to seven tenths at most
@@ -286,9 +286,9 @@ def _beside(axis: Axes, place: float, text: str) -> None:
 def _effect(axis: Axes, place: float, row: Any) -> None:
     """One effect with its interval, and the claimed one where there is any."""
     colour = family_colour(row.slug)
+    axis.plot([row.low, row.high], [place, place], color=colour, linewidth=7, alpha=0.3, solid_capstyle="butt")
     if not np.isnan(getattr(row, "wide_low", np.nan)):
-        axis.plot([row.wide_low, row.wide_high], [place, place], color=colour, linewidth=1, alpha=0.7)
-    axis.plot([row.low, row.high], [place, place], color=colour, linewidth=2.5)
+        axis.plot([row.wide_low, row.wide_high], [place, place], color=colour, linewidth=2)
     axis.plot(row.effect, place, "o", color=colour, markersize=6)
     if not np.isnan(row.claimed):
         axis.plot(row.claimed, place, "d", color=colour, markerfacecolor="none", markersize=7)

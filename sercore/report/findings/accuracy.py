@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ...errors import SercoreError
-from ...evidence import results, statistics
+from ...evidence import claims, results, statistics
+from ...evidence.statistics import Interval
 from ...lab import systems
 from .. import tables
 from ..names import name as named
-from ..tables import corpus_title, interval_text, place_title, title, with_interval
+from ..tables import corpus_title, interval_text, place_title, protocol_title, title, with_interval
 from .words import inside, lie, listed, signed
 
 
@@ -35,6 +36,70 @@ def shared_seeds_table(
         row = {"Where": place_title(str(corpus), protocol), "Baseline's UA": ua[0], "Its seeds": ", ".join(map(str, seeds))}
         rows.append(row | {"With the seeds of all": ua[1], "Seeds of all": ", ".join(map(str, shared))})
     return pd.DataFrame(rows)
+
+
+def shared_seeds_sentence(table: pd.DataFrame) -> str:
+    """What the seeds of the baseline do to every gain over it (`shared_seeds_table`)."""
+    low = table["With the seeds of all"] < table["Baseline's UA"]
+    parts = [
+        f"on {listed(list(table.loc[own, 'Where']))} it was {luck}, which {does} every gain there"
+        for own, luck, does in ((low, "unlucky", "lifts"), (~low, "lucky", "lowers"))
+        if own.any()
+    ]
+    return f"Every gain is over one baseline. With the seeds that all systems have {', and '.join(parts)}:"
+
+
+def all_seeds_sentence(
+    corpus: str, protocols: Sequence[str], slugs: Sequence[str], seeds: Sequence[int], folder: str | Path | None = None
+) -> str:
+    """What the gains come to over all seeds, where a page counts only `seeds`; "" where systems have no others."""
+    parts = []
+    for protocol in protocols:
+        table = tables.systems_table(corpus, protocol, slugs, folder=folder)
+        more = table[(table["seeds"] > len(seeds)) & table.get("gain", pd.Series(np.nan, table.index)).notna()]
+        for row in more.to_dict("records"):
+            gain = tables.wide_gain(row)
+            parts.append(f"{gain} for {inside(row['system'])}, {protocol_title(protocol)} ({row['seeds']:.0f} seeds)")
+    if not parts:
+        return ""
+    return (
+        f"This page counts seed {', '.join(map(str, seeds))}, which all its systems have. "
+        f"**Over all seeds the gain is {listed(parts)}**, as in [Table 2](table-2.html)."
+    )
+
+
+def lengths_table(by_length: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Gains of `tables.systems_table` by how long systems were trained: one row a system."""
+    first = next(iter(by_length.values()))
+    slugs = first.loc[first["gain"].notna(), "slug"]
+    shown: dict[str, list[str | None]] = {"Scheme": [title(slug) for slug in slugs]}
+    for how, table in by_length.items():
+        own = table.set_index("slug")
+        shown[how] = [tables.wide_gain(own.loc[slug]) for slug in slugs]
+    return pd.DataFrame(shown)
+
+
+def length_sentence(short: pd.DataFrame, long: pd.DataFrame) -> str:
+    """Which gains (`tables.systems_table`) change their sign with the length of training, and which their verdict."""
+    both = [table.dropna(subset=["gain", "wide_low"]).set_index("slug") for table in (short, long)]
+    slugs = [slug for slug in both[0].index if slug in both[1].index]
+    signs = [slug for slug in slugs if both[0]["gain"][slug] * both[1]["gain"][slug] < 0]
+    said = [
+        {slug: claims.verdict(Interval(*own.loc[slug, ["gain", "wide_low", "wide_high"]]), claims.GAIN) for slug in slugs}
+        for own in both
+    ]
+    other = [
+        f"{inside(title(slug))} ({said[1][slug]} with the longer, {said[0][slug]} with the shorter)"
+        for slug in slugs
+        if said[0][slug] != said[1][slug]
+    ]
+    clear = any((own["wide_low"] > 0).any() or (own["wide_high"] < 0).any() for own in both)
+    does = "changes its" if len(signs) < 2 else "change their"
+    text = f"**It can decide**: of {len(slugs)} gains {len(signs) or 'none'} {does} sign with the length of training"
+    if not signs and not other:
+        return "No gain changes its sign with the length of training, and no verdict would be another."
+    text += f", and the verdict would be another for {listed(other)}" if other else ""
+    return text + (". None is clear of zero either way: so much chance is left in three seeds." if not clear else ".")
 
 
 def length_table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -274,11 +339,12 @@ def compactness_spread_sentence(spread: pd.DataFrame) -> str:
     if spread.empty:
         return "Features of a second seed have not been published yet: how far seeds alone set these measures apart is not known."
     beyond, low, high = spread[spread["p"] < 0.05], spread["Degrees of freedom"].min(), spread["Degrees of freedom"].max()
-    where = [f"{measure} on {' and '.join(own['Where'])}" for measure, own in beyond.groupby("Measure", sort=False)]
+    which = "this" if len(beyond) == 1 else "these"
+    where = f", {which} on {listed(list(dict.fromkeys(beyond['Where'])))}" if len(beyond) else ""
     return (
-        f"Systems differ by more than seeds alone explain in {len(beyond)} of {len(spread)} cases (F test, p below 0.05)"
-        f"{': ' * bool(where)}{'; '.join(where)}. Between seeds there are {low if low == high else f'{low} to {high}'} degrees "
-        "of freedom: with so few, only large differences show."
+        f"Systems differ by more than seeds alone explain in {len(beyond)} of {len(spread)} cases (F test, p below 0.05){where}. "
+        f"Between seeds there are {low if low == high else f'{low} to {high}'} degrees of freedom: with so few, only large "
+        "differences show."
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ... import corpora
-from ...evidence import claims, noise
+from ...evidence import claims, noise, statistics
 from ..display import Chip, Link
 from ..names import name as named
 from ..tables import IN_COMBINATIONS, corpus_title, interval_text, place_title, protocol_title, title
@@ -70,7 +70,7 @@ def answers_table(settled: pd.DataFrame) -> pd.DataFrame:
         own = (settled if counted else trained).query("number == @number")
         if number != 6:  # which the paper leaves open as a whole
             own = of_paper(own)
-        word = answer(own["verdict"].tolist())
+        word = answer(_corrected(own).tolist())
         tally = own["verdict"].value_counts()
         parts = [f"{tally[verdict]} {SAID[verdict][int(tally[verdict] > 1)]}" for verdict in claims.JUDGED if verdict in tally]
         why = "counted, at the cells that we chose to fit it" if counted else listed(parts) if parts else "no comparison yet"
@@ -79,6 +79,14 @@ def answers_table(settled: pd.DataFrame) -> pd.DataFrame:
         mark = PROVISIONAL if len(supports) and supports["provisional"].all() else ""
         rows.append({"Claim": link, "Found": Chip(word, ANSWERS[word], mark), "Comparisons": why})
     return pd.DataFrame(rows)
+
+
+def _corrected(settled: pd.DataFrame) -> pd.Series:
+    """The verdicts, an opposite that Holm's correction over all comparisons of the claim does not leave among what rules its size
+    out: the worst of many lies below 0 by chance."""
+    kept = statistics.holm(settled["p_against"].to_numpy(float)) < 1 - statistics.CONFIDENCE
+    alone = (settled["verdict"] == "contradicted") & settled["p_against"].notna() & ~kept
+    return settled["verdict"].mask(alone, "size excluded")
 
 
 def power(settled: pd.DataFrame, errors: pd.DataFrame) -> pd.DataFrame:
@@ -106,8 +114,12 @@ def power_summary(places: pd.DataFrame) -> str:
 
 
 def answers_note(table: pd.DataFrame) -> str:
-    """What the mark of `answers_table` means, where a row bears it."""
-    return f" ({PROVISIONAL} with fewer seeds than the rules ask for)" if any(chip.mark for chip in table["Found"]) else ""
+    """What `answers_table` takes for a comparison and for a contradiction, and what its mark means, where a row has them."""
+    said = ". A comparison is one system on one corpus and split"
+    if table["Comparisons"].str.contains("the opposite").any():
+        said += "; one that shows the opposite contradicts a claim only where it is clear among as many"
+    few = any(chip.mark for chip in table["Found"])
+    return said + (f"; {PROVISIONAL} with fewer seeds than the rules ask for" if few else "")
 
 
 def short_answer(settled: pd.DataFrame, errors: pd.DataFrame, runs: pd.DataFrame) -> str:
@@ -123,6 +135,16 @@ def short_answer(settled: pd.DataFrame, errors: pd.DataFrame, runs: pd.DataFrame
         _left_open(best, strong, weak, places[places["power"].isna()]),
     ]
     return " ".join(filter(None, said))
+
+
+def spectra_note(settled: pd.DataFrame, way: pd.DataFrame) -> str:
+    """What stands behind a corpus of the answer that is spectra alone (`tables.way`: what that costs); "" where there is none."""
+    told = dict.fromkeys(settled.loc[settled["effect"].notna(), "corpus"])
+    names = [corpora.get(name).heading for name in told if name in corpora.names() and corpora.get(name).spectra]
+    if not names:
+        return ""
+    cost = "what that costs, [the data](data.html) page measures" if len(way) else "what that costs has not been measured yet"
+    return f"*{listed(names)}* are log-Mel energies without audio and without loudness; {cost}."
 
 
 def measured_table(runs: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:
@@ -205,8 +227,9 @@ def _where_it_would_show(best: pd.DataFrame, strong: pd.DataFrame) -> str:
     there = best.merge(strong[["corpus", "protocol"]])
     excluded = there[there["verdict"].isin(EXCLUDED)]
     where = _where(strong[["corpus", "protocol"]].itertuples(index=False, name=None))
-    often = round(10 * strong["power"].min())
-    shows = f"would have shown in {_word(often)} cases out of ten" if often < 10 else "would nearly always have shown"
+    least = strong["power"].min()
+    often = f"would have shown in {_word(int(10 * least))} cases out of ten or more"
+    shows = often if least < 0.95 else "would nearly always have shown"
     begin = f"{where[0].upper()}{where[1:]}, where {gain} {shows},"
     short = list(dict.fromkeys(excluded["claim"]))
     if not short:
@@ -230,17 +253,8 @@ def _left_open(best: pd.DataFrame, strong: pd.DataFrame, weak: pd.DataFrame, unk
         return "So the question stays open."
     apart = "" if (strong["protocol"] == "speaker").any() else ", and so wherever speakers are kept apart,"
     elsewhere = best.merge(pd.concat([weak, unknown])[["corpus", "protocol"]])
-    excluded = elsewhere[elsewhere["verdict"].isin(EXCLUDED)]
-    schemes, names = best["claim"].nunique(), []
-    for corpus, own in excluded.groupby("corpus", sort=False):
-        every = own["claim"].nunique() == schemes > 1
-        which = f"all {_word(schemes)}" if every else listed([BRIEF[claim] for claim in dict.fromkeys(own["claim"])])
-        names.append(f"{which} on {named(corpus_title(str(corpus)))}")
-    one = len(excluded) == 1
-    but = f", but for {listed(names)}, which falls short of {_word(claims.GAIN)} points" if one else ""
-    if names and not one:
-        but = f", but for {listed(names)}, which fall short of {_word(claims.GAIN)} points"
-    return f"Everywhere else{apart} our studies {' or '.join(reasons)}: there the question stays open{but}."
+    mostly = "mostly " if elsewhere["verdict"].isin(EXCLUDED).any() else ""
+    return f"Everywhere else{apart} our studies {' or '.join(reasons)}, and {mostly}leave the question open."
 
 
 def _where(places: Iterable[tuple[str, str]]) -> str:

@@ -84,7 +84,7 @@ def study_sentence(progress: pd.DataFrame) -> str:
         if len(done) == 1
         else f"Lines {listed(done)} are whole"
     )
-    return f"**{lines}**: {there} of the {total} runs that the plan asks for are published."
+    return f"**{lines}.** In all, {there} of the {total} runs that the plan asks for are published."
 
 
 def pilot_sentence(compared: pd.DataFrame) -> str:

@@ -15,6 +15,9 @@ NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight
 HARM = 0.25
 """Share of labels that a disturbance may change before the page warns of it."""
 
+SAFE = 0.6
+"""Where networks that agree are right less often, the page says that agreement is not safe."""
+
 
 def model_sentence(about: dict[str, Any]) -> str:
     """What a model is, and how well its networks did on speakers that they had not heard (`models.Trained.about`)."""
@@ -46,8 +49,8 @@ def calibration_sentence(about: dict[str, Any]) -> str:
         return "Its probabilities have not been calibrated."
     return (
         "Its probabilities were calibrated by one temperature a network, on the speakers that chose its epoch. On speakers that "
-        f"it had not heard they are off by {100 * found['ece_calibrated']:.0f} points on average, and were by "
-        f"{100 * found['ece']:.0f} before."
+        f"it had not heard they are off by {100 * found['ece_calibrated']:.0f} points on average, by "
+        f"{100 * found['ece']:.0f} without it."
     )
 
 
@@ -66,7 +69,12 @@ def elsewhere_sentence(trials: pd.DataFrame | None, model: str) -> str:
     trimmed = f" With the silence around the speech cut off, as this page does, it is {trimmed}." if trimmed else ""
     told = own.dropna(subset=["wa_united", "wa_apart"])
     more = len(told) == len(own) and (told["wa_united"] > told["wa_apart"] + 0.05).all()
-    agree = " Where its networks agree it can be trusted more, as the table shows." if more else ""
+    heard = cut if len(cut) else own
+    agree = " Where its networks agree it is right more often, as the table shows." if more else ""
+    if more and heard["wa_united"].min() < SAFE:
+        worst = heard.loc[heard["wa_united"].idxmin()]
+        right = f"{100 * worst['wa_united']:.0f} % of {corpus_title(worst['corpus'])}'s recordings on which all agree"
+        agree = f" That its networks agree makes a label likelier, and not safe: they are right in {right}."
     return (
         f"**Of recordings from corpora that it has never heard it labels {listed(parts)} right{guessing}** (UA).{trimmed}{agree}"
     )
@@ -85,7 +93,7 @@ def harm_sentence(trials: pd.DataFrame, model: str, corpus: str) -> str:
     loud = "" if gains.empty else few if most < 10 else f"**Loudness alone changes up to {most:.0f} % of the labels.** "
     if bad.empty:
         return f"{loud}Nothing that was tried changes more than a quarter of them."
-    return f"{loud}More than a quarter of them are others after: {listed([str(name) for name in bad['disturbance']])}."
+    return f"{loud}These change more than a quarter of them: {listed([str(name) for name in bad['disturbance']])}."
 
 
 def systems_disturbed_sentence(trials: pd.DataFrame, corpus: str) -> str:

@@ -167,12 +167,17 @@ def before_sentence(settled: pd.DataFrame) -> str:
 
 
 def gain_summary(table: pd.DataFrame) -> str:
-    """How many intervals lie above, across and below 0, and which do."""
-    known = table[table["low"].notna()]
-    above, below = known[known["low"] > 0], known[known["high"] < 0]
+    """How many intervals lie above, across and below 0, and which do: those over speakers and seeds, where there are any."""
+    wide = "wide_low" in table and table["wide_low"].notna().any()
+    low, high = ("wide_low", "wide_high") if wide else ("low", "high")
+    known = table[table[low].notna()]
+    above, below = known[known[low] > 0], known[known[high] < 0]
     across = len(known) - len(above) - len(below)
-    text = f"{len(above)} of {len(known)} intervals lie above 0, {len(below)} below, {across} contain it."
-    if len(known) < len(table):
+    over = " over speakers and seeds" if wide else ""
+    text = f"{len(above)} of {len(known)} intervals{over} lie above 0, {len(below)} below, {across} contain it."
+    if len(known) < len(table) and wide:
+        text += f" {len(table) - len(known)} gains have none: no system there has a second seed, or speakers are not named."
+    elif len(known) < len(table):
         text += f" {len(table) - len(known)} gains have no interval: their speakers are not named."
     for where, rows in (("Above", above), ("Below", below)):
         if len(rows):
@@ -186,9 +191,9 @@ def gain_summary(table: pd.DataFrame) -> str:
 
 def forest_caption(rows: pd.DataFrame) -> str:
     """What the marks of `figures.forest` mean, for gains over the baseline."""
-    text = "Dots: our paired gains with intervals over speakers. Open diamonds: the gain that the paper reports on IEMOCAP."
+    text = "Dots: our paired gains. Open diamonds: the paper's, on IEMOCAP. Pale bands: intervals over speakers."
     if rows["wide_low"].notna().any():
-        text += " Thin lines: intervals over speakers and seeds, where systems have several seeds."
+        text += " Lines: intervals over speakers and seeds, by which verdicts are decided, where systems have several seeds."
     return text + (" In a mean its corpora weigh alike." if rows["group"].astype(str).str.startswith("Mean of").any() else "")
 
 

@@ -60,5 +60,6 @@ from .words import (
     protocol_title,
     seeds_text,
     title,
+    wide_gain,
     with_interval,
 )

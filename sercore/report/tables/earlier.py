@@ -98,13 +98,14 @@ def on_equal_terms(corpus: str, protocol: str, folder: str | Path | None = None)
 
 def table_1(corpus: str, protocol: str, folder: str | Path | None = None) -> pd.DataFrame:
     """Table 1 at one place as the page shows it: reported and measured UA, WA, by how much the baseline lies above, and below
-    these what a network has to beat. A system that was not measured here stands with empty cells, one that cannot be says so."""
+    these what a network has to beat. A system that was not measured here stands with empty cells, one that cannot be says so;
+    where none of the earlier ones was, they are left out."""
     from ... import corpora
 
     found = on_equal_terms(corpus, protocol, folder).set_index("slug")
     spectra = corpus in corpora.names() and corpora.get(corpus).spectra
-    rows = []
-    for slug in ORDER:
+    rows, some = [], bool(set(systems.TABLE_1) & set(found.index))
+    for slug in [slug for slug in ORDER if some or slug not in systems.TABLE_1]:
         own = found.loc[slug] if slug in found.index else pd.Series(dtype=object)
         deaf = not systems.measurable(slug, spectra)
         rows.append(
