@@ -64,7 +64,7 @@ def all_seeds_sentence(
         return ""
     return (
         f"This page counts seed {', '.join(map(str, seeds))}, which all its systems have. "
-        f"**Over all seeds the gain is {listed(parts)}**, as in [Table 2](table-2.html)."
+        f"**Over all seeds the gain is {listed(parts)}**, as in {{doc}}`Table 2 <table-2>`."
     )
 
 

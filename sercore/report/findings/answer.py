@@ -114,12 +114,8 @@ def power_summary(places: pd.DataFrame) -> str:
 
 
 def answers_note(table: pd.DataFrame) -> str:
-    """What `answers_table` takes for a comparison and for a contradiction, and what its mark means, where a row has them."""
-    said = ". A comparison is one system on one corpus and split"
-    if table["Comparisons"].str.contains("the opposite").any():
-        said += "; one that shows the opposite contradicts a claim only where it is clear among as many"
-    few = any(chip.mark for chip in table["Found"])
-    return said + (f"; {PROVISIONAL} with fewer seeds than the rules ask for" if few else "")
+    """What the mark of `answers_table` means, where a row bears it."""
+    return f" ({PROVISIONAL} with fewer seeds than the rules ask for)" if any(chip.mark for chip in table["Found"]) else ""
 
 
 def short_answer(settled: pd.DataFrame, errors: pd.DataFrame, runs: pd.DataFrame) -> str:
@@ -143,7 +139,9 @@ def spectra_note(settled: pd.DataFrame, way: pd.DataFrame) -> str:
     names = [corpora.get(name).heading for name in told if name in corpora.names() and corpora.get(name).spectra]
     if not names:
         return ""
-    cost = "what that costs, [the data](data.html) page measures" if len(way) else "what that costs has not been measured yet"
+    cost = "what that costs, {doc}`the page on the data <data>` measures"
+    if way.empty:
+        cost = "what that costs has not been measured yet"
     return f"*{listed(names)}* are log-Mel energies without audio and without loudness; {cost}."
 
 
