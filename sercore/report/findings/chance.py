@@ -161,7 +161,7 @@ def own_detectable_table(errors: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in errors.itertuples():
         shown = {"Where": row.group, "Speakers": row.speakers, "Seeds here": row.seeds}
-        shown["Seen with these (%)"] = 100 * noise.power(row.parts, claims.GAIN, row.seeds)
+        shown["Seen with the seeds here (%)"] = 100 * noise.power(row.parts, claims.GAIN, row.seeds)
         shown |= {f"Seen with {_seeds(seeds)} (%)": 100 * noise.power(row.parts, claims.GAIN, seeds) for seeds in SHOWN_SEEDS}
         shown |= {f"Least, {_seeds(seeds)}": noise.detectable_gain(row.parts, seeds) for seeds in SHOWN_SEEDS}
         rows.append(shown)
