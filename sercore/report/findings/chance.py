@@ -46,8 +46,8 @@ def paper_noise_sentence(table_2: pd.DataFrame, spread: noise.Spread) -> str:
         more = "more" if span > six else "no more"
         spans.append(f"The six settings of {systems.FAMILIES[group]} span {span:.1f} points, {more} than that.")
     return (
-        f"The standard deviation is **{spread.sd:.2f} points of UA** (95 % interval {spread.low:.2f} to {spread.high:.2f}, "
-        f"{spread.freedom} degrees of freedom). Two repetitions of one system lie within {limit:.1f} points of each other "
+        f"The standard deviation is **{spread.sd:.2f} points of UA** (95 % interval {spread.low:.2f} to {spread.high:.2f}). "
+        f"Two repetitions of one system lie within {limit:.1f} points of each other "
         f"nineteen times out of twenty: {(others - base > limit).sum()} of the {len(others)} gains over the baseline are larger. "
         "But all of them are gains over one number: a baseline that was unlucky once lifts them together. "
         f"Six repetitions of one system span up to {six:.1f} points nineteen times out of twenty. {' '.join(spans)}"
@@ -431,15 +431,16 @@ def devices_sentence(runs: pd.DataFrame) -> str:
     text = f"{count} of {len(runs)} runs were computed on a GPU ({listed(names)}), with kernels of its own."
     if compared.empty:
         return text
-    parts = [
-        f"on {place_title(row.corpus, row.protocol)} over {row.systems} system{'s' if row.systems > 1 else ''} "
-        f"{signed(row.difference)} points of UA, where seeds alone make up to ±\u202f{row.chance:.1f}"
-        for row in compared.itertuples(index=False)
-    ]
-    return (
-        f"{text} Where a system has some seeds from it and others from a processor, the former less the latter are "
-        f"{'; '.join(parts)}."
-    )
+    beyond = compared[compared["difference"].abs() > compared["chance"]]
+    both = f"{text} Where a system has some seeds from it and others from a processor, they lie"
+    if len(beyond):
+        where = listed([place_title(row.corpus, row.protocol) for row in beyond.itertuples()])
+        return (
+            f"{both} further apart than seeds alone set them on {where}, by up to {beyond['difference'].abs().max():.1f} points."
+        )
+    widest = compared.loc[compared["difference"].abs().idxmax()]
+    where = place_title(widest["corpus"], widest["protocol"])
+    return f"{both} no further apart than seeds alone set them: by {abs(widest['difference']):.1f} points at most, on {where}."
 
 
 def ended_early_sentence(readings: pd.DataFrame, runs: pd.DataFrame) -> str:
@@ -451,12 +452,10 @@ def ended_early_sentence(readings: pd.DataFrame, runs: pd.DataFrame) -> str:
         there = (runs["corpus"] == row.corpus) & (runs["protocol"] == row.protocol)
         own, other = (there & (runs["system"] == system) for system in (row.system, row.against))
         if early[own].mean() > 2 * early[other].mean():
-            kept = runs.loc[own & early, "chosen_epoch"]
-            epochs = f"epoch {kept.min()}" if kept.nunique() == 1 else f"one of the epochs {kept.min()} to {kept.max()}"
             name, where = inside(setting_name(row.system, row.against)), place_title(row.corpus, row.protocol)
             said.append(
-                f"of {name} on {where} {early[own].sum()} of {own.sum()}, which kept {epochs}, and {early[other].sum()} of "
-                f"{other.sum()} of what it is compared with"
+                f"of {name} on {where} {early[own].sum()} of {own.sum()}, of what it is compared with {early[other].sum()} of "
+                f"{other.sum()}"
             )
     if not said:
         return ""
