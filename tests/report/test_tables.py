@@ -76,6 +76,23 @@ def test_table_1_leaves_open_what_nobody_measured(folder):
     assert table.loc[tables.title("baseline"), "UA"].startswith("45.8")
 
 
+def test_a_class_under_every_setting_of_a_family(folder):
+    assert tables.recall_by_setting("happy", "combined", folder).empty  # it was not run there
+    few = pd.DataFrame(
+        [("EmoDB", "0", 40.0, 53.0, 50.0, 44.0), ("nEMO", "0", 80.0, 72.0, 60.0, 84.0)],
+        columns=["group", "seeds", "baseline", "baseline_all", "focal-g2-a1", "focal-g2-a2"],
+    )
+    assert "rises in 2 on EmoDB and 1 on nEMO." in findings.settings_recall_sentence(few, "happy")
+    assert findings.settings_recall_table(few)[tables.title("focal-g2-a1")].tolist() == ["50.0 (+25 %)", "60.0 (\u221225 %)"]
+    assert tables.recall_by_setting("bored", "focal", folder).empty and findings.settings_recall_sentence(few[:0], "happy") == ""
+
+
+def test_the_hardest_class_is_named(folder):
+    assert findings.hardest_sentence("bored", folder) == ""
+    assert findings.hardest_sentence("angry", folder) == "Here too it is angry that the baseline recognises worst."
+    assert "in none of 2 places; on mine, speakers apart it is angry and on" in findings.hardest_sentence("happy", folder)
+
+
 def test_confusion_counts_every_utterance(folder):
     counts = tables.confusions("mine", "speaker", ["baseline"], folder)["baseline"]
     assert counts.to_numpy().sum() == len(SPEAKERS) * len(LABELS) * EACH

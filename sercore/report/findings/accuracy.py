@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -209,6 +210,48 @@ def criterion_table(found: pd.DataFrame, label: str) -> pd.DataFrame:
 def _renamed(found: pd.DataFrame, name: str) -> list[dict[str, object]]:
     ends = {f"{name}_{end}": f"{name}_effect_{end}" for end in ("low", "high")}
     return found.rename(columns=ends).to_dict("records")
+
+
+def hardest_sentence(label: str, folder: str | Path | None = None) -> str:
+    """In how many places one class is the one that the baseline recognises worst, and which is elsewhere."""
+    worst = dict[str, str]()
+    for place in tables.cells(folder):
+        recalls = tables.recall_table(*place, ["baseline"], folder)
+        if len(recalls) and label in set(recalls["label"]):
+            worst[place_title(*place)] = str(recalls.loc[recalls["recall"].idxmin(), "label"])
+    if not worst:
+        return ""
+    others = [f"on {where} it is {named(other)}" for where, other in worst.items() if other != label]
+    if not others:
+        return f"Here too it is {named(label)} that the baseline recognises worst."
+    here = len(worst) - len(others)
+    return f"Here the baseline recognises {named(label)} worst in {here or 'none'} of {len(worst)} places; {listed(others)}."
+
+
+def settings_recall_sentence(found: pd.DataFrame, label: str) -> str:
+    """In how many settings of a family the recall of one class rises, place by place (`tables.recall_by_setting`)."""
+    if found.empty:
+        return ""
+    settings = list(found.columns[4:])
+    raised = (found[settings].to_numpy() > found[["baseline"]].to_numpy()).sum(axis=1)
+    counts = {int(count): list(found["group"][raised == count]) for count in sorted(set(raised), reverse=True)}
+    parts = [f"{count or 'none'} on {listed(where)}" for count, where in counts.items()]
+    return (
+        f"Of the {len(settings)} settings with the same seeds the recall of {named(label)} rises in {listed(parts)}. All are set "
+        "beside one and the same baseline, so that they rise and fall together; the table also has what that reaches over all of "
+        "its seeds."
+    )
+
+
+def settings_recall_table(found: pd.DataFrame) -> pd.DataFrame:
+    """`tables.recall_by_setting` as a page shows it, with what each setting changes in percent of the baseline's recall."""
+    shown: dict[str, Any] = {"Where": found["group"], "Seeds": found["seeds"]}
+    shown |= {"Baseline": found["baseline"], "Baseline, all its seeds": found["baseline_all"]}
+    for slug in found.columns[4:]:
+        change = 100 * (found[slug] / found["baseline"] - 1)
+        texts = [f"{value:.1f} ({signed(more, 0)} %)" for value, more in zip(found[slug], change, strict=True)]
+        shown[title(slug)] = texts
+    return pd.DataFrame(shown)
 
 
 def criterion_sentence(found: pd.DataFrame, label: str) -> str:
@@ -485,8 +528,8 @@ def protocol_sentence(gaps: pd.DataFrame, what: str = "Sharing speakers between 
     named_ = [f"{inside(row.name)} on {row.group}" for row in beyond.itertuples(index=False)]
     listing = f": {listed(named_)}" if named_ else ""
     return (
-        f"{text} The gain over the baseline clearly changes with it for {len(beyond) or 'none'} of {len(compared)}{listing}. The "
-        "intervals hold no seeds: another one can move such a number by points."
+        f"{text} By intervals over speakers alone, which another seed can move by points, the gain over the baseline changes "
+        f"with it for {len(beyond) or 'none'} of {len(compared)}{listing}."
     )
 
 

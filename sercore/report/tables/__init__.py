@@ -8,6 +8,7 @@ from .accuracy import (
     confusions,
     criterion,
     over_yardsticks,
+    recall_by_setting,
     recall_table,
     references,
     shown_systems,

@@ -222,6 +222,31 @@ def criterion(label: str, slug: str, folder: str | Path | None = None) -> pd.Dat
     return pd.DataFrame(rows, columns=["group", "seeds", *ends])
 
 
+@results.once
+def recall_by_setting(label: str, family: str, folder: str | Path | None = None) -> pd.DataFrame:
+    """Recall of one class, in percent, under every setting of a family: a row a place where all of them and the baseline share
+    seeds and the class occurs.
+
+    Columns: `group`, `seeds` (as text), `baseline` over these, `baseline_all` over all of its seeds, and one a setting, by slug.
+    """
+    settings = [slug for slug in systems.TABLE_2 if systems.family(slug) == family and slug != "baseline"]
+    rows = []
+    for corpus, protocol in cells(folder):
+        names = label_order(results.predictions(corpus, protocol, folder)["label"].unique())
+        alike = trained_alike(corpus, protocol, folder)
+        if label not in names or not {"baseline", *settings} <= set(alike):
+            continue
+        recall, own = statistics.recall_of(names.index(label)), [alike[slug] for slug in ("baseline", *settings)]
+        seeds = sorted(set.intersection(*(set(tally.seeds) for tally in own)))
+        if not seeds:
+            continue
+        values = [100 * float(recall(tally.select(seeds).counts.sum(axis=1)).mean()) for tally in own]
+        row: dict[str, object] = {"group": place_title(corpus, protocol), "seeds": ", ".join(map(str, seeds))}
+        row["baseline_all"] = 100 * float(recall(own[0].counts.sum(axis=1)).mean())
+        rows.append(row | dict(zip(("baseline", *settings), values, strict=True)))
+    return pd.DataFrame(rows, columns=["group", "seeds", "baseline", "baseline_all", *settings])
+
+
 def confusions(corpus: str, protocol: str, slugs: Sequence[str], folder: str | Path | None = None) -> dict[str, pd.DataFrame]:
     """Counts by slug over all folds and the seeds that all of `slugs` have, true classes down and predicted classes across."""
     frame = predictions_of_shared_seeds(corpus, protocol, slugs, folder)
