@@ -76,3 +76,13 @@ def test_a_curve_is_level_where_it_rises_by_no_more_than_a_point():
 def test_what_it_came_to_is_told(deviation, ua, said):
     table = rule.compared(curves(deviation, ua))
     assert said in findings.pilot_sentence(table) and len(findings.pilot_table(table)) == 6
+
+
+def test_what_the_arm_does_to_the_gain_is_told():
+    whole = curves({"running": 6.0, "recalibrated": 7.0, "averaged": 3.0}, ALIKE)
+    own = (whole["system"] != "baseline") & (whole["arm"] == "averaged")
+    whole.loc[own, "ua"] = whole.loc[own, "ua"] + 0.02
+    assert "on EmoDB it is +0.0 with `recalibrated` and +2.0 with `averaged`" in findings.pilot_gains_sentence(whole).replace(
+        "`running`", "`recalibrated`"
+    )
+    assert findings.pilot_gains_sentence(whole[whole["system"] == "baseline"]) == ""

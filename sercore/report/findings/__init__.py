@@ -85,7 +85,7 @@ from .earlier import costs_sentence, earlier_sentence, ranks_sentence
 from .own_study import corpus_sentence, corpus_table, standing_sentence, standing_table
 from .pictures import way_sentence
 from .scale import efficiency_sentence, scale_sentence
-from .study import pilot_sentence, pilot_table, plan_sentence, study_progress, study_sentence, study_table
+from .study import pilot_gains_sentence, pilot_sentence, pilot_table, plan_sentence, study_progress, study_sentence, study_table
 from .trials import calibration_sentence, elsewhere_sentence, harm_sentence, model_sentence, systems_disturbed_sentence
 from .verdicts import (
     BRIEF,

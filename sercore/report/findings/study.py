@@ -9,8 +9,8 @@ import pandas as pd
 
 from ...evidence import rule
 from ...lab import study
-from ..tables import corpus_title
-from .words import listed
+from ..tables import corpus_title, title
+from .words import inside, listed, signed
 
 CORE = 4
 """The last line of the study itself; the others follow as far as computing time goes."""
@@ -105,6 +105,22 @@ def pilot_sentence(compared: pd.DataFrame) -> str:
     more = own["ua"] - usual["ua"]
     beside = f" Its mean UA is {more.min():.1f} points or more above; by the rule that decides nothing" if more.min() > 0 else ""
     return f"**The toolkit's way stays the rule.** {moves}{why}.{beside}{'.' * bool(beside)}"
+
+
+def pilot_gains_sentence(curves: pd.DataFrame) -> str:
+    """How far the gain of the pilot's scheme over the baseline depends on the arm, from `results.pilot`; "" without both."""
+    ua = rule.kept(curves).groupby(["corpus", "arm", "system"])["ua"].mean().unstack()
+    others = [system for system in ua.columns if system != "baseline"]
+    if "baseline" not in ua or len(others) != 1:
+        return ""
+    gain = (ua[others[0]] - ua["baseline"]).unstack("arm")
+    parts = [
+        f"on {corpus_title(str(corpus))} it is {signed(own.min())} with `{own.idxmin()}` and {signed(own.max())} with "
+        f"`{own.idxmax()}`"
+        for corpus, own in gain.iterrows()
+    ]
+    scheme = inside(title(others[0]))
+    return f"With three seeds the gain of {scheme} depends on the arm, the trainings being the same: {listed(parts)}."
 
 
 def pilot_table(compared: pd.DataFrame) -> pd.DataFrame:
