@@ -12,6 +12,7 @@ from ...evidence import claims, noise, statistics
 from ..display import Chip, Link
 from ..names import name as named
 from ..tables import IN_COMBINATIONS, corpus_title, interval_text, place_title, protocol_title, title
+from .pictures import measured_way
 from .verdicts import BRIEF, EVIDENCE, PROVISIONAL, judged, of_paper
 from .words import inside, listed, signed
 
@@ -140,7 +141,7 @@ def spectra_note(settled: pd.DataFrame, way: pd.DataFrame) -> str:
     if not names:
         return ""
     cost = "what that costs, {doc}`the page on the data <data>` measures"
-    if way.empty:
+    if not measured_way(way):
         cost = "what that costs has not been measured yet"
     return f"*{listed(names)}* are log-Mel energies without audio and without loudness; {cost}."
 

@@ -10,10 +10,15 @@ from ..tables.words import corpus_title
 from .words import listed, signed
 
 
+def measured_way(table: pd.DataFrame) -> bool:
+    """Whether anything tells by how many points UA moves through pictures (`tables.way`)."""
+    return bool(len(table)) and bool(table.loc[table["how"] == PICTURES, "moved"].notna().any())
+
+
 def way_sentence(table: pd.DataFrame) -> str:
     """By how many points UA moves through pictures, and whether the gain of AMS does."""
     pictures = table[(table["how"] == PICTURES) & table["moved"].notna()]
-    if pictures.empty:
+    if not measured_way(table):
         return "*What the way costs has not been measured yet.*"
     clear = pictures[(pictures["moved_low"] > 0) | (pictures["moved_high"] < 0)]
     level = pictures.drop(clear.index)
