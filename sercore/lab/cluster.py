@@ -8,6 +8,7 @@ lies on its own disk: a run that moves to another one starts again.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 import shutil
@@ -44,7 +45,8 @@ QUIET = {
 }
 """Dask looks at itself a hundred times a second: some 4 % of a core that trains."""
 
-VERSION = metadata.version("sercore")
+TRAINS = ("config.py", "corpora", "frontend", "network", "lab")
+"""What of the package a run is computed by."""
 
 TOPIC = "sercore"
 """Of the events by which a worker tells each epoch."""
@@ -62,11 +64,26 @@ GPU = "GPU"
 """The resource that a worker declares which has a GPU of its own: such workers take one run each at a time."""
 
 
+def code(package: Path = Path(__file__).parents[1]) -> str:
+    """A checksum of the files that a run is computed by: two checkouts of one version may differ."""
+    digest = hashlib.sha256()
+    for path in sorted(path for name in TRAINS for path in (package / name, *(package / name).rglob("*.py")) if path.is_file()):
+        digest.update(f"{path.relative_to(package).as_posix()} {path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@functools.cache
+def version() -> str:
+    """What a sweep and its workers must have in common."""
+    return f"{metadata.version('sercore')} (code {code()[:7]})"
+
+
 @dataclasses.dataclass(frozen=True)
 class Shipment:
     """All that a worker needs of a corpus, and by what it knows that it is the right one."""
 
-    version: str  # of sercore
+    version: str  # of sercore and its code
     source: str
     entry: dict[str, Any]  # of the corpus, less what is code
     utterances: pd.DataFrame
@@ -91,7 +108,7 @@ def pack(prepared: experiment.Prepared, configs: Iterable[Config]) -> Shipment:
     entry = {name: getattr(prepared.corpus, name) for name in names}
     inputs = prepared.data.inputs
     return Shipment(
-        version=VERSION,
+        version=version(),
         source=prepared.source,
         entry=entry,
         utterances=prepared.utterances.assign(path=""),
@@ -146,8 +163,8 @@ def work(shipment: Shipment, names: Sequence[RunName], overrides: dict[str, Any]
 
     worker = get_worker()
     with _ONE_AT_A_TIME:
-        if shipment.version != VERSION:
-            raise SercoreError(f"worker {worker.address} has sercore {VERSION}, the sweep is of {shipment.version}")
+        if shipment.version != version():
+            raise SercoreError(f"worker {worker.address} has sercore {version()}, the sweep is of {shipment.version}")
         own = Path(worker.local_directory) / "sercore"
         own.mkdir(exist_ok=True)
         _bring_extensions(shipment, own)
@@ -203,14 +220,24 @@ class Cluster:
 
     def _check_versions(self) -> None:
         """All workers that are there must have this sercore: others would train something else."""
-        found = self.client.run(lambda: __import__("importlib.metadata").metadata.version("sercore"), on_error="return")
+
+        def theirs() -> str:  # sent as it stands: a worker may have no such module
+            import importlib
+
+            there = importlib.import_module("sercore.lab.cluster")
+            return there.version() if hasattr(there, "version") else importlib.import_module("sercore").__version__
+
+        found = self.client.run(theirs, on_error="return")
         other = [
-            f"{worker} has {version if isinstance(version, str) else f'none ({version})'}"
-            for worker, version in sorted(found.items())
-            if version != VERSION
+            f"{worker} has {its if isinstance(its, str) else f'none ({its})'}"
+            for worker, its in sorted(found.items())
+            if its != version()
         ]
         if other:
-            raise SercoreError(f"workers with another sercore than this one, {VERSION}: {'; '.join(other)}", offenders=other)
+            raise SercoreError(
+                f"workers with another sercore than this one, {version()}: {'; '.join(other)}: install the same everywhere",
+                offenders=other,
+            )
 
     def submit(
         self, names: Sequence[RunName], overrides: dict[str, Any] | None, device: str, avoiding: Exception | None = None

@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import fresh_process
 import numpy as np
@@ -150,9 +152,22 @@ def test_a_scheduler_that_goes_away_ends_the_sweep_and_loses_nothing(tones, tmp_
 
 
 def test_other_versions_are_refused_by_name(tones, tmp_path, shared, monkeypatch):
-    monkeypatch.setattr(cluster, "VERSION", "9.9.9")
-    with pytest.raises(SercoreError, match=r"workers with another sercore than this one, 9\.9\.9: tcp://.* has \d"):
+    monkeypatch.setattr(cluster, "version", lambda: "9.9.9 (code abc)")
+    with pytest.raises(
+        SercoreError, match=r"another sercore than this one, 9\.9\.9 \(code abc\): tcp://.* has \d.* \(code \w{7}\)"
+    ):
         sweep.sweep(planned(tones), tmp_path, overrides=QUICK, dask=shared)
+
+
+def test_other_code_of_the_same_version_is_another(tmp_path):
+    package = tmp_path / "sercore"
+    shutil.copytree(Path(cluster.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
+    assert cluster.code(package) == cluster.code()
+    for name, matters in (("report/names.py", False), ("network/losses.py", True), ("config.py", True)):
+        before = cluster.code(package)
+        with (package / name).open("a") as file:
+            file.write("\n")
+        assert (cluster.code(package) != before) == matters
 
 
 def test_a_scheduler_without_workers_and_wrong_words(tones, tmp_path, own):
