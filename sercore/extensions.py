@@ -38,24 +38,51 @@ def extensible(kind: str, table: dict[str, T]) -> dict[str, T]:
     return table
 
 
+_added: list[tuple[dict[str, Any], str]] = []
+
+
 @functools.cache
 def load() -> None:
-    """Import the files, once; one that is not there, fails, or replaces a name of the package raises `SercoreError`."""
-    for path in files():
-        if not path.is_file():
-            raise SercoreError(f"{VARIABLE}: {path} is not there")
-        unique = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]  # two files may be called alike
-        spec = importlib.util.spec_from_file_location(f"sercore_extension_{path.stem}_{unique}", path)
-        assert spec is not None and spec.loader is not None
-        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-        try:
-            spec.loader.exec_module(module)
-        except Exception as error:
-            raise SercoreError(f"{VARIABLE}: {path} fails ({type(error).__name__}: {error})") from error
-        for kind, (table, before) in _tables.items():
-            if replaced := [name for name in before if table.get(name) is not before[name]]:
-                table.update(before)
-                raise SercoreError(f"{VARIABLE}: {path} replaces the {kind} {', '.join(map(repr, replaced))}: take a new name")
+    """Import the files, once; one that is not there, fails, or replaces a name of the package raises `SercoreError`, and adds
+    nothing."""
+    known = [(table, set(table)) for table, _ in _tables.values()]
+
+    def note() -> None:
+        _added.extend((table, name) for table, names in known for name in table if name not in names)
+
+    try:
+        for path in files():
+            _import(path)
+    except BaseException:
+        note()
+        forget()
+        raise
+    note()
+
+
+def forget() -> None:
+    """Take away what the files have added: `load` begins anew, with other files or with changed ones."""
+    for table, name in _added:
+        table.pop(name, None)
+    _added.clear()
+    load.cache_clear()
+
+
+def _import(path: Path) -> None:
+    if not path.is_file():
+        raise SercoreError(f"{VARIABLE}: {path} is not there")
+    unique = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]  # two files may be called alike
+    spec = importlib.util.spec_from_file_location(f"sercore_extension_{path.stem}_{unique}", path)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise SercoreError(f"{VARIABLE}: {path} fails ({type(error).__name__}: {error})") from error
+    for kind, (table, before) in _tables.items():
+        if replaced := [name for name in before if table.get(name) is not before[name]]:
+            table.update(before)
+            raise SercoreError(f"{VARIABLE}: {path} replaces the {kind} {', '.join(map(repr, replaced))}: take a new name")
 
 
 def told(error: Exception, of: type) -> str:

@@ -39,7 +39,7 @@ __all__ = [
     "updates_an_epoch",
 ]
 
-_registered: dict[str, Corpus] = {}
+_registered: dict[str, Corpus] = extensions.extensible("corpus", {})
 
 
 def register(corpus: Corpus) -> Corpus:

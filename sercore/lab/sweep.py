@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from . import experiment
-    from .cluster import Cluster
+    from .cluster import Cluster, Job
 
 
 @dataclass(frozen=True)
@@ -217,10 +217,18 @@ def sweep_all(
         raise SercoreError(f"jobs={jobs}: at least one run at once")
     if dask is not None and len(plans) > 1:
         raise SercoreError("a Dask cluster does one plan at a time")
+    if dask is not None and jobs > 1:
+        raise SercoreError(
+            f"jobs={jobs} are processes of this machine, and a Dask cluster has its own workers: choose one of both"
+        )
     folder = places.runs_folder(runs).absolute()  # a worker has a working folder of its own
     missing: list[RunName] = []
     asked: dict[str, str] = {}
     outcome, told = Outcome(), []
+    if dask is not None and any(wanted.missing(folder) for wanted in plans):
+        from . import cluster
+
+        cluster.check(dask)  # before the features are computed
     for wanted in plans:
         prepared = experiment.prepare(wanted.corpus, data_root, progress=on_epoch is not None)
         check(wanted, folder, prepared, overrides)
@@ -258,7 +266,7 @@ def sweep_all(
 
     where: dict[str, Any] = {"runs": str(folder), "data_root": data_root, "overrides": overrides, "device": device}
     try:
-        with _workers(jobs, dask, len(missing), asked, where, prepared, configs, on_epoch) as workers:
+        with _workers(jobs, dask, len(missing), asked, where, prepared, configs, on_epoch, log) as workers:
             _drive(workers, groups, folder, settle, log)
     except BaseException as error:
         log(f"ended by {_told(error)}, {len(outcome.finished)} of {len(missing)} done")
@@ -281,7 +289,7 @@ def _drive(
     workers: _Workers, groups: Iterable[list[RunName]], folder: Path, settle: Callable[..., None], log: Callable[[str], None]
 ) -> None:
     """Have each group of runs done that share a training, and settle it as it ends; what fails is tried once more."""
-    waiting = {workers.submit(names, None): (names, 1) for names in groups}
+    waiting = {workers.submit(names): (names, 1) for names in groups}
     while waiting:
         future = workers.wait(waiting)
         names, tries = waiting.pop(future)
@@ -289,9 +297,6 @@ def _drive(
             workers.fetch(future, names)
             if elsewhere := [name for name in names if not records.finished(folder, name)]:
                 raise SercoreError(f"done, but no record of {', '.join(map(str, elsewhere))} is in {folder}")
-        except CancelledError:  # the worker and what it had have gone: that is no fault of the run
-            log(f"moved {', '.join(map(str, names))}: its worker is gone, and another one starts again")
-            waiting[workers.submit(names, None)] = (names, tries)
         except Exception as error:  # a run's failure is reported with all others at the end
             if isinstance(error, OSError) and error.errno in REFUSED:  # the next run could not be written either
                 where = f"{error.filename}: " if error.filename else ""
@@ -300,7 +305,7 @@ def _drive(
                 ) from error
             if tries < (BREAKS if isinstance(error, BrokenExecutor) else TRIES):
                 log(f"failed {', '.join(map(str, names))}: {_told(error)}; it is tried once more")
-                waiting[workers.submit(names, error)] = (names, tries + 1)
+                waiting[workers.submit(names)] = (names, tries + 1)
             else:
                 settle(names, _told(error))
         else:
@@ -308,7 +313,7 @@ def _drive(
 
 
 def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return "Ctrl-C" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 class Log:
@@ -332,8 +337,8 @@ def _where(jobs: int, dask: str | None) -> str:
 class _Workers(Protocol):
     """What does runs: this process, processes beside it, or a cluster."""
 
-    def submit(self, names: Sequence[RunName], avoiding: Exception | None) -> Any:
-        """Have runs that share a training done; `avoiding` is what they failed with before."""
+    def submit(self, names: Sequence[RunName]) -> Any:
+        """Have runs that share a training done; what has failed before is done elsewhere, where there is another place."""
 
     def wait(self, futures: Iterable[Any]) -> Any:
         """One of these that has ended."""
@@ -348,7 +353,7 @@ class _Here:
     def __init__(self, task: Callable[[Sequence[RunName]], Callable[[], Any]]) -> None:
         self.task = task
 
-    def submit(self, names: Sequence[RunName], avoiding: Exception | None) -> Callable[[], Any]:
+    def submit(self, names: Sequence[RunName]) -> Callable[[], Any]:
         return self.task(names)
 
     def wait(self, futures: Iterable[Any]) -> Any:
@@ -385,7 +390,7 @@ class _Processes:
     def __init__(self, jobs: int, task: Callable[[Sequence[RunName]], Callable[[], Any]]) -> None:
         self.jobs, self.task, self.pool = jobs, task, processes(jobs)
 
-    def submit(self, names: Sequence[RunName], avoiding: Exception | None) -> Future[Any]:
+    def submit(self, names: Sequence[RunName]) -> Future[Any]:
         try:
             return self.pool.submit(self.task(names))
         except BrokenExecutor:
@@ -405,23 +410,23 @@ class _Processes:
 class _Remote:
     """A Dask cluster: records come back through it."""
 
-    def __init__(self, cluster: Cluster, overrides: dict[str, Any] | None, device: str, folder: Path) -> None:
-        self.cluster, self.overrides, self.device, self.folder = cluster, overrides, device, folder
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self.cluster, self.folder = cluster, folder
+        self.failed: dict[tuple[RunName, ...], str] = {}  # on which worker
 
-    def submit(self, names: Sequence[RunName], avoiding: Exception | None) -> Any:
-        return self.cluster.submit(names, self.overrides, self.device, avoiding)
+    def submit(self, names: Sequence[RunName]) -> Job:
+        return self.cluster.submit(names, self.failed.get(tuple(names), ""))
 
     def wait(self, futures: Iterable[Any]) -> Any:
         return self.cluster.wait(futures)
 
-    def fetch(self, future: Any, names: Sequence[RunName]) -> None:
+    def fetch(self, future: Job, names: Sequence[RunName]) -> None:
         from .cluster import write
 
-        try:
-            records_of_it = future.result()
-        except OSError as error:  # its worker's disk, not the one here
-            raise SercoreError(f"on its worker: {error}") from error
-        for name, files in zip(names, records_of_it, strict=True):
+        if future.error is not None:
+            self.failed[tuple(names)] = future.worker
+            raise future.error
+        for name, files in zip(names, future.found or [], strict=True):
             write(self.folder, name, files)
 
 
@@ -435,6 +440,7 @@ def _workers(
     prepared: experiment.Prepared,
     configs: Iterable[Config],
     on_epoch: Callable[..., None] | None,
+    log: Callable[[str], None],
 ) -> Iterator[_Workers]:
     """What does the runs, each corpus by what it was `asked` for by. An exception, Ctrl-C above all, ends what goes on: the next
     sweep takes it up."""
@@ -448,10 +454,11 @@ def _workers(
     if dask is not None:
         from . import cluster as module
 
-        with module.connected(dask, prepared, configs) as cluster:
+        packed = module.pack(prepared, configs)
+        with module.connected(dask, packed, where["overrides"], where["device"], log) as cluster:
             if on_epoch is not None:
                 cluster.follow(on_epoch)
-            yield _Remote(cluster, where["overrides"], where["device"], Path(where["runs"]))
+            yield _Remote(cluster, Path(where["runs"]))
     elif jobs == 1:
         yield _Here(lambda names: functools.partial(task(names), report=on_epoch))
     else:

@@ -51,7 +51,7 @@ FAMILIES = {
 }
 """What a family of systems is called within a sentence."""
 
-OWN: dict[str, tuple[str, dict[str, Any]]] = {}
+OWN: dict[str, tuple[str, dict[str, Any]]] = extensions.extensible("system", {})
 """Systems of the user's own (`register`): slug -> its title, and its settings."""
 
 OF_THE_PACKAGE = {

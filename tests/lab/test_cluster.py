@@ -4,17 +4,19 @@ import dataclasses
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fresh_process
 import numpy as np
 import pytest
 
-from sercore import SercoreError
+from sercore import SercoreError, extensions, machine
 from sercore.lab import cluster, experiment, records, sweep, systems
 
 distributed = pytest.importorskip("distributed")
@@ -23,9 +25,9 @@ QUICK = {"max_epochs": 2, "clip_seconds": 0.5}
 SLOW = {"max_epochs": 12, "patience": 12, "clip_seconds": 0.5}
 
 
-def start(*arguments, cwd):
+def start(*arguments, cwd, **variables):
     # workers know nothing of the caller: neither its folder nor where its corpora, caches and runs lie
-    own = {name: value for name, value in os.environ.items() if not name.startswith("SERCORE_")}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("SERCORE_")} | variables
     command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]]
     return subprocess.Popen(command, cwd=cwd, env=own, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -43,11 +45,11 @@ class Started:
             time.sleep(0.05)
         self.address = json.loads(file.read_text())["address"]
 
-    def worker(self, name, *options):
+    def worker(self, name, *options, **variables):
         folder = self.folder / name
         folder.mkdir()
         plain = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder), *options)
-        self.processes.append(start("dask_worker", self.address, *plain, cwd=folder))
+        self.processes.append(start("dask_worker", self.address, *plain, cwd=folder, **variables))
         return self.processes[-1]
 
     def stop(self):
@@ -75,6 +77,11 @@ def own(tmp_path):
 
 def planned(corpus, system="baseline", folds="0", **options):
     return sweep.plan(str(corpus), system, folds=folds, **options)
+
+
+def connected(address, corpus, overrides=QUICK):
+    packed = cluster.pack(experiment.prepare(str(corpus)), [])
+    return cluster.connected(address, packed, overrides, "cpu", lambda line: None)
 
 
 def test_what_is_packed_comes_out_as_it_was(tones):
@@ -152,59 +159,188 @@ def test_a_scheduler_that_goes_away_ends_the_sweep_and_loses_nothing(tones, tmp_
 
 
 def test_other_versions_are_refused_by_name(tones, tmp_path, shared, monkeypatch):
-    monkeypatch.setattr(cluster, "version", lambda: "9.9.9 (code abc)")
-    with pytest.raises(
-        SercoreError, match=r"another sercore than this one, 9\.9\.9 \(code abc\): tcp://.* has \d.* \(code \w{7}\)"
-    ):
+    monkeypatch.setattr(cluster, "VERSION", "9.9.9")
+    with pytest.raises(SercoreError, match=r"tcp://.*: it has sercore \d\S*, and the sweep is of 9\.9\.9") as refused:
         sweep.sweep(planned(tones), tmp_path, overrides=QUICK, dask=shared)
+    assert len(refused.value.offenders) == 2
 
 
 def test_other_code_of_the_same_version_is_another(tmp_path):
     package = tmp_path / "sercore"
     shutil.copytree(Path(cluster.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
-    assert cluster.code(package) == cluster.code()
+    checksum = cluster.code_checksum.__wrapped__
+    assert checksum(package) == cluster.code_checksum()
     for name, matters in (("report/names.py", False), ("network/losses.py", True), ("config.py", True)):
-        before = cluster.code(package)
+        before = checksum(package)
         with (package / name).open("a") as file:
             file.write("\n")
-        assert (cluster.code(package) != before) == matters
+        assert (checksum(package) != before) == matters
 
 
-def test_a_scheduler_without_workers_and_wrong_words(tones, tmp_path, own):
-    with pytest.raises(SercoreError, match="has no workers: start some"):
-        sweep.sweep(planned(tones), tmp_path, overrides=QUICK, dask=own.address)
+def changed_package(folder, name, old, new):
+    """A folder for PYTHONPATH with this package, less a line."""
+    shutil.copytree(Path(cluster.__file__).parents[1], folder / "sercore", ignore=shutil.ignore_patterns("__pycache__"))
+    text = (folder / "sercore" / name).read_text()
+    assert old in text
+    (folder / "sercore" / name).write_text(text.replace(old, new))
+    return str(folder)
+
+
+def test_a_worker_that_comes_late_with_other_code_gets_no_run(tones, tmp_path, own, monkeypatch):
+    other = changed_package(tmp_path / "other", "network/losses.py", "class Softmax", "class  Softmax")
+    own.worker("right")
+    monkeypatch.setattr(cluster, "SECONDS", 20)  # it takes its time beside other tests
+    begun, notes = threading.Event(), []
+    monkeypatch.setattr(cluster.NOTES, "warning", notes.append)
+    helper = threading.Thread(target=lambda: begun.wait(120) and own.worker("wrong", PYTHONPATH=other))
+    helper.start()
+    wanted = planned(tones, folds="0-3")
+    outcome = sweep.sweep(wanted, tmp_path / "runs", overrides=SLOW, dask=own.address, on_epoch=lambda *told: begun.set())
+    helper.join()
+    assert len(outcome.finished) == 4 and not outcome.failed
+    log = (tmp_path / "runs" / "sweep.log").read_text()
+    assert log.count("begun ") == 4 and "it is tried once more" not in log
+    told = [line for line in notes if "does no runs of this sweep: it has other code of sercore" in line]
+    assert len(told) == 1 and told[0] in log
+
+
+def test_runs_wait_for_the_first_worker(tones, tmp_path, own, monkeypatch):
+    notes = []
+
+    def note(line):
+        notes.append(line)
+        own.worker("late")
+
+    monkeypatch.setattr(cluster.NOTES, "warning", note)
+    outcome = sweep.sweep(planned(tones), tmp_path / "runs", overrides=QUICK, dask=own.address)
+    assert len(outcome.finished) == 1
+    assert notes == [f"no worker is at {own.address}: waiting for one, as `dask worker {own.address} --nthreads 1` starts it"]
+
+
+def answering(reply):
+    """A program at a port of its own that is no scheduler."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            connection, _ = server.accept()
+            held.append(connection)
+            if reply:
+                connection.sendall(reply)
+
+    held = []
+    threading.Thread(target=serve, daemon=True).start()
+    return f"tcp://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("reply", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(range(255, 0, -1)) * 9])
+def test_what_answers_and_is_no_scheduler_is_told_in_time(tones, tmp_path, reply):
+    began = time.monotonic()
+    with pytest.raises(SercoreError, match="no Dask scheduler answers at 'tcp://.*: write its address as in tcp://"):
+        sweep.sweep(planned(tones), tmp_path / "runs", overrides=QUICK, dask=answering(reply))
+    assert time.monotonic() - began < 2 * cluster.SECONDS and not (tmp_path / "runs").exists()
+
+
+def test_wrong_words(tones, tmp_path):
     for wrong in ("local:0", "local:many"):
         with pytest.raises(SercoreError, match="write local:2 for two workers on this machine"):
             sweep.sweep(planned(tones), tmp_path, overrides=QUICK, dask=wrong)
+    with pytest.raises(SercoreError, match="jobs=2 are processes of this machine, and a Dask cluster has its own workers"):
+        sweep.sweep(planned(tones), tmp_path, overrides=QUICK, dask="local:1", jobs=2)
+    with pytest.raises(SercoreError, match="no Dask scheduler answers at ''"):
+        sweep.sweep(planned(tones), tmp_path, overrides=QUICK, dask="")
 
 
 LOSS = """
+from sercore.lab import systems
 from sercore.network import LOSSES, Softmax
 
 class Mine(Softmax):
     pass
 
 LOSSES["mine"] = Mine
+systems.register("mine", loss="mine")
 """
 
 
-def test_files_of_ones_own_travel_along(tones, tmp_path, shared):
-    (tmp_path / "mine.py").write_text(LOSS)
-    command = ("-m", "sercore", "sweep", "--corpus", tones, "--systems", "baseline@loss=mine", "--folds", "0")
-    quick = ("--set", "max_epochs=1", "--set", "clip_seconds=0.5", "--runs", tmp_path / "runs")
-    done = fresh_process.run(*command, *quick, "--dask", shared, cwd=tmp_path, SERCORE_EXTENSIONS="mine.py")
-    assert done.returncode == 0 and "1 runs done" in done.stderr, done.stderr
-    facts = records.read_facts(next((tmp_path / "runs").glob("*fold0")))
-    again = fresh_process.run(*command, *quick, cwd=tmp_path, SERCORE_EXTENSIONS="mine.py")
+def test_files_of_ones_own_travel_along_and_may_change(tones, tmp_path, shared):
+    command = ("-m", "sercore", "sweep", "--corpus", tones, "--systems", "mine", "--folds", "0-1")
+    quick = ("--set", "max_epochs=1", "--set", "clip_seconds=0.5")
+    for number, ends in enumerate(("\n", "\r\n")):  # the workers go on, and have the first file
+        (tmp_path / "mine.py").write_bytes((LOSS + f"# {number}\n").replace("\n", ends).encode())
+        runs = ("--runs", tmp_path / f"runs{number}")
+        done = fresh_process.run(*command, *quick, *runs, "--dask", shared, cwd=tmp_path, SERCORE_EXTENSIONS="mine.py")
+        assert done.returncode == 0 and "2 runs done" in done.stderr, done.stderr
+    facts = records.read_facts(next((tmp_path / "runs1").glob("*fold0")))
+    again = fresh_process.run(*command, *quick, *runs, cwd=tmp_path, SERCORE_EXTENSIONS="mine.py")
     assert again.returncode == 0 and list(facts["code"]) == ["loss"], again.stderr
+    assert facts["commit"] == machine.commit()
 
 
-def test_a_worker_with_a_gpu_takes_one_run_at_a_time(tones, shared, monkeypatch):
-    prepared = experiment.prepare(str(tones))
-    with distributed.Client(shared) as client:
-        sent = cluster.Cluster(client, shared, prepared, [experiment.configure(prepared, "baseline", QUICK)])
-        asked, submit = [], client.submit
-        monkeypatch.setattr(client, "submit", lambda *given, **options: asked.append(options) or submit(*given, **options))
-        found = sent.submit(planned(tones).names, QUICK, "cpu").result()
-        assert [options["resources"] for options in asked] == [{"GPU": 1}]
-        assert found[0].keys() == set(records.FILES)
+def test_a_file_that_needs_its_neighbour_is_refused_before_the_first_run(tones, tmp_path, shared, monkeypatch):
+    (tmp_path / "helper.py").write_text("")
+    (tmp_path / "mine.py").write_text("import helper\n" + LOSS)
+    monkeypatch.setenv(extensions.VARIABLE, str(tmp_path / "mine.py"))
+    monkeypatch.syspath_prepend(tmp_path)
+    extensions.forget()
+    try:
+        with pytest.raises(
+            SercoreError, match="no worker can do runs .*No module named 'helper'.*; a worker gets the files that"
+        ):
+            sweep.sweep(planned(tones, "mine"), tmp_path / "runs", overrides=QUICK, dask=shared)
+    finally:
+        extensions.forget()
+
+
+def test_what_fails_is_tried_on_another_worker(tones, shared, monkeypatch):
+    with connected(shared, tones) as workers:
+        asked = []
+
+        def refuse(worker, job):
+            worker.job, job.worker = job, worker.address
+            asked.append(worker.address)
+            worker.future = workers._ask(worker.address, os.listdir, "/not there")
+
+        monkeypatch.setattr(workers, "_begin", refuse)
+        names = planned(tones).names
+        first = workers.wait([workers.submit(names)])
+        second = workers.wait([workers.submit(names, first.worker)])
+        assert len(set(asked)) == 2 and f"on worker {second.worker}: FileNotFoundError" in str(second.error)
+
+
+def test_a_run_that_ends_its_workers_ends_with_a_word(tones, tmp_path, own, monkeypatch):
+    monkeypatch.setattr(cluster, "DEATHS", 2)
+    own.worker("a"), own.worker("b")
+    with connected(own.address, tones) as workers:
+
+        def end(worker, job):
+            worker.job, job.worker = job, worker.address
+            worker.future = workers._ask(worker.address, os._exit, 1)
+
+        monkeypatch.setattr(workers, "_begin", end)
+        job = workers.wait([workers.submit(planned(tones).names)])
+    assert str(job.error).startswith("2 workers ended while they had it: more memory")
+
+
+def test_workers_stop_when_nobody_waits(tones, tmp_path, own):
+    own.worker("only")
+    endless, begun = {**QUICK, "max_epochs": 10**6, "patience": 10**6}, threading.Event()
+    with connected(own.address, tones, endless) as workers:
+        workers.follow(lambda *told: begun.set())
+        workers.submit(planned(tones).names)
+        while not begun.is_set():
+            workers._follow(), workers._give(), workers._rest()
+    with ThreadPoolExecutor(1) as thread:
+        rest = thread.submit(sweep.sweep, planned(tones), tmp_path / "runs", overrides=QUICK, dask=own.address)
+        assert len(rest.result(timeout=120).finished) == 1
+
+
+def test_a_worker_with_a_gpu_is_asked_for_it(tones, shared, monkeypatch):
+    with connected(shared, tones) as workers:
+        asked, submit = [], workers.client.submit
+        monkeypatch.setattr(
+            workers.client, "submit", lambda *given, **options: asked.append(options) or submit(*given, **options)
+        )
+        job = workers.wait([workers.submit(planned(tones).names)])
+    assert [options["resources"] for options in asked if "resources" in options] == [{"GPU": 1}]
+    assert job.error is None and job.found[0].keys() == set(records.FILES)
