@@ -27,7 +27,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -65,7 +65,7 @@ DEATHS = 5
 """Workers that may end while they have a run, before the run itself has failed."""
 
 SILENT = 60
-"""Seconds after which a worker is named that has not answered."""
+"""Seconds after which a worker that has not answered is named, and a scheduler that has not is given up."""
 
 FAILURES = 3
 """Runs in a row that fail on a worker by its own fault, a full disk perhaps, before others come first."""
@@ -369,10 +369,10 @@ class Cluster:
         self.waiting = not self.workers
 
     def _there(self) -> dict[str, int]:
-        """Address of each worker that the scheduler has -> its threads."""
-        if self.client.status == "running":
+        """Address of each worker that the scheduler has -> its threads; one that is busy may take its time."""
+        ask, until = cast(Any, self.client.scheduler), time.monotonic() + SILENT
+        while self.client.status == "running" and time.monotonic() < until:
             with contextlib.suppress(OSError, TimeoutError):
-                ask: Any = self.client.scheduler
                 return dict(self.client.sync(ask.ncores, workers=None, callback_timeout=SECONDS))
         raise SercoreError(
             f"the Dask scheduler at {self.address} has gone away: what is finished is kept, and the same command goes on"
