@@ -166,8 +166,8 @@ def _checksum(frames: dict[str, np.ndarray], labels: np.ndarray, data: str, entr
 
 # ---- on a worker
 
-KEPT = 4
-"""Corpora that a worker keeps: several sweeps may share it."""
+KEPT = 2
+"""Sweeps whose corpora a worker keeps: of more, each sends its own again."""
 
 _ONE_AT_A_TIME = threading.Lock()
 """A worker may have several threads, and random numbers are drawn from one generator for all."""
@@ -177,16 +177,16 @@ _loaded: tuple[tuple[str, bytes], ...] | None = ()
 
 
 class Unprepared(Exception):
-    """A worker without the corpus: it is another process than the one that received it."""
+    """A worker, of this id, without the corpus: it is another process than the one that received it, or has forgotten it."""
 
 
 class Abandoned(Exception):
     """Nobody waits for this run any more."""
 
 
-def receive(shipment: Shipment, device: str) -> dict[str, Any]:
-    """Get ready for runs on a corpus, and return the resources that this worker declares. Raises `SercoreError` where its runs
-    would not be those of the sweep."""
+def receive(shipment: Shipment, sweep: str, device: str) -> tuple[str, dict[str, float]]:
+    """Get ready for the runs of a sweep, and return this worker's id and the resources that it declares. Raises `SercoreError`
+    where its runs would not be those of the sweep."""
     from distributed import get_worker
 
     if shipment.code != (own := code_checksum()):
@@ -195,29 +195,30 @@ def receive(shipment: Shipment, device: str) -> dict[str, Any]:
     with _ONE_AT_A_TIME:
         machine.choose_device(device)
         _bring_extensions(shipment)
-        _received[shipment.checksum] = shipment, unpack(shipment)
+        _received.pop(sweep, None)
+        _received[sweep] = shipment, unpack(shipment)
         while len(_received) > KEPT:
             del _received[next(iter(_received))]
-        return dict(get_worker().state.total_resources)
+        return get_worker().id, dict(get_worker().state.total_resources)
 
 
-def work(checksum: str, topic: str, names: Sequence[RunName], overrides: dict[str, Any] | None, device: str) -> list[Files]:
+def work(sweep: str, names: Sequence[RunName], overrides: dict[str, Any] | None, device: str) -> list[Files]:
     """Do runs that share a training on this worker, and return the files of each record."""
     from distributed import get_worker
 
     worker = get_worker()
     key = worker.get_current_task()
     with _ONE_AT_A_TIME:
-        if checksum not in _received:
-            raise Unprepared
-        shipment, prepared = _received[checksum]
+        if sweep not in _received:
+            raise Unprepared(worker.id)
+        shipment, prepared = _received[sweep]
         _bring_extensions(shipment)
 
         def tell(values: dict[str, float], config: Config) -> None:
             task = worker.state.tasks.get(key)
             if task is None or task.state != "executing":
                 raise Abandoned
-            worker.log_event(topic, {"run": str(names[0]), "epoch": int(values["epoch"]), "of": config.max_epochs})
+            worker.log_event(sweep, {"run": str(names[0]), "epoch": int(values["epoch"]), "of": config.max_epochs})
 
         folders = experiment.run_prepared(prepared, names, overrides, _own_folder(), device, tell)
         found = [{file.name: file.read_bytes() for file in folder.iterdir()} for folder in folders]
@@ -289,6 +290,7 @@ class Worker:
     future: Future | None
     ready: bool = False
     refused: str = ""
+    process: str = ""  # its id, which a worker that was started again does not share
     resources: dict[str, float] = dataclasses.field(default_factory=dict)
     job: Job | None = None
     failures: int = 0  # in a row, of the machine and not of the runs
@@ -309,7 +311,7 @@ class Cluster:
     ) -> None:
         self.client, self.address, self.packed = client, address, packed
         self.overrides, self.device, self.log = overrides, device, log
-        self.topic = f"sercore-{uuid.uuid4().hex}"  # of the events by which a worker tells each epoch of this sweep
+        self.sweep = f"sercore-{uuid.uuid4().hex}"  # what tells it from others, and the topic of the epochs that workers tell
         self.workers: dict[str, Worker] = {}
         self.queue: deque[Job] = deque()
         self.shipment: Future | None = None
@@ -396,14 +398,17 @@ class Cluster:
             else:
                 self._refuse(worker, f"it has sercore {answer}, and the sweep is of {VERSION}")
         else:
-            worker.ready, worker.came, worker.resources = True, 0, answer
+            worker.ready, worker.came = True, 0
+            worker.process, worker.resources = answer
 
     def _failed(self, worker: Worker, error: Exception) -> None:
         from distributed.scheduler import KilledWorker
 
         job, worker.job = worker.job, None
         if isinstance(error, (CancelledError, KilledWorker, Unprepared)):  # a process ended, and what it had went with it
-            if job is not None:
+            if job is not None and isinstance(error, Unprepared) and error.args == (worker.process,):
+                self.queue.appendleft(job)  # the worker has meanwhile served other sweeps
+            elif job is not None:
                 self._moved(job, f"its worker {worker.address} was started again")
             worker.ready = False
             self._send(worker)
@@ -426,7 +431,7 @@ class Cluster:
             except Exception:  # it has gone meanwhile; should it still be there, it is asked again
                 self.workers.pop(worker.address, None)
                 return
-        worker.future = self._ask(worker.address, receive, self.shipment, self.device)
+        worker.future = self._ask(worker.address, receive, self.shipment, self.sweep, self.device)
 
     def _moved(self, job: Job, why: str) -> None:
         job.deaths += 1
@@ -452,7 +457,7 @@ class Cluster:
     def _begin(self, worker: Worker, job: Job) -> None:
         options = {"resources": {GPU: 1}} if GPU in worker.resources else {}
         worker.job, job.worker = job, worker.address
-        wanted = self.packed.checksum, self.topic, job.names, self.overrides, self.device
+        wanted = self.sweep, job.names, self.overrides, self.device
         worker.future = self._ask(worker.address, work, *wanted, **options)
         self.log(f"begun {job} on {worker.address}")
 
@@ -468,7 +473,7 @@ class Cluster:
 
     def follow(self, on_epoch: Callable[[str, int, int], None]) -> None:
         """Call `on_epoch` with run, epoch and how many there may be, as workers tell them."""
-        self.client.subscribe_topic(self.topic, lambda event: on_epoch(*(event[1][name] for name in ("run", "epoch", "of"))))
+        self.client.subscribe_topic(self.sweep, lambda event: on_epoch(*(event[1][name] for name in ("run", "epoch", "of"))))
 
 
 def write(folder: Path, name: RunName, files: dict[str, bytes]) -> Path:

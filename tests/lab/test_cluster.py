@@ -344,3 +344,18 @@ def test_a_worker_with_a_gpu_is_asked_for_it(tones, shared, monkeypatch):
         job = workers.wait([workers.submit(planned(tones).names)])
     assert [options["resources"] for options in asked if "resources" in options] == [{"GPU": 1}]
     assert job.error is None and job.found[0].keys() == set(records.FILES)
+
+
+def test_sweeps_share_workers_and_keep_their_own(tones, tmp_path, own, monkeypatch):
+    own.worker("only")
+    monkeypatch.setattr(cluster, "NOTES", cluster.logging.getLogger("quiet"))
+    wanted, heard = planned(tones, folds="0-1"), {number: set() for number in range(3)}
+
+    def work(number):
+        options = {"dask": own.address, "on_epoch": lambda *told: heard[number].add(told[2])}
+        return sweep.sweep(wanted, tmp_path / f"{number}", overrides={**QUICK, "max_epochs": 2 + number}, **options)
+
+    with ThreadPoolExecutor(3) as threads:
+        outcomes = list(threads.map(work, heard))
+    assert [len(outcome.finished) for outcome in outcomes] == [2, 2, 2] and not any(outcome.failed for outcome in outcomes)
+    assert heard == {0: {2}, 1: {3}, 2: {4}}  # each is told of its own epochs
