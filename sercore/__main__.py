@@ -357,7 +357,10 @@ def sweep(
     The seed and the slug are part of a run's name, its other settings are not: asked for with others, a finished run is
     refused, and never done again by the way.
     """
+    import logging
+
     from tqdm import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
 
     from .evidence import results as published
     from .lab import sweep as module
@@ -376,7 +379,11 @@ def sweep(
             err.print(f"left out, for {corpus} is spectra alone and they need the audio: {', '.join(wanted.unheard)}")
         err.print(f"{len(wanted.names) - len(missing)} of {len(wanted.names)} runs are there, {len(missing)} to do")
         alone, started = jobs == 1 and dask is None, time.monotonic()
-        with tqdm(total=len(missing), unit="run", disable=not missing, delay=1) as bar, epoch_bar(1, shown=alone) as report:
+        with (
+            logging_redirect_tqdm([logging.getLogger("sercore")]),
+            tqdm(total=len(missing), unit="run", disable=not missing, delay=1) as bar,
+            epoch_bar(1, shown=alone) as report,
+        ):
 
             def told(name: module.RunName, done: int, total: int) -> None:
                 bar.set_description_str(str(name))
@@ -528,6 +535,7 @@ def standing(
     from . import corpora
     from .corpora import protocol
     from .evidence.standing import standing as module
+    from .lab import records
 
     with errors_told():
         name = corpora.get(corpus).name if Path(corpus).exists() else corpus
@@ -535,9 +543,12 @@ def standing(
         for each in chosen:
             protocol.chooser(each)
         rows = module(name, chosen, runs, results)
-        if not rows:
+        if not rows and not records.failures(places.runs_folder(runs), name):
             raise SercoreError(f"{corpus}: no run of it is published or finished here under {', '.join(chosen)}")
     show(rows, as_json, as_csv, digits=1)
+    if failed := records.failures(places.runs_folder(runs), name):
+        first = f"{failed[0]['run']}: {failed[0]['cause']}"
+        err.print(f"failed, and in no row: {len(failed)} of its runs. {'The first' if len(failed) > 1 else 'It is'} {first}")
 
 
 @app.command()

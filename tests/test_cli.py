@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from sercore import corpora
 from sercore.__main__ import app
 from sercore.corpora import protocol
+from sercore.lab import records
 from sercore.lab.systems import TABLE_1
 
 QUICK = ["--set", "max_epochs=1", "--set", "clip_seconds=0.35", "--set", "toolkit=pytorch"]
@@ -87,6 +88,17 @@ def test_systems_lists_table_2_with_the_papers_numbers():
 def test_corpora_are_listed():
     names = {row["name"] for row in json.loads(call("corpora", "--json").stdout)}
     assert {"iemocap", "nemo", "emodb", "ravdess", "cremad", "demo"} <= names
+
+
+def test_what_failed_is_told_where_results_are_read(tones, tmp_path):
+    name = records.RunName("tones", "speaker", "combined", 0, 1)
+    tmp_path.joinpath("runs").mkdir()
+    records.note_failure(tmp_path / "runs", name, "MemoryError: no room")
+    said = call("results", tones, "--runs", tmp_path / "runs", "--results", tmp_path / "none")
+    assert said.exit_code == 0 and f"failed, and in no row: 1 of its runs. It is {name}: MemoryError: no room" in said.output
+    records.failure(tmp_path / "runs", name).write_text("[")
+    said = call("results", tones, "--runs", tmp_path / "runs", "--results", tmp_path / "none")
+    assert said.exit_code == 2 and "this note of a failed run cannot be read" in said.output
 
 
 def test_run_publish_status_and_predict_as_a_user_would(tones, tmp_path):

@@ -122,6 +122,18 @@ def note_failure(runs: Path, name: RunName, cause: str) -> None:
     failure(runs, name).write_text(machine.json_text({"run": str(name), "cause": cause, "when": when}, indent=1) + "\n")
 
 
+def failures(runs: Path, corpus: str) -> list[dict[str, str]]:
+    """The notes of the runs of `corpus` that have failed, sorted by name; a damaged one raises `SercoreError` that names it."""
+    notes = []
+    for path in sorted(runs.glob(f"{glob.escape(corpus)}-*.failed.json")):
+        try:
+            note = json.loads(path.read_text())
+            notes.append({key: str(note[key]) for key in ("run", "cause", "when")})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SercoreError(f"{path}: this note of a failed run cannot be read ({error}): remove it") from error
+    return notes
+
+
 def read_facts(folder: Path) -> dict[str, Any]:
     """`run.json` of one run; a damaged one raises `SercoreError` that names it."""
     try:
