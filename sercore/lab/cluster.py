@@ -17,6 +17,7 @@ import logging
 import math
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -540,10 +541,26 @@ def connected(
         if address.startswith(LOCAL):
             dask.config.set(QUIET)
             number = int(address.removeprefix(LOCAL))
-            local = LocalCluster(n_workers=number, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL)
+            with _without_interrupts():
+                local = LocalCluster(
+                    n_workers=number, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
+                )
             where = stack.enter_context(local)
         client = stack.enter_context(Client(where, timeout=SECONDS))
         yield Cluster(client, address, packed, overrides, device, log)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes and threads that begin here never hear of Ctrl-C, which a terminal sends to all: the sweep alone answers."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
