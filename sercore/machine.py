@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import functools
 import io
@@ -15,7 +16,7 @@ import sys
 from collections import defaultdict
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import SercoreError
 
@@ -166,6 +167,13 @@ def printable(text: str) -> str:
     """A text as a terminal or a page can show it: what would steer them (control characters but newline and tab, what turns the
     direction of writing), and what no encoding writes, as its escape: `\\x1b`."""
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+class Options(argparse.ArgumentParser):
+    """A parser whose errors are `printable`: they quote what was given."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 def no_formula(value: Any) -> Any:
