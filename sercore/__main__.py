@@ -28,7 +28,34 @@ from .errors import SercoreError, Unreadable
 # Before PyTorch comes: its idle threads otherwise keep the cores busy that ours need (a fifth of a training step on two cores).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+
+class Commands(typer.core.TyperGroup):
+    """The commands. What is wrong with a call may quote a file's name: no letter of it steers the terminal."""
+
+    def make_context(self, *given: Any, **options: Any) -> Any:
+        with _quoted():
+            return super().make_context(*given, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _quoted():
+            return super().invoke(ctx)
+
+
+WrongCall: Any = typer.BadParameter.__base__
+"""What typer raises for a call that is none: the class has its name in a module that moves with its versions."""
+
+
+@contextmanager
+def _quoted() -> Iterator[None]:
+    try:
+        yield
+    except WrongCall as error:
+        error.message = machine.printable(error.message)
+        raise
+
+
 app = typer.Typer(
+    cls=Commands,
     help=(
         "Speech emotion recognition with discriminative features, after Zhou and Liu (2020).\n\n"
         "First steps, without any data:  sercore run demo speaker baseline\n\n"
@@ -39,9 +66,18 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
+
+
+class Terminal(Console):
+    """A console that shows every letter of a name, and is steered by none of them."""
+
+    def render_str(self, text: str, **options: Any) -> Any:
+        return super().render_str(machine.printable(text), **options)
+
+
 # names of files and labels are neither markup nor pictures
 AS_IT_IS: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
-out, err = Console(soft_wrap=True, **AS_IT_IS), Console(stderr=True, soft_wrap=True, **AS_IT_IS)
+out, err = Terminal(soft_wrap=True, **AS_IT_IS), Terminal(stderr=True, soft_wrap=True, **AS_IT_IS)
 
 
 def corpus_names() -> list[str]:
@@ -128,7 +164,7 @@ CorpusName = Annotated[
 
 def agreed(yes: bool) -> Callable[[str], bool]:
     """Asks a question at the terminal; where there is none the answer is `yes`."""
-    return lambda question: yes or (sys.stdin.isatty() and typer.confirm(question))
+    return lambda question: yes or (sys.stdin.isatty() and typer.confirm(machine.printable(question)))
 
 
 @contextmanager
@@ -158,9 +194,10 @@ def show(rows: list[dict[str, Any]], as_json: bool, as_csv: bool = False, digits
         print(machine.json_text(rows, indent=1, default=str))
         return
     if as_csv:
-        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else ["file"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: machine.no_formula("" if value != value else value) for key, value in row.items()} for row in rows)
+        names = list(rows[0]) if rows else ["file"]
+        writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+        for row in ({name: name for name in names}, *rows):
+            writer.writerow({key: machine.no_formula("" if value != value else value) for key, value in row.items()})
         return
     table = Table(box=None, pad_edge=False)
     for name in rows[0] if rows else ():
@@ -170,7 +207,7 @@ def show(rows: list[dict[str, Any]], as_json: bool, as_csv: bool = False, digits
         table.add_row(*told)
     # as wide as it needs: a terminal wraps a line that is too long, a file keeps it
     wide = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
-    Console(width=wide, **AS_IT_IS).print(table)
+    Terminal(width=wide, **AS_IT_IS).print(table)
 
 
 def located(corpus: str, runs: Path | None) -> str:
@@ -251,7 +288,10 @@ def check(name: CorpusName, data_root: DataRoot = None, as_json: AsJson = False)
 
     with errors_told():
         report = examine(name, root_text(data_root))
-    print(machine.json_text(report.to_dict(), indent=1, default=str) if as_json else str(report))
+    if as_json:
+        print(machine.json_text(report.to_dict(), indent=1, default=str))
+    else:
+        out.print(str(report))
     raise typer.Exit(1 if len(report.offenders) else 0)
 
 
@@ -386,11 +426,11 @@ def sweep(
         ):
 
             def told(name: module.RunName, done: int, total: int) -> None:
-                bar.set_description_str(str(name))
+                bar.set_description_str(machine.printable(str(name)))
                 bar.update()
 
             def heard(run: str, epoch: int, most: int) -> None:
-                bar.set_postfix_str(f"{run} in epoch {epoch} of {most} at most")
+                bar.set_postfix_str(machine.printable(f"{run} in epoch {epoch} of {most} at most"))
 
             root, on_epoch = root_text(data_root), report if alone else heard if dask else None
             outcome = module.sweep(wanted, runs, root, changes, device, jobs, dask, told, on_epoch)
@@ -504,7 +544,7 @@ def study(
 
             def told(name: Any, done: int, total: int) -> None:
                 bar.total = total
-                bar.set_description_str(str(name))
+                bar.set_description_str(machine.printable(str(name)))
                 bar.update()
 
             alone = jobs == 1 and dask is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import functools
 import io
@@ -15,7 +16,7 @@ import sys
 from collections import defaultdict
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import SercoreError
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import torch
 
 _NUMBERS = re.compile(r"[-+−–±\d.,;:%\[\] ]+")
+_COMPUTED = re.compile(r"\s*[=+\-@＝＋－＠]|\t")
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "scikit-learn")
 
 
@@ -160,11 +163,26 @@ def json_text(value: Any, **options: Any) -> str:
     return json.dumps(plain(value), allow_nan=False, **options)
 
 
+def printable(text: str) -> str:
+    """A text as a terminal or a page can show it: what would steer them (control characters but newline and tab, what turns the
+    direction of writing), and what no encoding writes, as its escape: `\\x1b`."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+class Options(argparse.ArgumentParser):
+    """A parser whose errors are `printable`: they quote what was given."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def no_formula(value: Any) -> Any:
-    """A cell of a CSV file as a spreadsheet shall show it: a text that it would compute, as a label or a file's name could be,
-    begins with an apostrophe. Numbers with a sign, and their intervals, stay."""
-    computed = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") and not _NUMBERS.fullmatch(value)
-    return f"'{value}" if computed else value
+    """A cell of a CSV file as a spreadsheet shall show it: `printable`, and a text that it would compute, as a label or a file's
+    name could be, begins with an apostrophe. Numbers with a sign, and their intervals, stay."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if _COMPUTED.match(text) and not _NUMBERS.fullmatch(text) else text
 
 
 def save(state: dict[str, Any], path: Path) -> None:

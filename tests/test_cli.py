@@ -16,9 +16,9 @@ import soundfile
 from typer.testing import CliRunner
 
 from sercore import corpora
-from sercore.__main__ import app
+from sercore.__main__ import app, show
 from sercore.corpora import protocol
-from sercore.lab import records
+from sercore.lab import bundle, records
 from sercore.lab.systems import TABLE_1
 
 QUICK = ["--set", "max_epochs=1", "--set", "clip_seconds=0.35", "--set", "toolkit=pytorch"]
@@ -328,3 +328,44 @@ def test_python_api_of_the_readme(tones, tmp_path):
     wave = str(next(tones.parent.glob("*.wav")))
     for _ in range(2):  # a module must not take the function's place
         assert len(sercore.predict([wave, wave], model=folder)) == 2
+
+
+# ---- names that would steer the terminal
+
+STEERS = "\x1b[31mred\x1b]0;t\x07\u202e"
+SEEN = r"\x1b[31mred\x1b]0;t\x07\u202e"
+
+
+def test_no_name_of_a_file_a_label_or_a_speaker_steers_the_terminal(tmp_path):
+    soundfile.write(tmp_path / f"{STEERS}.wav", np.zeros(8000), 16_000)
+    soundfile.write(tmp_path / "a.wav", np.sin(np.arange(8000) / 5), 16_000)
+    table = pd.DataFrame({"path": ["a.wav", f"{STEERS}.wav"], "label": ["a", f"l{STEERS}"], "speaker": f"s{STEERS}"})
+    table.to_csv(tmp_path / f"{STEERS}.csv", index=False)
+    done = call("check", tmp_path / f"{STEERS}.csv")
+    assert done.exit_code == 1 and not {"\x1b", "\x07", "\u202e"} & set(done.output)
+    for said in (f"{SEEN}.csv", f"l{SEEN} 1", f"s{SEEN} 2", f"silent: {tmp_path}/{SEEN}.wav"):
+        assert said in done.output
+    other = call("predict", tmp_path / f"{STEERS}.not-there")
+    assert other.exit_code == 2 and f"{SEEN}.not-there" in other.output and "\x1b" not in other.output
+
+
+@pytest.mark.parametrize("words", [[STEERS], [f"--{STEERS}"], ["run", f"--{STEERS}"]])
+def test_a_wrong_call_is_quoted_letter_by_letter(words):
+    done = call(*words)
+    assert done.exit_code == 2 and not {"\x1b", "\x07", "\u202e"} & set(done.output)
+    assert r"\x1b[31mred" in done.output
+
+
+def test_a_wrong_call_of_a_module_too(capsys):
+    with pytest.raises(SystemExit):
+        bundle.main(["a.bundle", f"--{STEERS}"])
+    said = capsys.readouterr().err
+    assert f"--{SEEN}" in said and "\x1b" not in said
+
+
+def test_a_table_shows_every_letter_and_a_csv_has_no_formula_in_its_header(capsys):
+    rows = [{"file": STEERS, "=cmd|' /C calc'!A0": 0.5}]
+    show(rows, False)
+    assert SEEN in capsys.readouterr().out
+    show(rows, False, as_csv=True)
+    assert capsys.readouterr().out == f"file,'=cmd|' /C calc'!A0\n{SEEN},0.5\n"

@@ -1,4 +1,4 @@
-"""Which processors multiply bfloat16 faster than float32."""
+"""Which processors multiply bfloat16 faster than float32, and texts that anybody may have written."""
 
 import pytest
 
@@ -14,6 +14,25 @@ vendor_id\t: {vendor}
 model name\t: {name}
 flags\t\t: fpu {flags}
 """
+
+
+def test_what_steers_a_terminal_is_its_escape_and_the_rest_as_it_was():
+    assert machine.printable("\x1b]0;t\x07\r\x9b\u202e\udcff\x7f") == r"\x1b]0;t\x07\r\x9b\u202e\udcff\x7f"
+    assert machine.printable("a\n\tb  高兴 محمد \\x1b") == "a\n\tb  高兴 محمد \\x1b"
+
+
+@pytest.mark.parametrize("text", ["=1", "+cmd", "-x", "@SUM(1)", "\tx", "\n=1", " \n =1", "\u3000=1", "＝1", "＋a", "－a", "＠a"])
+def test_what_a_spreadsheet_would_compute_begins_with_an_apostrophe(text):
+    assert machine.no_formula(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("value", ["a=1", "+1.2 [−0.4, +2.9]", "-3", "|", "a\n=1", 1.5, None])
+def test_what_it_would_not_stays(value):
+    assert machine.no_formula(value) is value or machine.no_formula(value) == value
+
+
+def test_a_carriage_return_of_a_cell_is_seen():
+    assert machine.no_formula("\r=1") == r"\r=1"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Iterator
-from html import escape
+from html import escape, unescape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 import jupyter_book.config
 import yaml
 from docutils import nodes
+from markupsafe import escape as escaped_once
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
@@ -55,10 +56,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", docstring_to_rst)
     app.connect("doctree-resolved", explain_terms)
     app.connect("html-page-context", mend_for_screen_readers, priority=900)  # after the theme's own
+    app.connect("html-page-context", escape_titles, priority=900)
     app.connect("html-page-context", leave_mathjax_out, priority=900)
     app.connect("html-page-context", describe_for_links, priority=900)
     app.connect("build-finished", bring_mathjax, priority=600)
     app.connect("build-finished", bring_card, priority=600)
+    app.connect("build-finished", escape_titles_of_the_search, priority=600)
     app.connect("build-finished", thin_out_icons, priority=700)
     app.connect("build-finished", bring_explorer, priority=600)
     app.connect("build-finished", bring_voice, priority=600)
@@ -228,7 +231,7 @@ def describe_for_links(app: Sphinx, page: str, template: str, context: dict[str,
     """Title, first paragraph and card, as the Open Graph protocol has them."""
     paragraph = next(iter(doctree.findall(nodes.paragraph)), None) if doctree is not None else None
     words = " ".join(paragraph.astext().split()) if paragraph is not None else str(app.config.html_title)
-    title = re.sub(r"<[^>]+>", "", str(context.get("title", "")))
+    title = unescape(re.sub(r"<[^>]+>", "", str(context.get("title", ""))))
     facts = {"og:title": title, "og:site_name": app.config.html_title, "og:type": "article"}
     facts["og:description"] = words if len(words) < 200 else words[:197].rsplit(" ", 1)[0] + " …"
     if base := os.environ.get(SITE, "").rstrip("/"):
@@ -302,6 +305,32 @@ def bring_voice(app: Sphinx, exception: Exception | None) -> None:
         except SercoreError as error:
             logger.info(f"the page 'Try your voice' will not work in this copy: {error}")
 
+
+# ---- titles are text
+
+
+def escape_titles(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """The titles that templates of the theme write as they are, some of them escaped there and some not: as what either way is
+    escaped once."""
+    for name in ("root_title", "pagetitle", "docstitle"):
+        if name in context:
+            context[name] = escaped_once(context[name])
+
+
+SEARCH = "searchindex.js"
+_INDEX = re.compile(r"(Search\.setIndex\()(.*)(\))", re.DOTALL)
+
+
+def escape_titles_of_the_search(app: Sphinx, exception: Exception | None) -> None:
+    """The search writes the titles of pages and sections as HTML; in its index those of sections are text."""
+    path = Path(app.outdir) / SEARCH
+    if exception is None and app.builder.format == "html" and (found := _INDEX.fullmatch(path.read_text(encoding="utf-8"))):
+        index = json.loads(found[2])
+        index["alltitles"] = {escape(unescape(title)): places for title, places in index["alltitles"].items()}
+        path.write_text(f"{found[1]}{json.dumps(index, separators=(',', ':'))}{found[3]}", encoding="utf-8")
+
+
+# ---- screen readers
 
 READ_ALOUD = {
     '<summary aria-label="Toggle hidden content">': "<summary>",  # a fold is called by the words that it shows

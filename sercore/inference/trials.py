@@ -7,7 +7,6 @@ A corpus that a model was trained on is left out for it: what to expect there st
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import io
 import sys
@@ -141,7 +140,9 @@ def trial(
         by_network = np.array(
             [
                 networks(DISTURBANCES.get(name, lambda samples: samples)(sound), name)
-                for sound in tqdm(sounds, desc=f"{model} on {corpus}, {name}", disable=not progress, leave=False)
+                for sound in tqdm(
+                    sounds, desc=machine.printable(f"{model} on {corpus}, {name}"), disable=not progress, leave=False
+                )
             ]
         )  # (utterances, networks, classes)
         shares = by_network.mean(1)
@@ -200,7 +201,7 @@ def trained_on(model: str) -> set[str]:
 def main(arguments: list[str] | None = None) -> int:
     """Try models on corpora that they were not trained on, and on recordings that something happened to; write the rows to the
     results, in the place of those of the same model and corpus (with the silence cut off, or as they are)."""
-    options = argparse.ArgumentParser("python -m sercore.inference.trials", description=main.__doc__)
+    options = machine.Options("python -m sercore.inference.trials", description=main.__doc__)
     options.add_argument("models", nargs="+", help="names, folders or model.pt files")
     options.add_argument("--corpora", default="emodb,ravdess,nemo", help="with commas")
     options.add_argument("--disturbed", default="ravdess,emodb", help="the corpora whose recordings are disturbed too")
@@ -227,7 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
                 pd.concat([others, found], ignore_index=True).to_parquet(partial, index=False)
                 partial.replace(path)
                 told = [*KEY, "disturbance", "ua", "low", "high", "ece", "changed", "united"]
-                print(found[told].round(3).to_string())
+                print(machine.printable(found[told].round(3).to_string()))
         return {}
 
     return sweep.exit_status(work)

@@ -10,7 +10,6 @@ which float16 holds exactly, or of the finest coarser step with which the file s
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import machine
 from ..config import assignments
 from ..corpora import bundled
 from ..corpora.bundled import ENTRY, SUFFIX, is_bundle
@@ -109,7 +109,7 @@ def _coded_beside(
 
 def main(arguments: list[str] | None = None) -> int:
     """Train from a bundle: what of a grid is missing under --runs. It can be killed and started again."""
-    options = argparse.ArgumentParser("python -m sercore.lab", description=main.__doc__)
+    options = machine.Options("python -m sercore.lab", description=main.__doc__)
     options.add_argument("bundle", help=f"a file of `sercore bundle`; its name ends in {SUFFIX}")
     options.add_argument("--systems", default="claims", help="slugs with commas; table1, table2, claims [claims]")
     options.add_argument("--protocols", default="speaker", help="paper, speaker, leaky, with commas [speaker]")
@@ -124,7 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
     from . import sweep
 
     def told(name: sweep.RunName, done: int, total: int) -> None:
-        print(f"{done} of {total}: {name}", flush=True)
+        print(machine.printable(f"{done} of {total}: {name}"), flush=True)
 
     def work() -> dict[sweep.RunName, str]:
         if not is_bundle(chosen.bundle):

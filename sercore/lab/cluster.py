@@ -320,7 +320,7 @@ class Cluster:
 
     def _tell(self, line: str) -> None:
         """What the user should know before the end."""
-        NOTES.warning(line)
+        NOTES.warning("%s", machine.printable(line))
         self.log(line)
 
     def submit(self, names: Sequence[RunName], avoided: str = "") -> Job:

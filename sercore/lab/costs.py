@@ -8,7 +8,6 @@ counted, and every network computes as it trains: the paper's by its fused engin
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import statistics
 import sys
@@ -143,7 +142,7 @@ def _ms(act: Callable[[], None], place: torch.device) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure what every system costs here, and write it to the results."""
-    options = argparse.ArgumentParser("python -m sercore.lab.costs", description=main.__doc__)
+    options = machine.Options("python -m sercore.lab.costs", description=main.__doc__)
     options.add_argument("--results", type=Path, help="folder of the published records [SERCORE_RESULTS, else ./results]")
     options.add_argument("--device", default="auto", help="auto, cpu or cuda")
     chosen = options.parse_args(arguments)

@@ -11,7 +11,6 @@ It can be killed and started again, and several can share one folder. `gather` p
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import datetime
 import hashlib
@@ -130,7 +129,7 @@ def run(corpora: Sequence[str], folder: Path, jobs: int = 1, device: str = "auto
                 future.result()
             except Exception as error:
                 failed[futures[future]] = f"{type(error).__name__}: {error}"
-            print(f"{done} of {len(futures)}: {futures[future]}", flush=True)
+            print(machine.printable(f"{done} of {len(futures)}: {futures[future]}"), flush=True)
     return failed
 
 
@@ -162,7 +161,7 @@ def gather(folder: Path, results: str | Path | None = None) -> Path:
 
 def main(arguments: list[str] | None = None) -> int:
     """Train what of the pilot is missing, or with --gather put what is finished into the results."""
-    options = argparse.ArgumentParser("python -m sercore.lab.pilot", description=main.__doc__)
+    options = machine.Options("python -m sercore.lab.pilot", description=main.__doc__)
     options.add_argument("corpora", nargs="*", default=list(EPOCHS), help="names, or files of `sercore bundle` [emodb ravdess]")
     options.add_argument("--runs", type=Path, help="folder of the records [pilot in the folder of runs]")
     options.add_argument("--jobs", type=int, default=1, help="trainings at once [1]")

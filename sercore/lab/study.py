@@ -9,7 +9,6 @@ published is not done again; `sercore publish` takes the records.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from .. import places
+from .. import machine, places
 from ..corpora import protocol
 from . import sweep
 from .records import RunName
@@ -134,7 +133,7 @@ def _tell(name: RunName, done: int, total: int) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what of the study is missing."""
-    options = argparse.ArgumentParser("python -m sercore.lab.study", description=main.__doc__)
+    options = machine.Options("python -m sercore.lab.study", description=main.__doc__)
     options.add_argument("--lines", default=f"1-{LINES[-1].number}", help="which, as in 1,2 or 1-4 [all]")
     options.add_argument("--bundles", type=Path, help="folder that holds CORPUS.bundle, as `sercore bundle` writes it")
     options.add_argument("--runs", type=Path, help="folder of the records [SERCORE_RUNS, else ./runs]")

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .. import corpora, places
+from .. import corpora, machine, places
 from ..config import Config
 from ..corpora import protocol
 from ..errors import SercoreError
@@ -325,7 +325,7 @@ class Log:
     def __call__(self, line: str) -> None:
         stamp = datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as file:  # a full disk is told by other means
-            file.write(f"{stamp}  {' '.join(line.split())}\n")
+            file.write(f"{stamp}  {machine.printable(' '.join(line.split()))}\n")
 
 
 def _where(jobs: int, dask: str | None) -> str:
@@ -476,10 +476,10 @@ def exit_status(work: Callable[[], Mapping[Any, str]]) -> int:
     try:
         failed = work()
     except SercoreError as error:
-        print(f"sercore: {error}", file=sys.stderr)
+        print(machine.printable(f"sercore: {error}"), file=sys.stderr)
         return 2
     for name, problem in failed.items():
-        print(f"{name}: {problem}", file=sys.stderr)
+        print(machine.printable(f"{name}: {problem}"), file=sys.stderr)
     return 1 if failed else 0
 
 

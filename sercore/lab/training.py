@@ -313,9 +313,9 @@ def _load(path: Path, identity: str, choosers: Collection[str], device: torch.de
     try:
         saved = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # whatever a damaged file raises, the answer is to start over
-        warnings.warn(f"{path} cannot be read ({error}); training starts over", stacklevel=3)
+        warnings.warn(machine.printable(f"{path} cannot be read ({error}); training starts over"), stacklevel=3)
         return None
     if saved["identity"] != identity or not set(choosers) <= set(saved.get("histories", ())):
-        warnings.warn(f"{path} belongs to other settings or data; training starts over", stacklevel=3)
+        warnings.warn(machine.printable(f"{path} belongs to other settings or data; training starts over"), stacklevel=3)
         return None
     return saved

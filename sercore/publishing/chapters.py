@@ -31,6 +31,7 @@ from ..evidence import remembered
 from ..evidence.results import READS
 from ..evidence.results import runs as published_runs
 from ..lab.systems import OWN, TABLE_2, family, is_own
+from ..report.names import in_markdown, name
 from ..report.tables import corpus_title, read_ahead
 from . import notebooks
 from .missing import ensure_published, train_and_publish, whole_grid
@@ -105,7 +106,7 @@ def _of_template(source: Path, published: Path) -> Iterator[Chapter]:
                     "results": (published.relative_to(top) if inside else published).as_posix(),
                     "train_missing": False,
                 }
-                title = f"{experiment.capitalize() if experiment != 'ams' else 'AMS'} on {corpus_title(str(corpus))}"
+                title = f"{experiment.capitalize() if experiment != 'ams' else 'AMS'} on {name(corpus_title(str(corpus)))}"
                 yield Chapter(f"{experiment}-{corpus}", source, parameters, title)
 
 
@@ -251,7 +252,7 @@ def _titled(chapter: Chapter) -> NotebookNode:
     notebook = _read(chapter.source)
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and "{title}" in cell.source:
-            cell.source = cell.source.replace("{title}", chapter.title or titles.of(chapter.name))
+            cell.source = cell.source.replace("{title}", in_markdown(chapter.title or titles.of(chapter.name)))
     return notebook
 
 

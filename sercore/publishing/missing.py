@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import places
+from .. import machine, places
 from ..corpora import protocol
 from ..errors import SercoreError
 from ..evidence.publication import ask_about_own, publish
@@ -92,7 +92,7 @@ def train_and_publish(
     with tqdm(total=len(missing), unit="run", disable=not missing, file=sys.stderr) as bar:
 
         def on_run(name: RunName, done: int, total: int) -> None:
-            bar.set_description_str(str(name))
+            bar.set_description_str(machine.printable(str(name)))
             bar.update()
 
         def on_epoch(values: dict[str, float], config: Any) -> None:

@@ -16,11 +16,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from .. import corpora, places
+from .. import corpora, machine, places
 from ..config import Config
 from ..errors import SercoreError, nearest
 from ..evidence import publication
 from ..lab import costs, experiment, sweep
+from ..report.names import in_markdown
+from ..report.names import name as name_of
 
 FILE = "study.toml"
 LEFT_OUT = ("api", "extend", "live", "plan", "reproduce", "scale", "summary", "voice")
@@ -139,7 +141,7 @@ def make(
     _check_learnable(utterances, protocols, data)
     named = data if data in corpora.names() else str(Path(data).expanduser().resolve())
     sweep.plan(data, systems, protocols, seeds, data_root=data_root)
-    title = title or f"Speech emotion recognition on {corpus.heading or corpus.title}"
+    title = machine.printable(title or f"Speech emotion recognition on {corpus.heading or corpus.title}")
     source = SHIPPED if SHIPPED.exists() else places.PROJECT
     if not (source / "book" / "notebooks").exists():
         raise SercoreError("the sources of the book are not in this installation: install sercore from its wheel or a checkout")
@@ -167,15 +169,18 @@ def _copy_book(source: Path, target: Path, title: str) -> None:
     pages = {path.name: path for path in (book / "notebooks").glob("*.md") if path.stem not in LEFT_OUT} | own
     for name, path in pages.items():
         text = re.sub(r"(?ms)^% of this book alone\n.*?^% to here\n", "", path.read_text(encoding="utf-8"))
-        text = text.replace("{study}", _in_markdown(title))
+        text = text.replace("{study}", in_markdown(name_of(title)))
         (made / "notebooks" / name).write_text(without_links(text, LEFT_OUT), encoding="utf-8")
     (target / "_toc.yml").write_text(TOC, encoding="utf-8")
     (made / "_toc.yml").write_text(TOC, encoding="utf-8")  # Jupyter Book looks for it there
-    settings = (source / "_config.yml").read_text(encoding="utf-8")
+    (target / "_config.yml").write_text(titled((source / "_config.yml").read_text(encoding="utf-8"), title), encoding="utf-8")
+
+
+def titled(settings: str, title: str) -> str:
+    """The text of the project's `_config.yml` for a book of another title."""
     settings = re.sub(r"(?m)^title: .*", lambda _: f"title: {json.dumps(title, ensure_ascii=False)}", settings)
     settings = re.sub(r"(?m)^author: .*", 'author: ""', settings)
-    settings = settings.replace("text: Measured again", f"text: {json.dumps(escape(title), ensure_ascii=False)}")
-    (target / "_config.yml").write_text(settings, encoding="utf-8")
+    return settings.replace("text: Measured again", f"text: {json.dumps(escape(title), ensure_ascii=False)}")
 
 
 def without_links(text: str, pages: tuple[str, ...]) -> str:
@@ -184,10 +189,6 @@ def without_links(text: str, pages: tuple[str, ...]) -> str:
         text = re.sub(rf"{{doc}}`([^`<]+?) <{page}>`", r"\1", text)
         text = re.sub(rf"{{doc}}`{page}`", f"*{page}* of sercore's own book", text)
     return text
-
-
-def _in_markdown(text: str) -> str:
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
 def read(folder: str | os.PathLike[str] = ".") -> Study:

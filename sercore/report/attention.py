@@ -21,7 +21,8 @@ from ..errors import SercoreError
 from ..evidence import results
 from ..evidence.remembered import drawn
 from .figures.plots import MUTED, family_colour, grid, short
-from .findings import inside, listed
+from .findings import inside, listed, listed_names
+from .names import name as named
 from .tables import corpus_title, title
 
 WAVE_COLUMNS = 700
@@ -127,9 +128,9 @@ def seeds_sentence(between: dict[str, dict[str, float]], tables: dict[str, pd.Da
         if not (own := between.get(corpus)):
             unknown.append(corpus)
             continue
-        lacking = [inside(title(slug)) for slug in table["slug"] if slug not in own]
+        lacking = [named(inside(title(slug))) for slug in table["slug"] if slug not in own]
         others = table[table["slug"] != "baseline"].dropna(subset="moved")
-        further = [inside(title(slug)) for slug in others.loc[others["moved"] > max(own.values()), "slug"]]
+        further = [named(inside(title(slug))) for slug in others.loc[others["moved"] > max(own.values()), "slug"]]
         lies = f"{listed(further) or 'no system'} {'lie' if len(further) > 1 else 'lies'}"
         few = f" (of {listed(lacking)} no features of a second seed were kept)" if lacking else ""
         said.setdefault(f"{lies} further from the baseline than two seeds of one system lie apart at most{few}.", []).append(
@@ -173,9 +174,10 @@ def sentence(tables: dict[str, pd.DataFrame]) -> str:
             pointed.setdefault(row["slug"], {})[corpus] = row["span"]
     for slug, own in most.items():
         where = "" if len(most) == 1 else f" on {_corpora(own)}"
-        parts.append(f"Of all systems {inside(title(slug))} puts most on it{where}: {_span(own.values())} %.")
+        parts.append(f"Of all systems {named(inside(title(slug)))} puts most on it{where}: {_span(own.values())} %.")
     spread = [
-        f"that of {inside(title(slug))} on {_corpora(own)}, over {_span(own.values(), 1)} s" for slug, own in pointed.items()
+        f"that of {named(inside(title(slug)))} on {_corpora(own)}, over {_span(own.values(), 1)} s"
+        for slug, own in pointed.items()
     ]
     if spread:
         parts.append(f"The most pointed attention is {listed(spread)}.")
@@ -183,7 +185,7 @@ def sentence(tables: dict[str, pd.DataFrame]) -> str:
 
 
 def _corpora(names: Iterable[str]) -> str:
-    return listed([corpus_title(name) for name in names])
+    return listed_names(corpus_title(name) for name in names)
 
 
 def _span(values: Iterable[float], digits: int = 0) -> str:
@@ -198,9 +200,9 @@ def wider_sentence(tables: dict[str, pd.DataFrame]) -> str:
     for corpus, table in tables.items():
         spans = table.set_index("slug")["span"]
         if {"baseline", "combined"} <= set(spans.index):
-            there.append(corpus_title(corpus))
+            there.append(named(corpus_title(corpus)))
             if spans["combined"] > 1.1 * spans["baseline"]:
-                wider.append(corpus_title(corpus))
+                wider.append(named(corpus_title(corpus)))
     if not there:
         return "Combined pooling and the baseline have not both been measured yet."
     if not wider:

@@ -66,7 +66,7 @@ class Link:
         return self.text
 
     def _repr_html_(self) -> str:
-        return f'<a href="{escape(self.href)}">{escape(self.text)}</a>'
+        return f'<a href="{_html(self.href)}">{_html(self.text)}</a>'
 
 
 class Chip:
@@ -83,9 +83,9 @@ class Chip:
 
     def _repr_html_(self) -> str:
         if not self.brief:
-            return f'<span class="sercore-chip sercore-{self.kind}">{escape(str(self))}</span>'
-        word = f'<span class="sercore-unseen">{escape(self.text)}</span>{escape(self.mark)}'
-        return f'<span class="sercore-chip sercore-{self.kind} sercore-brief" title="{escape(self.text)}">{word}</span>'
+            return f'<span class="sercore-chip sercore-{self.kind}">{_html(str(self))}</span>'
+        word = f'<span class="sercore-unseen">{_html(self.text)}</span>{_html(self.mark)}'
+        return f'<span class="sercore-chip sercore-{self.kind} sercore-brief" title="{_html(self.text)}">{word}</span>'
 
 
 def table(
@@ -117,7 +117,6 @@ def table_html(
     values. A column is numeric where every value is a number or a text that begins with one ("71.2 [66.0, 75.8]"); signed
     values with an interval have it drawn under them, all of a column to one scale with zero in the middle.
     """
-    caption = names.plain(caption)
     _check_name(name)
     _check_said(caption, f"table {name}", "caption")
     columns = [
@@ -131,7 +130,7 @@ def table_html(
     legend_list = f'<ul class="sercore-legend" aria-label="Signs">{signs}</ul>' if signs else ""
     kind = "sercore-table sercore-wide" if len(columns) > MANY else "sercore-table"
     return (
-        f'<figure class="{kind}" id="{name}"><figcaption id="{name}-caption">{escape(caption)}</figcaption>'
+        f'<figure class="{kind}" id="{name}"><figcaption id="{name}-caption">{_html(caption)}</figcaption>'
         f"{legend_list}"
         f'<div class="sercore-scroll" role="region" aria-labelledby="{name}-caption" tabindex="0">'
         f'<table aria-labelledby="{name}-caption">{body}</table></div>'
@@ -177,15 +176,14 @@ def figure(fig: Figure, alt: str, name: str, records: pd.DataFrame | None = None
 
 def figure_html(fig: Figure | Drawn, alt: str, name: str, caption: str = "") -> str:
     """The HTML of `figure`: SVG whose ink is the page's own text colour; PNG at twice the size where that is lighter."""
-    alt, caption = names.plain(alt), names.plain(caption)
     _check_name(name)
     _check_said(alt, f"figure {name}", "alternative text (alt)")
     picture = fig.picture if isinstance(fig, Drawn) else _picture(fig)
     if "svg" in picture:
         shown = _inline(picture["svg"], name, alt, picture["ink"], picture["width"])
     else:
-        shown = f'<img src="data:image/png;base64,{picture["png"]}" alt="{escape(alt)}" style="{picture["width"]}">'
-    said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+        shown = f'<img src="data:image/png;base64,{picture["png"]}" alt="{_html(alt)}" style="{picture["width"]}">'
+    said = f"<figcaption>{_html(caption)}</figcaption>" if caption else ""
     return f'<figure class="sercore-figure" id="{name}"><div class="sercore-pan">{shown}</div>{said}</figure>'
 
 
@@ -200,7 +198,7 @@ def _picture(fig: Figure) -> dict[str, str]:
         if not complete:  # letters that our font does not have: the browser's fonts do
             matplotlib.rcParams["svg.fonttype"] = "none"
             svg, _ = _saved(fig, format="svg", metadata={"Date": None})
-        text_ = _lighter(svg.decode())
+        text_ = machine.printable(_lighter(svg.decode()))
         points = re.search(r'\bwidth="([\d.]+)pt"', text_)
         picture = {"width": f"--width: {float(points[1]) * 4 / 3:.0f}px" if points else ""}
         if len(text_) < MAX_SVG or not complete:
@@ -237,15 +235,15 @@ def audio(samples: np.ndarray, rate: int, label: str = "") -> None:
         soundfile.write(file, np.clip(samples, -1, 1), rate, format="FLAC", subtype="PCM_16")
         sound = _base64(file.getvalue())
     said = label or f"Sound of {len(samples) / rate:.1f} s"
-    player = f'<audio controls preload="none" aria-label="{escape(said)}" src="data:audio/flac;base64,{sound}"></audio>'
-    raw(f'<figure class="sercore-audio"><figcaption>{escape(said)}</figcaption>{player}</figure>', said)
+    player = f'<audio controls preload="none" aria-label="{_html(said)}" src="data:audio/flac;base64,{sound}"></audio>'
+    raw(f'<figure class="sercore-audio"><figcaption>{_html(said)}</figcaption>{player}</figure>', said)
 
 
 def text(markdown: str) -> None:
     """Show Markdown, nothing where there is none; a heading raises `SercoreError`: the table of contents could not know it."""
     from IPython.display import Markdown, display
 
-    markdown = names.in_markdown(markdown)
+    markdown = _inert(names.in_markdown(markdown))
     if heading := _HEADING.search(_FENCE.sub("", markdown)):
         raise SercoreError(f"a heading in shown text: {heading[0].strip()!r}; write it in the chapter's source")
     if markdown.strip() and _collected is not None:
@@ -257,6 +255,16 @@ def text(markdown: str) -> None:
 def lead(markdown: str) -> None:
     """Show what a page has to say first, larger than its text."""
     raw(f'<div class="sercore-lead">{_from_markdown(names.in_markdown(markdown))}</div>', names.plain(markdown))
+
+
+def _inert(markdown: str) -> str:
+    """Markdown of which nothing is HTML or computed as the page is built, should a name have come into it without its marks."""
+    from markdown_it import MarkdownIt
+
+    tokens = [part for block in MarkdownIt("commonmark").parse(markdown) for part in (block, *(block.children or ()))]
+    if any(part.type.startswith("html") for part in tokens):
+        markdown = markdown.replace("<", "&lt;")
+    return markdown.replace("{{", "{&#123;")
 
 
 def _from_markdown(markdown: str) -> str:
@@ -313,7 +321,8 @@ def commands(records: pd.DataFrame) -> list[str]:
         chosen = "table2" if set(slugs) == set(TABLE_2) else ",".join(slugs)
         exact = "" if precision == "float32" else f" --precision {precision}"
         exact += "".join(f" --set {shlex.quote(setting)}" for setting in re.split(r",(?=[a-z_]+=)", str(changed)) if setting)
-        grid = f"--systems {chosen} --protocols {','.join(sorted(set(part['protocol'])))} --seeds {_ranges(part['seed'])}"
+        protocols = ",".join(sorted(set(part["protocol"])))
+        grid = f"--systems {shlex.quote(chosen)} --protocols {shlex.quote(protocols)} --seeds {_ranges(part['seed'])}"
         own = "SERCORE_EXTENSIONS=FILE " if any(map(is_own, slugs)) else ""  # where the code of one's own lies
         lines.append(f"{own}sercore sweep --corpus {shlex.quote(str(corpus))} {grid} --folds {_ranges(part['fold'])}{exact}")
     return [*lines, "sercore publish"]
@@ -321,7 +330,7 @@ def commands(records: pd.DataFrame) -> list[str]:
 
 def folded(summary: str, html: str) -> None:
     """Show HTML under a line that opens it."""
-    raw(f'<details class="sercore-fold"><summary>{escape(summary)}</summary>{html}</details>', summary)
+    raw(f'<details class="sercore-fold"><summary>{_html(summary)}</summary>{html}</details>', summary)
 
 
 _collected: list[str] | None = None
@@ -361,7 +370,7 @@ def tabs(panels: Mapping[str, str], plain: str) -> None:
     """Show parts (title -> HTML) of which a reader sees one at a time, the same on every page; on paper and without scripts
     all."""
     parts = "".join(
-        f'<div class="sercore-tab" data-title="{escape(title)}"><p class="sercore-tab-title">{escape(title)}</p>{html}</div>'
+        f'<div class="sercore-tab" data-title="{_html(title)}"><p class="sercore-tab-title">{_html(title)}</p>{html}</div>'
         for title, html in panels.items()
     )
     raw(f'<div class="sercore-tabs">{parts}</div>', plain)
@@ -369,7 +378,7 @@ def tabs(panels: Mapping[str, str], plain: str) -> None:
 
 def json_script(data: Any) -> str:
     """Data within a page, for the script that reads it; "" for None."""
-    text_ = json.dumps(data, separators=(",", ":")).replace("</", r"<\/")  # nothing in it may end the script
+    text_ = json.dumps(data, separators=(",", ":")).replace("<", r"\u003c")  # nothing in it may end the script
     return "" if data is None else f'<script type="application/json">{text_}</script>'
 
 
@@ -391,18 +400,23 @@ def beside(*parts: str, plain: str) -> None:
 # ---- parts of the HTML
 
 
+def _html(text: object) -> str:
+    """A text that may come from anywhere, as HTML that shows its letters."""
+    return escape(machine.printable(names.plain(str(text))))
+
+
 def _header(frame: pd.DataFrame) -> str:
     columns = _tuples(frame)
     button = '<th scope="col" aria-sort="none"><button type="button">{}</button></th>'
     # a column with one title under two rows of them has it in the lower row, on its button
-    last = (button.format(escape(str(column[-1] or column[0]))) for column in columns)
+    last = (button.format(_html(column[-1] or column[0])) for column in columns)
     lower = f"<tr>{''.join(last)}</tr>"
     if frame.columns.nlevels == 1:
         return lower
     groups = itertools.groupby(column[0] if column[-1] else "" for column in columns)
     spans = ((title, len(list(group))) for title, group in groups)
     upper = (
-        f'<th scope="colgroup" colspan="{width}">{escape(str(title))}</th>' if title else f'<td colspan="{width}"></td>'
+        f'<th scope="colgroup" colspan="{width}">{_html(title)}</th>' if title else f'<td colspan="{width}"></td>'
         for title, width in spans
     )
     return f"<tr>{''.join(upper)}</tr>{lower}"
@@ -458,8 +472,8 @@ def _cell(value: Any, digits: int, form: str | None) -> str:
         if form == "p":
             return "&lt;0.001" if value < 0.0005 else f"{value:.3f}"
         spec = form or ("d" if isinstance(value, numbers.Integral) else f".{digits}f")
-        return escape(format(value, spec)).replace("-", "−")
-    return escape(str(value)).replace(" = ", "&nbsp;=&nbsp;")  # "α = 2" stays together
+        return _html(format(value, spec)).replace("-", "−")
+    return _html(value).replace(" = ", "&nbsp;=&nbsp;")  # "α = 2" stays together
 
 
 def _empty(value: Any) -> bool:
@@ -531,18 +545,18 @@ def _inline(svg: str, name: str, alt: str, ink: str, width: str) -> str:
     head, body = svg.split(">", 1)
     head = re.sub(r'\s(width|height)="[\d.]+pt"', "", head)
     style = f"stroke-linejoin: round; stroke-linecap: butt; {width}"
-    said = f'<svg role="img" aria-label="{escape(alt)}" style="{style}"'
+    said = f'<svg role="img" aria-label="{_html(alt)}" style="{style}"'
     return f"{head.replace('<svg', said, 1)}>{body}".replace(ink, "currentColor")
 
 
 def _details(summary: str, facts: Mapping[str, Iterable[str]]) -> str:
     def item(term: str, value: str) -> str:
-        return f"<dd><code>{escape(value)}</code></dd>" if term == MAKE_AGAIN else f"<dd>{escape(value)}</dd>"
+        return f"<dd><code>{_html(value)}</code></dd>" if term == MAKE_AGAIN else f"<dd>{_html(value)}</dd>"
 
     told = {term: list(values) for term, values in facts.items()}
     items = "".join(f"<dt>{term}</dt>" + "".join(item(term, each) for each in values) for term, values in told.items() if values)
     items += f'<dt>Notebook</dt><dd><a href="{NOTEBOOK}" download>as it was executed for this page</a></dd>'
-    return f'<details class="sercore-provenance"><summary>{escape(summary)}</summary><dl>{items}</dl></details>'
+    return f'<details class="sercore-provenance"><summary>{_html(summary)}</summary><dl>{items}</dl></details>'
 
 
 def _span(part: pd.DataFrame) -> str:

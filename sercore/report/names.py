@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 
+from ..machine import printable
+
 BEGIN, END = "\x02", "\x03"  # the control characters that begin and end a text
 _MARKED = re.compile(f"{BEGIN}(.*?){END}", re.DOTALL)
-_PLAIN = re.compile(r"[\w .,'’-]*")
+_PLAIN = re.compile(r"[\w .,'’=+()-]*")
 
 
 def name(text: object) -> str:
@@ -18,7 +20,7 @@ def name(text: object) -> str:
     own = str(text)
     if _PLAIN.fullmatch(own) and "_" not in own:
         return own
-    return f"{BEGIN}{own.replace(BEGIN, '').replace(END, '')}{END}"
+    return f"{BEGIN}{printable(own.replace(BEGIN, '').replace(END, ''))}{END}"
 
 
 def in_markdown(text: str) -> str:

@@ -10,7 +10,8 @@ import pandas as pd
 from ..evidence import claims, geometry, noise, paper, results
 from ..lab import systems
 from . import attention, findings, tables
-from .findings import listed
+from .findings import listed, listed_names
+from .names import name as named
 
 
 def of(page: str) -> str:
@@ -25,13 +26,13 @@ def _family(name: str, slug: str) -> str:
     places = own.assign(corpus=own["group"].astype(str).str.rsplit(", ", n=1).str[0])
     helps, hurts = (places.loc[clear, "corpus"].tolist() for clear in (places["wide_low"] > 0, places["wide_high"] < 0))
     unclear = [corpus for corpus in places["corpus"] if corpus not in helps + hurts]
-    elsewhere = f"on {listed(unclear)}" if len(unclear) < 3 else "elsewhere"
+    elsewhere = f"on {listed_names(unclear)}" if len(unclear) < 3 else "elsewhere"
     if places.empty:
         return name
     if helps:
-        text = f"{name} helps on {listed(helps)}" + (f", not on {_few(hurts + unclear)}" if hurts + unclear else "")
+        text = f"{name} helps on {listed_names(helps)}" + (f", not on {_few(hurts + unclear)}" if hurts + unclear else "")
     elif hurts:
-        text = f"{name} hurts on {listed(hurts)}" + (f", and shows no clear gain {elsewhere}" if unclear else "")
+        text = f"{name} hurts on {listed_names(hurts)}" + (f", and shows no clear gain {elsewhere}" if unclear else "")
     else:
         text = f"{name}: no clear gain on {_few(unclear)}"
     runs = results.runs()
@@ -41,7 +42,7 @@ def _family(name: str, slug: str) -> str:
 
 def _few(corpora: list[str]) -> str:
     """`EmoDB and nEMO`, `any of 3 corpora`: a title has no room for more."""
-    return listed(corpora) if len(corpora) < 3 else f"any of {len(corpora)} corpora"
+    return listed_names(corpora) if len(corpora) < 3 else f"any of {len(corpora)} corpora"
 
 
 def _table_2() -> str:
@@ -73,7 +74,7 @@ def _confusion() -> str:
     for word, where in (("better", told["f1_low"] > 0), ("worse", told["f1_high"] < 0)):
         if where.any():
             so_far = ", so far" if told["seeds"][where].min() < claims.MINIMUM_SEEDS else ""
-            return f"By F1 the focal loss hears happy {word} on {listed(list(told['group'][where]))}{so_far}"
+            return f"By F1 the focal loss hears happy {word} on {listed_names(told['group'][where])}{so_far}"
     so_far = ", so far" if found["seeds"].max() < claims.MINIMUM_SEEDS else ""
     return f"The focal loss does not clearly hear happy better{so_far}"
 
@@ -112,7 +113,7 @@ def _protocols() -> str:
         return "Sharing speakers does not always help"
     if len(added) > 2:
         return f"Sharing speakers adds {added.min()} to {added.max()} points of UA"
-    return f"Sharing speakers adds {listed([f'{points} points of UA on {place}' for place, points in added.items()])}"
+    return f"Sharing speakers adds {listed([f'{points} points of UA on {named(place)}' for place, points in added.items()])}"
 
 
 def _noise() -> str:

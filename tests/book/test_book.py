@@ -2,8 +2,10 @@
 
 import importlib
 import importlib.util
+import json
 import re
 import shutil
+from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -14,7 +16,8 @@ from sphinx.errors import ExtensionError
 from sphinx.pycode import ModuleAnalyzer
 
 from sercore.errors import SercoreError
-from sercore.publishing import chapters
+from sercore.publishing import chapters, studies
+from sercore.report import names
 
 TOP = Path(__file__).resolve().parents[2]
 BOOK = TOP / "book"
@@ -197,6 +200,27 @@ def test_docstrings_in_markdown_are_set(extension):
 
 # ---- a whole build
 
+STRANGE = "</title><script>alert(1)</script><img src=x onerror=alert(6)>{{7*7}} & $a$"
+"""The title of a study."""
+
+
+def parsed(page: Path) -> tuple[list[tuple[str, dict[str, str | None]]], str]:
+    """The elements of a page with their attributes, a script's text as one of them, and the text of all others."""
+    elements, said = [], []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            elements.append((tag, dict(attributes)))
+
+        def handle_data(self, data):
+            if self.cdata_elem is None:
+                said.append(data)
+            else:
+                elements[-1][1]["text"] = data
+
+    Reader().feed(page.read_text(encoding="utf-8"))
+    return elements, " ".join("".join(said).split())
+
 
 def build(top: Path, **variables: str) -> fresh_process.Done:
     return fresh_process.run("-c", "from jupyter_book.cli.main import main; main()", "build", "book", cwd=top, **variables)
@@ -256,10 +280,20 @@ def test_a_small_book_is_built_offline_and_fails_on_a_warning(tmp_path, monkeypa
     (site / "explorer" / "private").mkdir()
     (site / "explorer" / "private" / "voice.mp3").write_bytes(b"sound")
     aloud = "import sys; print('beware', file=sys.stderr)\nfrom sercore"
-    page.write_text(PAGE.format(text=text.replace("from sercore", aloud, 1)))
+    heading = names.in_markdown(names.name(STRANGE))
+    page.write_text(PAGE.format(text=text.replace("from sercore", aloud, 1)).replace("# A page", f"# {heading}"))
+    (tmp_path / "_config.yml").write_text(studies.titled((TOP / "_config.yml").read_text(), STRANGE))
     mine = build(tmp_path, SERCORE_RESULTS=str(tmp_path / "mine"))
     assert mine.returncode == 0, mine.stdout + mine.stderr
     assert "chapter intro, cell 2 said: beware" in mine.stdout + mine.stderr and "1 warnings, listed above" in mine.stdout
     assert "beware" not in re.sub(r"<pre>.*?</pre>", "", (site / "intro.html").read_text(), flags=re.DOTALL)
     assert (site / "third.html").exists()
+    for built in site.glob("*.html"):
+        elements, said = parsed(built)
+        assert not [each for tag, each in elements if "onerror" in each or "alert" in each.get("text", "")], built.name
+        assert STRANGE in said or built.name == "index.html", built.name  # which leads on to the first page
+        assert "49" not in said and "&lt;" not in said, built.name
+    assert ("meta", {"property": "og:title", "content": STRANGE}) in parsed(site / "intro.html")[0]
+    index = json.loads((site / "searchindex.js").read_text().removeprefix("Search.setIndex(").removesuffix(")"))
+    assert not [title for title in (*index["titles"], *index["alltitles"]) if "<" in title]
     assert not [path for path in (tmp_path / "_build").rglob("*") if path.stem == "other" or path.suffix == ".mp3"]

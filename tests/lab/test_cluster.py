@@ -191,7 +191,7 @@ def test_a_worker_that_comes_late_with_other_code_gets_no_run(tones, tmp_path, o
     own.worker("right")
     monkeypatch.setattr(cluster, "SECONDS", 20)  # it takes its time beside other tests
     begun, notes = threading.Event(), []
-    monkeypatch.setattr(cluster.NOTES, "warning", notes.append)
+    monkeypatch.setattr(cluster.NOTES, "warning", lambda form, line: notes.append(line))
     helper = threading.Thread(target=lambda: begun.wait(120) and own.worker("wrong", PYTHONPATH=other))
     helper.start()
     wanted = planned(tones, folds="0-3")
@@ -207,7 +207,7 @@ def test_a_worker_that_comes_late_with_other_code_gets_no_run(tones, tmp_path, o
 def test_runs_wait_for_the_first_worker(tones, tmp_path, own, monkeypatch):
     notes = []
 
-    def note(line):
+    def note(form, line):
         notes.append(line)
         own.worker("late")
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 import shlex
 
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from markdown_it import MarkdownIt
 
 from sercore.errors import SercoreError
 from sercore.evidence.results import RUN_COLUMNS
@@ -243,6 +245,27 @@ def test_other_text_is_shown(markdown, capsys):
     assert capsys.readouterr().out
 
 
+@pytest.fixture
+def markdown(monkeypatch) -> list[str]:
+    """What `display.text` gives to a notebook."""
+    given = []
+    monkeypatch.setattr("IPython.display.display", lambda shown: given.append(shown.data))
+    return given
+
+
+@pytest.mark.parametrize("evil", ["<img src=q onerror=alert(9)>", "` <b>` <i>", "text\n\n<script>alert(1)</script>", "<!-- a"])
+def test_a_name_that_came_into_a_text_without_its_marks_is_neither_html_nor_computed(markdown, evil):
+    display.text(f"All of {evil} {{{{7*7}}}}.")
+    html = MarkdownIt("commonmark").render(markdown[0])
+    assert not re.findall(r"<(?!/?(p|code)>)", html) and "{{" not in markdown[0]
+    assert "{{7*7}}" in html
+
+
+def test_a_text_of_our_own_is_shown_as_it_was_written(markdown):
+    display.text(r"See {doc}`Table 2 <table-2>`: $\frac{a}{b} < 1$, <https://example.org>.")
+    assert markdown == [r"See {doc}`Table 2 <table-2>`: $\frac{a}{b} < 1$, <https://example.org>."]
+
+
 @pytest.mark.parametrize("markdown", ["", " "])
 def test_an_empty_text_shows_nothing(markdown, capsys):
     display.text(markdown)
@@ -278,6 +301,26 @@ def test_another_precision_path_and_settings_are_in_the_command(runs):
     assert shlex.split(spaced)[3] == "/my files/a $table.csv"
     assert "--corpus my/table.csv" in command and command.endswith("--set max_epochs=2 --set patience=3")
     assert "changed: max_epochs=2,patience=3" in display.provenance(own)
+
+
+def test_a_slug_from_elsewhere_is_one_word_of_the_command(runs):
+    words = shlex.split(display.commands(runs.assign(system="a; touch b $(id)"))[0])
+    assert words[words.index("--systems") + 1] == "a; touch b $(id)"
+
+
+def test_data_within_a_page_ends_no_script():
+    script = display.json_script({"a": "</script><!--<script>\u2028"})
+    assert script.count("<") == 2 and "\u2028" not in script
+    assert json.loads(script.removeprefix('<script type="application/json">').removesuffix("</script>")) == {
+        "a": "</script><!--<script>\u2028"
+    }
+
+
+def test_what_steers_a_terminal_is_seen_in_a_table_and_its_download(frame):
+    html = display.table_html(frame.assign(System="\x1b[31mRED\x07\u202e"), "t", "By \x1b")
+    csv = base64.b64decode(re.search('base64,([^"]+)', html)[1]).decode()
+    for text in (html, csv):
+        assert r"\x1b[31mRED\x07\u202e" in text and not {"\x1b", "\x07", "\u202e"} & set(text)
 
 
 def test_provenance_without_records_says_so(runs):

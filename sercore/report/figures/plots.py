@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from ...evidence.remembered import drawn
 from ...lab import systems
+from ..names import plain
 from ..tables import IN_COMBINATIONS, of_protocol, protocol_title, title
 
 CLASS_COLOURS = {"angry": "#d1495b", "happy": "#e0a100", "sad": "#3a7ca5", "neutral": "#7d8597"}
@@ -316,7 +317,7 @@ def power(rows: pd.DataFrame, enough: float) -> Figure:
     return figure
 
 
-@plt.style.context("default")
+@plt.style.context(["default", {"text.parse_math": False}])
 def card(headline: str, gains: pd.DataFrame) -> Figure:
     """What a link to the book shows elsewhere, 1200 x 630: the first sentence of the answer so far, and the gains with speakers
     kept apart."""
@@ -325,7 +326,7 @@ def card(headline: str, gains: pd.DataFrame) -> Figure:
     figure.text(0.06, 0.86, "Measured again", fontsize=46, fontfamily="serif", color="#0f625b")
     figure.text(0.06, 0.77, "discriminative features for speech emotion", fontsize=20, color="#575f68")
     first = re.split(r"(?<=[.?!]) (?=[A-Z])", headline)[0]
-    figure.text(0.06, 0.66, textwrap.fill(first, 70), fontsize=19, color="#23272c", va="top", linespacing=1.4)
+    figure.text(0.06, 0.66, textwrap.fill(plain(first), 70), fontsize=19, color="#23272c", va="top", linespacing=1.4)
     axis = figure.add_axes((0.36, 0.12, 0.58, 0.32))
     for place, row in enumerate(own.itertuples()):
         axis.plot([row.low, row.high], [place, place], color=family_colour(row.slug), linewidth=4)

@@ -111,4 +111,4 @@ from .verdicts import (
     verdict_note,
     verdict_overview,
 )
-from .words import inside, listed, signed
+from .words import inside, listed, listed_names, signed

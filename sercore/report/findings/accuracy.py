@@ -17,7 +17,7 @@ from ...lab import systems
 from .. import tables
 from ..names import name as named
 from ..tables import corpus_title, interval_text, place_title, protocol_title, title, with_interval
-from .words import inside, lie, listed, signed
+from .words import inside, lie, listed, listed_names, signed
 
 
 def shared_seeds_table(
@@ -43,7 +43,7 @@ def shared_seeds_sentence(table: pd.DataFrame) -> str:
     """What the seeds of the baseline do to every gain over it (`shared_seeds_table`)."""
     low = table["With the seeds of all"] < table["Baseline's UA"]
     parts = [
-        f"on {listed(list(table.loc[own, 'Where']))} it was {luck}, which {does} every gain there"
+        f"on {listed_names(table.loc[own, 'Where'])} it was {luck}, which {does} every gain there"
         for own, luck, does in ((low, "unlucky", "lifts"), (~low, "lucky", "lowers"))
         if own.any()
     ]
@@ -60,7 +60,7 @@ def all_seeds_sentence(
         more = table[(table["seeds"] > len(seeds)) & table.get("gain", pd.Series(np.nan, table.index)).notna()]
         for row in more.to_dict("records"):
             gain = tables.wide_gain(row)
-            parts.append(f"{gain} for {inside(row['system'])}, {protocol_title(protocol)} ({row['seeds']:.0f} seeds)")
+            parts.append(f"{gain} for {named(inside(row['system']))}, {protocol_title(protocol)} ({row['seeds']:.0f} seeds)")
     if not parts:
         return ""
     return (
@@ -90,7 +90,7 @@ def length_sentence(short: pd.DataFrame, long: pd.DataFrame) -> str:
         for own in both
     ]
     other = [
-        f"{inside(title(slug))} ({said[1][slug]} with the longer, {said[0][slug]} with the shorter)"
+        f"{named(inside(title(slug)))} ({said[1][slug]} with the longer, {said[0][slug]} with the shorter)"
         for slug in slugs
         if said[0][slug] != said[1][slug]
     ]
@@ -128,7 +128,7 @@ def measured_so_far(runs: pd.DataFrame, slugs: Sequence[str]) -> str:
     if runs.empty:
         return "None of these systems has been measured yet."
     there = [slug for slug in slugs if (runs["system"] == slug).any()]
-    places = listed(list(dict.fromkeys(corpus_title(name) for name in runs["corpus"])))
+    places = listed_names(dict.fromkeys(corpus_title(name) for name in runs["corpus"]))
     return f"So far {len(there)} of {len(slugs)} systems have been run, {len(runs):,} runs on {places}."
 
 
@@ -137,7 +137,9 @@ def fold_summary(runs: pd.DataFrame, slugs: Sequence[str]) -> str:
     ranges = runs.groupby("system")["ua"].agg(["min", "max"]) * 100
     return (
         "; ".join(
-            f"{title(s)} from {ranges.at[s, 'min']:.0f} to {ranges.at[s, 'max']:.0f} percent" for s in slugs if s in ranges.index
+            f"{named(title(s))} from {ranges.at[s, 'min']:.0f} to {ranges.at[s, 'max']:.0f} percent"
+            for s in slugs
+            if s in ranges.index
         )
         + "."
     )
@@ -149,7 +151,7 @@ def recall_summary(table: pd.DataFrame) -> str:
     for slug, own in table.groupby("slug", sort=False):
         best, worst = own.loc[own["recall"].idxmax()], own.loc[own["recall"].idxmin()]
         parts.append(
-            f"{title(slug)}: {named(best['label'])} at {best['recall']:.0f} percent down to {named(worst['label'])} at "
+            f"{named(title(slug))}: {named(best['label'])} at {best['recall']:.0f} percent down to {named(worst['label'])} at "
             f"{worst['recall']:.0f}"
         )
     return "; ".join(parts) + "."
@@ -167,7 +169,7 @@ def confusion_summary(matrices: dict[str, pd.DataFrame]) -> str:
     parts = []
     for system, counts in matrices.items():
         true, said_, share = largest_mistake(counts)
-        parts.append(f"{system}: {named(true)} taken for {named(said_)} in {share:.0f} percent")
+        parts.append(f"{named(system)}: {named(true)} taken for {named(said_)} in {share:.0f} percent")
     return "; ".join(parts) + "."
 
 
@@ -192,8 +194,8 @@ def seeds_move_recall(label: str, folder: str | Path | None = None) -> str:
         return ""
     most = max(spans, key=lambda place: spans[place])
     return (
-        f"Beside that, what a seed does: the baseline's own recall of {label} lies up to {spans[most]:.0f} points apart between "
-        f"two of its seeds, on {most}."
+        f"Beside that, what a seed does: the baseline's own recall of {named(label)} lies up to {spans[most]:.0f} points apart "
+        f"between two of its seeds, on {named(most)}."
     )
 
 
@@ -221,7 +223,7 @@ def hardest_sentence(label: str, folder: str | Path | None = None) -> str:
             worst[place_title(*place)] = str(recalls.loc[recalls["recall"].idxmin(), "label"])
     if not worst:
         return ""
-    others = [f"on {where} it is {named(other)}" for where, other in worst.items() if other != label]
+    others = [f"on {named(where)} it is {named(other)}" for where, other in worst.items() if other != label]
     if not others:
         return f"Here too it is {named(label)} that the baseline recognises worst."
     here = len(worst) - len(others)
@@ -235,7 +237,7 @@ def settings_recall_sentence(found: pd.DataFrame, label: str) -> str:
     settings = list(found.columns[4:])
     raised = (found[settings].to_numpy() > found[["baseline"]].to_numpy()).sum(axis=1)
     counts = {int(count): list(found["group"][raised == count]) for count in sorted(set(raised), reverse=True)}
-    parts = [f"{count or 'none'} on {listed(where)}" for count, where in counts.items()]
+    parts = [f"{count or 'none'} on {listed_names(where)}" for count, where in counts.items()]
     return (
         f"Of the {len(settings)} settings with the same seeds the recall of {named(label)} rises in {listed(parts)}. All are set "
         "beside one and the same baseline, so that they rise and fall together; the table also has what that reaches over all of "
@@ -260,15 +262,16 @@ def criterion_sentence(found: pd.DataFrame, label: str) -> str:
         return ""
     told = found.dropna(subset=["f1_low"])
     places = (("higher", told["f1_low"] > 0), ("lower", told["f1_high"] < 0))
-    parts = [f"F1 of {label} is clearly {word} on {listed(list(told['group'][where]))}" for word, where in places if where.any()]
-    none = f"F1, which weighs what is found against false calls, shows no clear change for {label} anywhere"
+    called = named(label)
+    parts = [f"F1 of {called} is clearly {word} on {listed_names(told['group'][where])}" for word, where in places if where.any()]
+    none = f"F1, which weighs what is found against false calls, shows no clear change for {called} anywhere"
     text = f"{'; '.join(parts) or none}."
     most = found.loc[found["recall_effect"].idxmax()]
     if most["recall_effect"] > 1 and most["precision_effect"] < 0 and not most["f1_low"] > 0:
         f1 = "stays" if abs(most["f1_effect"]) < 1 else f"changes by {signed(most['f1_effect'])} points"
         text += (
-            f" Where recall rises most, on {most['group']}, precision falls and F1 {f1}: more utterances are called {label}, "
-            "but a smaller share of them rightly."
+            f" Where recall rises most, on {named(most['group'])}, precision falls and F1 {f1}: more utterances are called "
+            f"{called}, but a smaller share of them rightly."
         )
     return text
 
@@ -314,7 +317,7 @@ def own_sentence(found: pd.DataFrame) -> str:
         wide = not np.isnan(row["wide_low"])
         low, high = (row["wide_low"], row["wide_high"]) if wide else (row["effect_low"], row["effect_high"])
         clear = "" if low > 0 or high < 0 else ", which is not clear of 0"
-        place = f"{corpus_title(row['corpus'])} ({row['protocol']})"
+        place = f"{named(corpus_title(row['corpus']))} ({row['protocol']})"
         parts.append(f"*{named(title(row['slug']))}* by {signed(row['effect'])} points on {place}{clear}")
     return f"**Systems of your own differ from the baseline:** {listed(parts)}."
 
@@ -383,7 +386,7 @@ def compactness_spread_sentence(spread: pd.DataFrame) -> str:
         return "Features of a second seed have not been published yet: how far seeds alone set these measures apart is not known."
     beyond, low, high = spread[spread["p"] < 0.05], spread["Degrees of freedom"].min(), spread["Degrees of freedom"].max()
     which = "this" if len(beyond) == 1 else "these"
-    where = f", {which} on {listed(list(dict.fromkeys(beyond['Where'])))}" if len(beyond) else ""
+    where = f", {which} on {listed_names(dict.fromkeys(beyond['Where']))}" if len(beyond) else ""
     return (
         f"Systems differ by more than seeds alone explain in {len(beyond)} of {len(spread)} cases (F test, p below 0.05){where}. "
         f"Between seeds there are {low if low == high else f'{low} to {high}'} degrees of freedom: with so few, only large "
@@ -399,8 +402,8 @@ def compactness_sentence(correlations: pd.DataFrame) -> str:
     if correlations.empty:
         return "It takes two systems on the same folds to say whether compactness and accuracy go together."
     able = correlations[LEAST] < 0.05 / len(COMPACTNESS)
-    few = list(dict.fromkeys(correlations.loc[~able, "Where"]))
-    unable = f" On {listed(few)} too few systems were measured for any correlation to pass for more than chance." if few else ""
+    few = listed_names(dict.fromkeys(correlations.loc[~able, "Where"]))
+    unable = f" On {few} too few systems were measured for any correlation to pass for more than chance." if few else ""
     found = correlations[able]
     if found.empty:
         return unable.strip()
@@ -424,7 +427,7 @@ def speaker_summary(table: pd.DataFrame) -> str:
         best, worst = own.loc[own["ua"].idxmax()], own.loc[own["ua"].idxmin()]
         low = f"{worst['ua']:.0f} percent (speaker {named(worst['speaker'])})"
         high = f"{best['ua']:.0f} ({named(best['speaker'])})"
-        parts.append(f"{title(str(slug))}: from {low} to {high}")
+        parts.append(f"{named(title(str(slug)))}: from {low} to {high}")
     return "; ".join(parts) + "."
 
 
@@ -517,15 +520,15 @@ def protocol_sentence(gaps: pd.DataFrame, what: str = "Sharing speakers between 
     if gaps.empty:
         return "No system has been measured under both protocols yet."
     means = gaps.groupby("group", sort=False)["effect"].mean()
-    added = listed([f"{signed(mean)} points on {group}" for group, mean in means.items()])
+    added = listed([f"{signed(mean)} points on {named(group)}" for group, mean in means.items()])
     if len(means) > 2:
-        added = f"{signed(means.min())} to {signed(means.max())} points, most on {means.idxmax()}"
+        added = f"{signed(means.min())} to {signed(means.max())} points, most on {named(means.idxmax())}"
     text = f"**{what} {'raises' if (means > 0).all() else 'changes'} UA**, on average over the systems by {added}."
     compared = gaps.dropna(subset="more")
     if compared.empty:
         return text
     beyond = _beyond(compared)
-    named_ = [f"{inside(row.name)} on {row.group}" for row in beyond.itertuples(index=False)]
+    named_ = [f"{named(inside(row.name))} on {named(row.group)}" for row in beyond.itertuples(index=False)]
     listing = f": {listed(named_)}" if named_ else ""
     return (
         f"{text} By intervals over speakers alone, which another seed can move by points, the gain over the baseline changes "

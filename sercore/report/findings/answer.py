@@ -14,7 +14,7 @@ from ..names import name as named
 from ..tables import IN_COMBINATIONS, corpus_title, interval_text, place_title, protocol_title, title
 from .pictures import measured_way
 from .verdicts import BRIEF, EVIDENCE, PROVISIONAL, judged, of_paper
-from .words import inside, listed, signed
+from .words import inside, listed, listed_names, signed
 
 CLAIMS = {
     1: "Every setting beats the baseline",
@@ -109,8 +109,8 @@ def power(settled: pd.DataFrame, errors: pd.DataFrame) -> pd.DataFrame:
 def power_summary(places: pd.DataFrame) -> str:
     """`power` in words, for who cannot see its picture."""
     known = places.dropna(subset=["power"])
-    parts = [f"{row.group} {100 * row.power:.0f} %" for row in known.itertuples()]
-    untold = [f"{group} cannot be told, of one seed" for group in places.loc[places["power"].isna(), "group"]]
+    parts = [f"{named(row.group)} {100 * row.power:.0f} %" for row in known.itertuples()]
+    untold = [f"{named(group)} cannot be told, of one seed" for group in places.loc[places["power"].isna(), "group"]]
     return f"How often a study like ours would see a true gain of {_word(claims.GAIN)} points: {'; '.join(parts + untold)}."
 
 
@@ -143,7 +143,7 @@ def spectra_note(settled: pd.DataFrame, way: pd.DataFrame) -> str:
     cost = "what that costs, {doc}`the page on the data <data>` measures"
     if not measured_way(way):
         cost = "what that costs has not been measured yet"
-    return f"*{listed(names)}* are log-Mel energies without audio and without loudness; {cost}."
+    return f"*{listed_names(names)}* are log-Mel energies without audio and without loudness; {cost}."
 
 
 def measured_table(runs: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:
@@ -186,8 +186,8 @@ def _unjudged(runs: pd.DataFrame) -> str:
     heard = runs[~runs["corpus"].isin([name for name in corpora.names() if corpora.get(name).kind == "synthetic"])]
     if heard.empty:
         return "**Nothing has been measured on recorded speech yet**; the table below fills as runs are published."
-    known = listed(sorted({inside(title(slug)) for slug in heard["system"]}))
-    places = listed(sorted({corpus_title(name) for name in heard["corpus"]}))
+    known = listed_names(sorted({inside(title(slug)) for slug in heard["system"]}))
+    places = listed_names(sorted({corpus_title(name) for name in heard["corpus"]}))
     return (
         f"**It cannot be told yet:** {known} {'has' if heard['system'].nunique() == 1 else 'have'} been run on {places}. A claim "
         "compares a system with the baseline on the same folds, with two seeds or more of both."

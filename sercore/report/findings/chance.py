@@ -11,6 +11,7 @@ from ... import corpora
 from ...corpora.protocol import CLEAN
 from ...evidence import claims, noise, results
 from ...lab import systems
+from ..names import name as named
 from ..tables import (
     RULES,
     corpus_title,
@@ -23,7 +24,7 @@ from ..tables import (
     title,
     with_interval,
 )
-from .words import inside, listed, signed
+from .words import inside, listed, listed_names, signed
 
 
 def paper_noise_summary(table_2: pd.DataFrame, spread: noise.Spread) -> str:
@@ -79,8 +80,8 @@ def own_noise_sentence(table_2: pd.DataFrame, errors: pd.DataFrame) -> str:
     where, sd, limit, beyond = found
     further = "further" if sd > noise.paper_spread(table_2).sd else "less far"
     return (
-        f"Seeds set our own networks {further} apart: on {where} the standard deviation of their UA, pooled over the folds, is "
-        f"**{sd:.1f} points**. At that, two repetitions of one system lie within {limit:.1f} points of each other, and "
+        f"Seeds set our own networks {further} apart: on {named(where)} the standard deviation of their UA, pooled over the "
+        f"folds, is **{sd:.1f} points**. At that, two repetitions of one system lie within {limit:.1f} points of each other, and "
         f"{beyond or 'none'} of the paper's gains {'is' if beyond < 2 else 'are'} larger."
     )
 
@@ -105,7 +106,7 @@ def disagreement_so_far(folder: str | Path | None = None) -> tuple[float, str]:
                     shares[corpus, protocol, slug] = noise.disagreement(frame, slug, "baseline")
     if not shares:
         return 0.25, "assumed: nothing has been measured yet"
-    places = listed(list(dict.fromkeys(corpus_title(corpus) for corpus, _, _ in shares)))
+    places = listed_names(dict.fromkeys(corpus_title(corpus) for corpus, _, _ in shares))
     found = list(shares.values())
     return float(np.mean(found)), f"the mean on {places}, where pairs of systems disagree on {min(found):.0%} to {max(found):.0%}"
 
@@ -183,15 +184,15 @@ def own_detectable_sentence(errors: pd.DataFrame) -> str:
     good, gain = seen[seen >= noise.POWER], f"a true gain of the paper's {claims.GAIN:.0f} points"
     if good.empty:
         return (
-            f"Nowhere here would {gain} be seen four times out of five. The best place, {seen.idxmax()}, shows it in "
+            f"Nowhere here would {gain} be seen four times out of five. The best place, {named(seen.idxmax())}, shows it in "
             f"**{_chance(seen.max())}** such studies: *undecided* is what to expect, and does not mean that nothing is there."
         )
-    text = f"With the seeds that are there, {gain} shows on {listed(list(good.index))} in **{_chance(good.min())}** such studies."
+    text = f"With the seeds that are there, {gain} shows on {listed_names(good.index)} in **{_chance(good.min())}** such studies."
     if len(good) == len(seen):
         return text
     rest = seen[seen < noise.POWER]
     kinds = ((rest < 0.5, "most studies would miss it"), (rest >= 0.5, "too many would miss it"))
-    missed = [f"on {listed([str(name) for name in rest.index[own]])} {word}" for own, word in kinds if own.any()]
+    missed = [f"on {listed_names(rest.index[own])} {word}" for own, word in kinds if own.any()]
     return f"{text} But {', and '.join(missed)}: there *undecided* does not mean that nothing is there."
 
 
@@ -222,7 +223,7 @@ def selection_sentence(found: pd.DataFrame) -> str:
     if len(found) == 1:
         row = found.iloc[0]
         return (
-            f"So far we have run one family whole, on {place_title(row['corpus'], row['protocol'])}, with "
+            f"So far we have run one family whole, on {named(place_title(row['corpus'], row['protocol']))}, with "
             f"{seeds_text(row['seeds'])}. In this one draw choosing on test adds **{row['optimism']:.1f} points** to the gain."
         )
     same = (found["chosen"] == found["best"]).sum()
@@ -277,7 +278,7 @@ def own_spread_sentence(spreads: pd.DataFrame) -> str:
     """Whether values of alpha differ by more than seeds do in our own records; "" before both were measured."""
     both = spreads.dropna(subset=["alphas", "seeds"])
     parts = [
-        f"On {place_title(row.corpus, row.protocol)}, values of α spread by {row.alphas:.1f} points and seeds by "
+        f"On {named(place_title(row.corpus, row.protocol))}, values of α spread by {row.alphas:.1f} points and seeds by "
         f"{row.seeds:.1f}: {'more than' if row.p < 0.05 else 'no more than'} chance explains (F test, {p_text(row.p)})."
         for row in both.itertuples()
     ]
@@ -333,7 +334,7 @@ def agreement_sentence(checks: pd.DataFrame, history: pd.DataFrame) -> str:
         found = noise.validation_change(own, row.system, row.against)
         inside_ = "no more than" if abs(row.difference) <= row.chance else "more than"
         parts.append(
-            f"*{setting_name(row.system, row.against)}*, on {place_title(row.corpus, row.protocol)}: "
+            f"*{named(setting_name(row.system, row.against))}*, on {named(place_title(row.corpus, row.protocol))}: "
             f"**{signed(row.difference)} points of UA** over {row.seeds} seeds, {inside_} the {row.chance:.1f} that "
             "seeds alone move such a mean by. Validation accuracy, averaged over the later half of the epochs, scatters less: "
             f"there the difference is {interval_text(found.estimate, found.low, found.high, sign=True)} points."
@@ -407,15 +408,15 @@ def machines_sentence(runs: pd.DataFrame) -> str:
     count, apart = int(there.to_numpy().sum()), int(unlike.to_numpy().sum())
     if not apart:
         return f"The {count} runs that are compared with the baseline's were each computed on the same kind of machine as that."
-    named = [
-        f"all of {title(str(system))}" if whole else f"some of {title(str(system))}"
+    which = [
+        f"{'all' if whole else 'some'} of {named(title(str(system)))}"
         for system, some, whole in zip(others, unlike.any(), (unlike == there).all(), strict=True)
         if some
     ]
-    listing = f": {listed(named)}" if len(named) < 6 else ""
+    listing = f": {listed(which)}" if len(which) < 6 else ""
     return (
         f"The gains compare systems that went the same path, but not always on the same machine. Of {count} runs that are "
-        f"compared with the baseline's of the same fold and seed, {apart}, of {len(named)} systems, were computed on another "
+        f"compared with the baseline's of the same fold and seed, {apart}, of {len(which)} systems, were computed on another "
         f"kind{listing}. There a shared seed gives the same first weights and the same order, and after some epochs no more: "
         "machines differ as seeds do."
     )
@@ -428,18 +429,18 @@ def devices_sentence(runs: pd.DataFrame) -> str:
         return ""
     compared = noise.devices(runs)
     count = (runs["device"] != "cpu").sum()
-    text = f"{count} of {len(runs)} runs were computed on a GPU ({listed(names)}), with kernels of its own."
+    text = f"{count} of {len(runs)} runs were computed on a GPU ({listed_names(names)}), with kernels of its own."
     if compared.empty:
         return text
     beyond = compared[compared["difference"].abs() > compared["chance"]]
     both = f"{text} Where a system has some seeds from it and others from a processor, they lie"
     if len(beyond):
-        where = listed([place_title(row.corpus, row.protocol) for row in beyond.itertuples()])
+        where = listed_names(place_title(row.corpus, row.protocol) for row in beyond.itertuples())
         return (
             f"{both} further apart than seeds alone set them on {where}, by up to {beyond['difference'].abs().max():.1f} points."
         )
     widest = compared.loc[compared["difference"].abs().idxmax()]
-    where = place_title(widest["corpus"], widest["protocol"])
+    where = named(place_title(widest["corpus"], widest["protocol"]))
     return f"{both} no further apart than seeds alone set them: by {abs(widest['difference']):.1f} points at most, on {where}."
 
 
@@ -452,7 +453,7 @@ def ended_early_sentence(readings: pd.DataFrame, runs: pd.DataFrame) -> str:
         there = (runs["corpus"] == row.corpus) & (runs["protocol"] == row.protocol)
         own, other = (there & (runs["system"] == system) for system in (row.system, row.against))
         if early[own].mean() > 2 * early[other].mean():
-            name, where = inside(setting_name(row.system, row.against)), place_title(row.corpus, row.protocol)
+            name, where = named(inside(setting_name(row.system, row.against))), named(place_title(row.corpus, row.protocol))
             said.append(
                 f"of {name} on {where} {early[own].sum()} of {own.sum()}, of what it is compared with {early[other].sum()} of "
                 f"{other.sum()}"
@@ -468,10 +469,10 @@ def readings_sentence(readings: pd.DataFrame) -> str:
     if readings.empty:
         return "No other reading has been measured with two seeds yet."
     beyond, largest = readings[readings["beyond"]], readings.loc[readings["difference"].abs().idxmax()]
-    name = setting_name(largest["system"], largest["against"])
+    name = named(setting_name(largest["system"], largest["against"]))
+    where = named(place_title(largest["corpus"], largest["protocol"]))
     moves = "moves" if len(beyond) < 2 else "move"
     return (
         f"{len(beyond) or 'None'} of {len(readings)} readings measured so far {moves} UA by more than seeds do. The largest "
-        "change is "
-        f"{signed(largest['difference'])} points, on {place_title(largest['corpus'], largest['protocol'])}: {name}."
+        f"change is {signed(largest['difference'])} points, on {where}: {name}."
     )

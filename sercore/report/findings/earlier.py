@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ...lab import systems
+from ..names import name as named
 from ..tables import place_title, title
 from .words import inside, listed
 
@@ -19,11 +20,11 @@ def earlier_sentence(found: Mapping[tuple[str, str], pd.DataFrame]) -> str:
     for place, table in found.items():
         own = table[table["slug"].isin(systems.TABLE_1)].dropna(subset=["over_low"])
         if own.empty:
-            waiting.append(place_title(*place))
+            waiting.append(named(place_title(*place)))
             continue
         above, below = int((own["over_low"] > 0).sum()), int((own["over_high"] < 0).sum())
         count = f"{above or 'none'} of the {len(own)}" if len(own) > 1 else ("the one" if above else "not the one")
-        parts.append(f"{count} measured on {place_title(*place)}" + (f", and below {below}" if below else ""))
+        parts.append(f"{count} measured on {named(place_title(*place))}" + (f", and below {below}" if below else ""))
     if not parts:
         return (
             "**None of the seven has been measured yet.** Everything that measures them is there: "
@@ -39,7 +40,7 @@ def costs_sentence(costs: pd.DataFrame) -> str:
         return "*The costs have not been measured yet: `python -m sercore.lab.costs`.*"
     own = costs.iloc[0]
     day, commit = str(own["finished"])[:10], str(own["commit"])[:12]
-    return f"Measured on {day} on {own['processor']}, {own['cores']} cores, by the code of commit `{commit}`."
+    return f"Measured on {day} on {named(own['processor'])}, {own['cores']} cores, by the code of commit `{named(commit)}`."
 
 
 def ranks_sentence(found: Mapping[tuple[str, str], pd.DataFrame]) -> str:
@@ -58,8 +59,8 @@ def ranks_sentence(found: Mapping[tuple[str, str], pd.DataFrame]) -> str:
         first = own.loc[own["reported"].idxmax()]
         rank = int((own["ua"] > first["ua"]).sum()) + 1
         parts.append(
-            f"on {place_title(*place)} {kept} of the {pairs} pairs keep their order, and {inside(title(first['slug']))}, "
-            f"reported best, comes {_ORDINALS[rank - 1]} of {len(own)}"
+            f"on {named(place_title(*place))} {kept} of the {pairs} pairs keep their order, and "
+            f"{named(inside(title(first['slug'])))}, reported best, comes {_ORDINALS[rank - 1]} of {len(own)}"
         )
     if not parts:
         return ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ..names import name as named
+
 STUDY = 21 * 5 * 2 * 5
 """Runs of a full study: systems, folds, protocols, seeds."""
 
@@ -25,7 +27,7 @@ def efficiency_sentence(found: pd.DataFrame | None) -> str:
     one, two = (found.loc[found["workers"] == number, "runs_an_hour"].item() for number in (1, 2))
     return (
         f"**Two workers do {two / one:.1f} times the runs of one**, measured on a machine with {found['cores'].iloc[0]} cores "
-        f"({found['processor'].iloc[0]}), each worker with one thread."
+        f"({named(found['processor'].iloc[0])}), each worker with one thread."
     )
 
 

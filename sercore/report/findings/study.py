@@ -9,6 +9,7 @@ import pandas as pd
 
 from ...evidence import rule
 from ...lab import study
+from ..names import name as named
 from ..tables import corpus_title, title
 from .words import inside, listed, signed
 
@@ -95,7 +96,8 @@ def pilot_sentence(compared: pd.DataFrame) -> str:
         return f"**The toolkit's way stays the rule**: no other arm moves less from seed to seed than `{rule.USUAL}`."
     shares = 100 * (1 - own["deviation"] / usual["deviation"])
     told = [
-        f"{abs(share):.0f} % {'below' if share > 0 else 'above'} on {corpus_title(str(name))}" for name, share in shares.items()
+        f"{abs(share):.0f} % {'below' if share > 0 else 'above'} on {named(corpus_title(str(name)))}"
+        for name, share in shares.items()
     ]
     moves = f"Of all arms `{steadiest}` moves least from seed to seed: beside `{rule.USUAL}`, its deviation is {listed(told)}"
     if chosen == steadiest:
@@ -115,11 +117,11 @@ def pilot_gains_sentence(curves: pd.DataFrame) -> str:
         return ""
     gain = (ua[others[0]] - ua["baseline"]).unstack("arm")
     parts = [
-        f"on {corpus_title(str(corpus))} it is {signed(own.min())} with `{own.idxmin()}` and {signed(own.max())} with "
+        f"on {named(corpus_title(str(corpus)))} it is {signed(own.min())} with `{own.idxmin()}` and {signed(own.max())} with "
         f"`{own.idxmax()}`"
         for corpus, own in gain.iterrows()
     ]
-    scheme = inside(title(others[0]))
+    scheme = named(inside(title(others[0])))
     return f"With three seeds the gain of {scheme} depends on the arm, the trainings being the same: {listed(parts)}."
 
 

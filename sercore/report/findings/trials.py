@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 
 from ...evidence.results import UNDISTURBED
+from ..names import name as named
 from ..tables.trials import trials_disturbed
 from ..tables.words import IN_COMBINATIONS, corpus_title, title
-from .words import inside, listed
+from .words import inside, listed, listed_names
 
 NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 HARM = 0.25
@@ -23,14 +24,14 @@ def model_sentence(about: dict[str, Any]) -> str:
     """What a model is, and how well its networks did on speakers that they had not heard (`models.Trained.about`)."""
     corpus, _, system = about.get("trained_as", "").partition("/")
     if not corpus:
-        return f"It is `{about['name']}`, of whose training no record came with it."
+        return f"It is `{named(about['name'])}`, of whose training no record came with it."
     members, found = len(about["members"]), about["estimate"]
     many = NUMBERS[members] if members < len(NUMBERS) else str(members)
+    trained = f"the system *{named(title(system))}*, trained on {named(corpus_title(corpus))}"
     what = (
-        f"It is {many} networks with the system *{title(system)}*, trained on {corpus_title(corpus)}, each on other speakers; "
-        "their probabilities are averaged. "
+        f"It is {many} networks with {trained}, each on other speakers; their probabilities are averaged. "
         if members > 1
-        else f"It is one network with the system *{title(system)}*, trained on {corpus_title(corpus)}. "
+        else f"It is one network with {trained}. "
     )
     if found is None:
         return what
@@ -61,11 +62,13 @@ def elsewhere_sentence(trials: pd.DataFrame | None, model: str) -> str:
         return "*It has not been tried on another corpus yet: `python -m sercore.inference.trials`.*"
     own, cut = tried[~tried["trimmed"]], tried[tried["trimmed"]]
     if own.empty:
-        return f"*{model} has been tried on other corpora with the silence around recordings cut off alone.*"
-    parts = [f"{100 * row['ua']:.0f} % of {corpus_title(row['corpus'])}" for _, row in own.sort_values("ua").iterrows()]
+        return f"*{named(model)} has been tried on other corpora with the silence around recordings cut off alone.*"
+    parts = [f"{100 * row['ua']:.0f} % of {named(corpus_title(row['corpus']))}" for _, row in own.sort_values("ua").iterrows()]
     chance = 1 / sum(str(column).startswith("said_") for column in own) if any("said_" in str(column) for column in own) else 0
     guessing = ": little more than guessing would" if own["ua"].max() < chance + 0.05 else ""
-    trimmed = listed([f"{100 * row['ua']:.0f} % of {corpus_title(row['corpus'])}" for _, row in cut.sort_values("ua").iterrows()])
+    trimmed = listed(
+        [f"{100 * row['ua']:.0f} % of {named(corpus_title(row['corpus']))}" for _, row in cut.sort_values("ua").iterrows()]
+    )
     trimmed = f" With the silence around the speech cut off, as this page does, it is {trimmed}." if trimmed else ""
     told = own.dropna(subset=["wa_united", "wa_apart"])
     more = len(told) == len(own) and (told["wa_united"] > told["wa_apart"] + 0.05).all()
@@ -73,7 +76,7 @@ def elsewhere_sentence(trials: pd.DataFrame | None, model: str) -> str:
     agree = " Where its networks agree it is right more often, as the table shows." if more else ""
     if more and heard["wa_united"].min() < SAFE:
         worst = heard.loc[heard["wa_united"].idxmin()]
-        right = f"{100 * worst['wa_united']:.0f} % of {corpus_title(worst['corpus'])}'s recordings on which all agree"
+        right = f"{100 * worst['wa_united']:.0f} % of {named(corpus_title(worst['corpus']))}'s recordings on which all agree"
         agree = f" That its networks agree makes a label likelier, and not safe: they are right in {right}."
     return (
         f"**Of recordings from corpora that it has never heard it labels {listed(parts)} right{guessing}** (UA).{trimmed}{agree}"
@@ -93,7 +96,7 @@ def harm_sentence(trials: pd.DataFrame, model: str, corpus: str) -> str:
     loud = "" if gains.empty else few if most < 10 else f"**Loudness alone changes up to {most:.0f} % of the labels.** "
     if bad.empty:
         return f"{loud}Nothing that was tried changes more than a quarter of them."
-    return f"{loud}These change more than a quarter of them: {listed([str(name) for name in bad['disturbance']])}."
+    return f"{loud}These change more than a quarter of them: {listed_names(bad['disturbance'])}."
 
 
 def systems_disturbed_sentence(trials: pd.DataFrame, corpus: str) -> str:
@@ -107,7 +110,7 @@ def systems_disturbed_sentence(trials: pd.DataFrame, corpus: str) -> str:
     little = 100 * (most["changed"] - least["changed"]) < 5
 
     def called(slug: str) -> str:
-        return "the baseline" if slug == "baseline" else IN_COMBINATIONS.get(slug) or inside(title(slug))
+        return "the baseline" if slug == "baseline" else IN_COMBINATIONS.get(slug) or named(inside(title(slug)))
 
     matters = "Which system it is matters little" if little else "Systems differ in what they bear"
     changed = [f"{100 * one['changed']:.0f} % of the labels change with {called(one['system'])}" for one in (least, most)]

@@ -9,6 +9,7 @@ import pandas as pd
 from ... import corpora
 from ...evidence import claims, paper
 from ..display import Chip, Link
+from ..names import name as named
 from ..tables import IN_COMBINATIONS, corpus_title, interval_text, of_protocol, place_title, protocol_title, title
 from .words import inside, listed, signed
 
@@ -181,11 +182,8 @@ def gain_summary(table: pd.DataFrame) -> str:
         text += f" {len(table) - len(known)} gains have no interval: their speakers are not named."
     for where, rows in (("Above", above), ("Below", below)):
         if len(rows):
-            text += (
-                f" {where}: "
-                + "; ".join(f"{row.name} on {row.group}" for row in rows[["name", "group"]].itertuples(index=False))
-                + "."
-            )
+            own = rows[["name", "group"]].itertuples(index=False)
+            text += f" {where}: {'; '.join(f'{named(row.name)} on {named(row.group)}' for row in own)}."
     return text
 
 
@@ -210,7 +208,7 @@ def relative_sentence(settled: pd.DataFrame, accuracy: Mapping[tuple[str, str], 
         gain = share * (100 - accuracy.get((corpus, protocol), float("nan")))
         within = listed([BRIEF[row.claim] for row in own.itertuples() if row.high >= gain])
         if within:
-            where = place_title(corpus, protocol)
+            where = named(place_title(corpus, protocol))
             parts.append(f"On {where} that share is {gain:.1f} points, which the interval of {within} contains")
     if not parts:
         return ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from ..names import name as named
 
 
 def inside(name: str) -> str:
@@ -23,3 +25,8 @@ def lie(count: int) -> str:
 def listed(names: Sequence[str]) -> str:
     """`EmoDB, nEMO and RAVDESS`."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def listed_names(names: Iterable[object]) -> str:
+    """`listed`, each of them marked as a name: what corpora and systems are called may come from anywhere."""
+    return listed([named(each) for each in names])
