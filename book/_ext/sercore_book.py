@@ -34,7 +34,7 @@ from sphinx.util import logging
 
 import sercore
 from sercore import SercoreError, machine, places
-from sercore.publishing import chapters, explorer, voice
+from sercore.publishing import chapters, explorer, studies, voice
 from sercore.report import display
 
 MATHJAX = "mathjax/tex-svg.js"
@@ -378,7 +378,8 @@ def refuse_warnings(app: Sphinx, exception: Exception | None) -> None:
     if exception is None and app._warncount:
         # else the pages with warnings would count as read, and the next build would be silent
         (Path(app.doctreedir) / "environment.pickle").unlink(missing_ok=True)
-        if places.results_of_book(app.srcdir) == Path(app.srcdir).parent / "results":
+        top = Path(app.srcdir).parent
+        if places.results_of_book(app.srcdir) == top / "results" and not (top / studies.FILE).exists():
             raise ExtensionError(f"{app._warncount} warnings, listed above: the book is built without any")
         logger.info(f"{app._warncount} warnings, listed above; the book stands all the same")
 

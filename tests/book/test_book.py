@@ -178,6 +178,15 @@ def test_a_chapter_that_fails_fails_the_build(extension, monkeypatch):
         prepared(extension, monkeypatch, failing)
 
 
+def test_a_warning_fails_the_projects_book_and_no_study(extension, tmp_path, monkeypatch):
+    monkeypatch.delenv("SERCORE_RESULTS", raising=False)
+    app = SimpleNamespace(_warncount=1, doctreedir=str(tmp_path), srcdir=str(tmp_path / "book"))
+    with pytest.raises(ExtensionError, match="1 warnings, listed above"):
+        extension.refuse_warnings(app, None)
+    (tmp_path / "study.toml").touch()
+    extension.refuse_warnings(app, None)
+
+
 def test_docstrings_in_markdown_are_set(extension):
     markdown = [
         "`loss` of (batch, classes), and ``kept``:",
