@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import extensions, places
+from .. import bounds, extensions, places
 from ..errors import SercoreError, Unreadable, nearest
 from ..frontend import audio
 from . import bundled
-from .base import COLUMNS, LABELS, NAME, OWN, Corpus, clip_rule, complain, length_rule, updates_an_epoch
+from .base import COLUMNS, LABELS, OWN, Corpus, clip_rule, complain, length_rule, updates_an_epoch
 
 __all__ = [
     "COLUMNS",
@@ -44,8 +44,11 @@ _registered: dict[str, Corpus] = {}
 
 def register(corpus: Corpus) -> Corpus:
     """Make a corpus known under its name; a name that is taken raises `SercoreError`."""
-    if not re.fullmatch(NAME, corpus.name):
-        raise SercoreError(f"a corpus called {corpus.name!r}: write small letters, digits and hyphens; it names files and pages")
+    if not isinstance(corpus.name, str) or not re.fullmatch(bounds.NAME, corpus.name):
+        raise SercoreError(
+            f"a corpus called {bounds.shown(corpus.name)}: write small letters, digits and hyphens, 80 at most; it names files "
+            "and pages"
+        )
     if corpus.name in _registered:
         raise SercoreError(f"two corpora are called {corpus.name!r}")
     _registered[corpus.name] = corpus
@@ -77,7 +80,7 @@ def get(name: str | os.PathLike[str], data_root: str | os.PathLike[str] | None =
     path = Path(name).expanduser()
     if bundled.is_bundle(path):
         return bundled.corpus(path)
-    if re.fullmatch(NAME, str(name)) and (path_of_bundle := bundled.find(str(name), places.data_roots(data_root))):
+    if re.fullmatch(bounds.NAME, str(name)) and (path_of_bundle := bundled.find(str(name), places.data_roots(data_root))):
         corpus = bundled.corpus(path_of_bundle)
         if corpus.name != name:
             raise SercoreError(f"{path_of_bundle} holds the corpus {corpus.name}: call it {corpus.name}{bundled.SUFFIX}")

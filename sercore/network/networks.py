@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
+from torch import Tensor
 
 from .. import extensions
+from ..bounds import shown
 from ..config import Config
 from ..errors import SercoreError, nearest
 from ..extensions import extensible
@@ -49,6 +53,29 @@ def construct(config: Config, classes: int) -> Network:
     """A network with weights as they are drawn now."""
     check(config, classes)
     return find(config)(config, classes)
+
+
+def of_state(config: Config, classes: int, state: Mapping[str, Tensor]) -> Network:
+    """A network with the weights `state`, in evaluation mode.
+
+    Raises `SercoreError` where these have other names or shapes, before any memory is taken; of a network with code of a user's
+    own, which may not be made without, after it.
+    """
+    check(config, classes)
+    if not own_code(config):
+        with torch.device("meta"):
+            wanted = find(config)(config, classes).state_dict()
+        differing = [name for name in {**wanted, **state} if _shape(wanted, name) != _shape(state, name)]
+        if differing:
+            raise SercoreError(f"its weights are not of its configuration: {', '.join(map(shown, differing[:5]))}")
+    network = construct(config, classes)
+    network.load_state_dict(dict(state))
+    return network.eval()
+
+
+def _shape(state: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:
+    value = state.get(name)
+    return tuple(value.shape) if isinstance(value, Tensor) else None
 
 
 def build(config: Config, classes: int = 4, seed: int = 0) -> Network:
