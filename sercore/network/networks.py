@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,9 +65,8 @@ def of_state(config: Config, classes: int, state: Mapping[str, Tensor]) -> Netwo
     """
     check(config, classes)
     if not own_code(config):
-        with torch.device("meta"):
-            wanted = find(config)(config, classes).state_dict()
-        differing = [name for name in {**wanted, **state} if _shape(wanted, name) != _shape(state, name)]
+        wanted, found = _shapes(config, classes), {name: _shape(value) for name, value in state.items()}
+        differing = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
         if differing:
             raise SercoreError(f"its weights are not of its configuration: {', '.join(map(shown, differing[:5]))}")
     network = construct(config, classes)
@@ -73,8 +74,14 @@ def of_state(config: Config, classes: int, state: Mapping[str, Tensor]) -> Netwo
     return network.eval()
 
 
-def _shape(state: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:
-    value = state.get(name)
+@functools.lru_cache(maxsize=8)
+def _shapes(config: Config, classes: int) -> dict[str, tuple[int, ...] | None]:
+    """The names and shapes of the weights of a network of the package's, which takes no memory for them."""
+    with torch.device("meta"):
+        return {name: _shape(value) for name, value in find(config)(config, classes).state_dict().items()}
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
     return tuple(value.shape) if isinstance(value, Tensor) else None
 
 
