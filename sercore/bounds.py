@@ -9,7 +9,7 @@ import json
 import re
 import reprlib
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -163,19 +163,21 @@ def arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
         return {name: file[name] for name in names or file.files}
 
 
-def table(path: Path, columns: Iterable[str] = (), only: bool = False) -> pd.DataFrame:
-    """A Parquet file, of which it must have these `columns`, or `only` these. Raises `SercoreError` that names it where it is not
-    whole, lacks a column, or would take more memory than such files do."""
+def table(path: Path, needed: Sequence[str] = (), only: Sequence[str] | None = None) -> pd.DataFrame:
+    """A Parquet file, all of its columns or `only` some.
+
+    Raises `SercoreError` that names it where it is not whole, lacks a column that is `needed`, or would take more memory than
+    such files do.
+    """
     import pandas as pd
     import pyarrow.parquet as pq
 
-    needed = list(columns)
     try:
         about, size = pq.read_metadata(path), path.stat().st_size
         unpacked = sum(about.row_group(index).total_byte_size for index in range(about.num_row_groups))
         if swells(size, unpacked) or about.num_rows > max(size, FREE_ROWS):
             raise SercoreError(f"{path}: {size} bytes would become {about.num_rows} rows and {unpacked} bytes")
-        found = pd.read_parquet(path, columns=needed if only else None)
+        found = pd.read_parquet(path, columns=only)
     except SercoreError:
         raise
     except Exception as error:  # whatever a damaged file comes to

@@ -148,8 +148,8 @@ def load(name: Corpus | str | os.PathLike[str], data_root: str | os.PathLike[str
     """The corpus's utterances: columns `COLUMNS`, sorted by id; `attrs["dropped"]` counts what was left out.
 
     `path` is absolute, or "" of a corpus that is spectra alone, `duration` in seconds, `gender` "f", "m" or "" (unknown).
-    Raises `SercoreError` where the corpus is not found, has nothing in it, ids twice, or files whose headers cannot be read (all
-    of them in one message).
+    Raises `SercoreError` where the corpus is not found, has nothing in it, ids twice, or files whose headers cannot be read, or
+    that are longer than an utterance can be (all of them in one message).
     """
     corpus = name if isinstance(name, Corpus) else get(name, data_root)
     root = find_root(corpus, data_root)
@@ -183,6 +183,8 @@ def paths(name: Corpus | str | os.PathLike[str], data_root: str | os.PathLike[st
 
 def _duration(path: str) -> float | Unreadable:
     try:
-        return audio.duration(path)
+        seconds = audio.duration(path)
+        audio.refuse_long(path, seconds)
+        return seconds
     except Unreadable as error:
         return error

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from .. import places
+from .. import bounds, places
 from ..corpora import protocol
 from . import sweep
 from .records import RunName
@@ -125,7 +125,7 @@ def run(
 
 def _published(folder: str) -> pd.DataFrame:
     table = places.results_folder() / folder / "runs.parquet"
-    return pd.read_parquet(table, columns=["run", "config"]) if table.exists() else pd.DataFrame(columns=["run", "config"])
+    return bounds.table(table, only=["run", "config"]) if table.exists() else pd.DataFrame(columns=["run", "config"])
 
 
 def _tell(name: RunName, done: int, total: int) -> None:
