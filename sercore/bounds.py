@@ -103,6 +103,11 @@ LABEL = Kind(
     f"a text of 1 to {LETTERS} letters",
 )
 """A class or a speaker may be called anything, on several lines too."""
+CELL = Kind(
+    lambda value: isinstance(value, str) and len(value) <= PATH_LETTERS and not _HALF.search(value),
+    f"a text of at most {PATH_LETTERS} letters",
+)
+"""Of a table of utterances: an id is often a path, and a sentence may be a transcript."""
 CLASSES = Kind(
     lambda value: several(LABEL).fits(value) and 0 < len(value) == len(set(value)),
     f"a list of 1 to {MOST_CLASSES} classes, none twice, each {LABEL.words}",

@@ -85,11 +85,11 @@ def get(name: str | os.PathLike[str], data_root: str | os.PathLike[str] | None =
         if corpus.name != name:
             raise SercoreError(f"{path_of_bundle} holds the corpus {corpus.name}: call it {corpus.name}{bundled.SUFFIX}")
         return corpus
-    if path.is_dir() or path.suffix.lower() in (".csv", ".tsv"):
+    if os.path.isdir(path) or path.suffix.lower() in (".csv", ".tsv"):
         from .files import corpus_at
 
         return corpus_at(path)
-    if path.exists():
+    if os.path.exists(path):
         raise SercoreError(f"{name}: neither a folder nor a .csv or .tsv file")
     if path.suffix or len(path.parts) > 1:
         raise SercoreError(f"{name}: no such file or folder")

@@ -81,6 +81,16 @@ def table(rows: Iterable[dict[str, Any]], dropped: Counter[str] | None = None) -
     return frame
 
 
+def listing(path: Path, columns: Iterable[str], **how: Any) -> pd.DataFrame:
+    """A table that comes with a corpus, as texts. Raises `SercoreError` where it is none, or lacks one of the `columns`."""
+    try:
+        found = pd.read_csv(path, dtype=str, keep_default_na=False, **how)
+    except Exception as error:  # whatever a damaged file comes to
+        raise SercoreError(f"{path}: not a table ({error})") from error
+    complain(f"{path}: missing columns", sorted(set(columns) - set(found.columns)))
+    return found
+
+
 def _is_text(row: dict[str, Any]) -> bool:
     try:
         "".join(map(str, row.values())).encode()

@@ -39,9 +39,8 @@ ABOUT = {
 }
 """What a bundle may say; older ones have no `scales`."""
 
-CELL = bounds.Kind(lambda value: value == "" or bounds.LABEL.fits(value), f"a text of at most {bounds.LETTERS} letters")
-CELLS = dict.fromkeys(("session", "sentence", "speaker"), CELL) | {
-    **dict.fromkeys(("id", "label"), bounds.LABEL),
+CELLS = dict.fromkeys(("id", "speaker", "session", "sentence"), bounds.CELL) | {
+    "label": bounds.LABEL,
     "gender": bounds.one_of("f", "m", ""),
     "duration": bounds.number(0, 1e6),
 }
