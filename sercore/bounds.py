@@ -174,7 +174,6 @@ def table(path: Path, needed: Sequence[str] = (), only: Sequence[str] | None = N
     Raises `SercoreError` that names it where it is not whole, lacks a column that is `needed`, or would take more memory than
     such files do.
     """
-    import pandas as pd
     import pyarrow.parquet as pq
 
     try:
@@ -182,7 +181,9 @@ def table(path: Path, needed: Sequence[str] = (), only: Sequence[str] | None = N
         unpacked = sum(about.row_group(index).total_byte_size for index in range(about.num_row_groups))
         if swells(size, unpacked) or about.num_rows > max(size, FREE_ROWS):
             raise SercoreError(f"{path}: {size} bytes would become {about.num_rows} rows and {unpacked} bytes")
-        found = pd.read_parquet(path, columns=only)
+        whole = pq.read_table(path, columns=only)
+        whole.validate(full=True)  # its texts are texts
+        found = whole.to_pandas()
     except SercoreError:
         raise
     except Exception as error:  # whatever a damaged file comes to
