@@ -259,7 +259,7 @@ def read_history(folder: Path) -> pd.DataFrame:
                 raise SercoreError("history.csv is too large")
         history = pd.read_csv(path)
         if strange := [column for column in history if history[column].dtype.kind not in "iuf"]:
-            raise SercoreError(f"history.csv has no numbers in {', '.join(strange)}")
+            raise SercoreError(f"history.csv has no numbers in {', '.join(map(bounds.shown, strange[:5]))}")
         if "epoch" not in history:
             raise SercoreError("history.csv has no column epoch")
         return history
