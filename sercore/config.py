@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .bounds import MOST_CLASSES, shown
 from .errors import SercoreError, nearest
 
 POOLED = 5
@@ -34,6 +36,9 @@ CHOICES = {
     "weights": ("last", "averaged"),
 }
 
+
+MOST = {"lstm_cells": 4096, "clip_seconds": 600, "batch_size": 2**16}
+"""What takes memory, and the most of it that is no mistake."""
 
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
 _ACCEPTED: dict[type, tuple[type, ...]] = {float: (float, int)}
@@ -111,26 +116,28 @@ class Config:
         types = {name: type(getattr(Config, name)) for name in self.to_dict() if name != "alpha"}
         strange = [name for name, kind in types.items() if not isinstance(getattr(self, name), _ACCEPTED.get(kind, kind))]
         if strange:
-            kinds = [f"{name}={getattr(self, name)!r} is not {_KINDS[types[name].__name__]}" for name in strange]
+            kinds = [f"{name}={shown(getattr(self, name))} is not {_KINDS[types[name].__name__]}" for name in strange]
             raise SercoreError("impossible settings: " + "; ".join(kinds))
         wrong = [
-            f"{name}={getattr(self, name)!r} (choose from {', '.join(options)})"
+            f"{name}={shown(getattr(self, name))} (choose from {', '.join(options)})"
             for name, options in CHOICES.items()
             if getattr(self, name) not in options
         ]
         positive = ("scale", "lstm_cells", "batch_size", "learning_rate", "max_epochs", "patience")
-        wrong += [f"{name}={value!r} (must be above 0)" for name in positive if not 0 < (value := getattr(self, name)) < math.inf]
+        wrong += [f"{name}={shown(value)} (must be above 0)" for name in positive if not _positive(value := getattr(self, name))]
+        most = {name: high for name, high in MOST.items() if getattr(self, name) > high}
+        wrong += [f"{name}={shown(getattr(self, name))} (must be {high} at most)" for name, high in most.items()]
         least = {"margin": 0, "gamma": 0, "clip_seconds": STEP_SECONDS}
         wrong += [
-            f"{name}={value!r} (must be {low} or more)"
+            f"{name}={shown(value)} (must be {low} or more)"
             for name, low in least.items()
             if not low <= (value := getattr(self, name)) < math.inf
         ]
         if not 0 <= self.dropout < 1:
             wrong.append(f"dropout={self.dropout!r} (must be in [0, 1))")
         alphas = self.alpha if isinstance(self.alpha, tuple) else (self.alpha,)
-        if not alphas or not all(isinstance(alpha, (int, float)) and 0 < alpha < math.inf for alpha in alphas):
-            wrong.append(f"alpha={self.alpha!r} (must be above 0, one number or one for each class)")
+        if not 0 < len(alphas) <= MOST_CLASSES or not all(map(_positive, alphas)):
+            wrong.append(f"alpha={shown(self.alpha)} (must be above 0, one number or one for each class)")
         if self.weights == "averaged" and self.batch_norm == "running":
             wrong.append("weights='averaged' with batch_norm='running' (moving averages belong to other weights: recalibrated)")
         if wrong:
@@ -145,8 +152,9 @@ class Config:
         fields = {field.name: field for field in dataclasses.fields(self)}
         unknown = sorted(set(overrides) - set(fields))
         if unknown:
-            hint = "".join(nearest(name, fields) for name in unknown)
-            raise SercoreError(f"unknown settings: {', '.join(unknown)}; {hint}There are: {', '.join(fields)}")
+            few = [name if name.isidentifier() and len(name) < 80 else shown(name) for name in unknown[:20]]
+            hint = "".join(nearest(name, fields) for name in few)
+            raise SercoreError(f"unknown settings: {', '.join(few)}; {hint}There are: {', '.join(fields)}")
         typed = {name: _typed(name, value, getattr(Config, name)) for name, value in overrides.items()}
         return dataclasses.replace(self, **typed)
 
@@ -161,6 +169,8 @@ class Config:
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> Config:
         """The defaults with `settings`, as `to_dict` gives them; unknown names and impossible values raise `SercoreError`."""
+        if not isinstance(settings, dict) or not all(isinstance(name, str) for name in settings):
+            raise SercoreError(f"settings must be a dictionary of names, not {shown(settings)}")
         return cls().replace(**settings)
 
 
@@ -172,16 +182,20 @@ def assignments(texts: Sequence[str]) -> dict[str, str]:
     return {name: value for _, name, _, value in pairs}
 
 
+def _positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and 0 < value <= sys.float_info.max
+
+
 def _typed(name: str, value: Any, default: Any) -> Any:
     if isinstance(value, list):
         return tuple(value)
-    if not isinstance(value, str) or isinstance(default, str):
-        return float(value) if isinstance(default, float) and isinstance(value, int) else value
     try:
+        if not isinstance(value, str) or isinstance(default, str):
+            return float(value) if isinstance(default, float) and isinstance(value, int) else value
         if isinstance(default, bool):
             return {"true": True, "false": False}[value.lower()]
         if name == "alpha" and "," in value:
             return tuple(float(part) for part in value.split(","))
         return type(default)(value)
-    except (KeyError, ValueError):
-        raise SercoreError(f"{name}={value!r} is not {_KINDS[type(default).__name__]}") from None
+    except (KeyError, ValueError, OverflowError):
+        raise SercoreError(f"{name}={shown(value)} is not {_KINDS[type(default).__name__]}") from None

@@ -24,6 +24,7 @@ def publish(
     rows = [
         {
             **dict.fromkeys(results.RUN_COLUMNS, 0),
+            **dict.fromkeys(("precision", "device", "commit", "data", "split", "finished"), "0"),
             "corpus": corpus,
             "protocol": name,
             "system": system,

@@ -49,7 +49,9 @@ def test_slugs_combine_and_take_settings():
     assert systems.family("focal-g2-a2@batch_size=8") == "focal"
 
 
-@pytest.mark.parametrize("slug", ["amd-s10-m0.4", "baseline+", "baseline@", "baseline@masked", "baseline@masked=", "ams-s10", ""])
+@pytest.mark.parametrize(
+    "slug", ["amd-s10-m0.4", "baseline+", "baseline@", "baseline@masked", "baseline@masked=", "ams-s10", "", "../x", "a{{1}}", 5]
+)
 def test_unreadable_slugs_are_refused(slug):
     with pytest.raises(SercoreError):
         systems.config(slug)
@@ -71,6 +73,13 @@ def test_expand_spells_out_groups_once():
         ({"alpha": ()}, r"alpha=\(\) \(must be above 0"),
         ({"alpha": "1,0,1"}, "must be above 0, one number or one for each class"),
         ({"clip_seconds": 0.3}, r"clip_seconds=0.3 \(must be 0.32 or more\)"),
+        (
+            {"clip_seconds": 1e5, "lstm_cells": 10**6},
+            r"lstm_cells=1000000 \(must be 4096 at most\); clip_seconds=100000.0 \(must be 600 at",
+        ),
+        ({"scale": 10**400}, "scale=a huge number is not a number"),
+        ({"alpha": (1.0,) * 10**4}, r"alpha=\(1.0, .*\.\.\.\) \(must be above 0"),
+        ({"x" * 10**5: 1}, r"unknown settings: 'x+\.\.\.x+'"),
     ],
 )
 def test_settings_of_another_type_and_impossible_values_are_named(settings, says):

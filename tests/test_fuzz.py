@@ -3,25 +3,35 @@
 A few examples of each here; `make fuzz` tries FUZZ_EXAMPLES = 2000 of each.
 """
 
+import contextlib
+import copy
+import io
 import json
 import math
 import os
+import re
 import resource
 import struct
+import tarfile
 import time
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import published
 import pytest
 import soundfile
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sercore import SercoreError, corpora
+from sercore import SercoreError, bounds, corpora
 from sercore.config import Config
-from sercore.corpora import bundled, check, iemocap
+from sercore.corpora import bundled, check, fetch, iemocap
+from sercore.evidence import publication, results
 from sercore.frontend import audio
-from sercore.inference import prediction
+from sercore.inference import models, prediction
 from sercore.lab import bundle, experiment, records, systems
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
@@ -64,13 +74,45 @@ def damage(draw, data: bytes) -> bytes:
     return bytes(out)
 
 
+HOSTILE = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**20), 10**20),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(
+        [10**400, -1, 0, 1e308, "../../escaped", "/tmp/escaped", "..", "a/b", "x\x1b[31m", "{{7*7}}", "<b>", "a\ud800"]
+    ),
+    st.sampled_from(["", "x" * 10**4, [], {}, ["a"], [["a"]] * 4, ["a"] * 4, {"a": [1]}, [math.nan] * 4, "9" * 50, "1e999"]),
+)
+"""Values of every kind that is not wanted where another stands."""
+
+
+@st.composite
+def altered(draw, said):
+    """The same dictionary, in which some values, at any depth, are others or not there."""
+    out = copy.deepcopy(said)
+    for _ in range(draw(st.integers(0, 3))):
+        place = out
+        while place:
+            key = draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(min(len(place), 5))))
+            if not isinstance(place[key], (dict, list)) or draw(st.booleans()):
+                if draw(st.integers(0, 5)):
+                    place[key] = copy.deepcopy(draw(HOSTILE))
+                else:
+                    del place[key]
+                break
+            place = place[key]
+    return out
+
+
 def refused_by_name(path, act):
-    """Run `act`; a refusal must be a `SercoreError` that names the file."""
+    """Run `act`; a refusal must be a `SercoreError` that names the file, in a message that a terminal can show."""
     started = time.monotonic()
     try:
         return act()
     except SercoreError as error:
-        assert path.name in str(error), str(error)
+        assert path.name in str(error) and "\x1b" not in str(error) and len(str(error)) < 10**5, str(error)[:1000]
         return None
     finally:
         assert time.monotonic() - started < 20
@@ -268,3 +310,148 @@ def test_a_corpus_is_examined_whatever_it_holds(sounds, tmp_path, data):
     pd.DataFrame(rows).to_csv(table, index=False)
     report = refused_by_name(table, lambda: check.check(str(table)))
     assert report is None or str(report)
+
+
+@fuzzed
+@given(data=st.data())
+def test_values_of_bundles(made, tmp_path, data):
+    path = tmp_path / "case.bundle"
+    with np.load(io.BytesIO(made[0])) as file:
+        arrays = dict(file)
+    about = data.draw(altered(json.loads(arrays["about"].tobytes())))
+    with path.open("wb") as file:
+        np.savez(file, **arrays | {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)})
+
+    def act():
+        entry = corpora.get(str(path))
+        return entry, corpora.load(entry), bundled.log_mels(path)
+
+    found = refused_by_name(path, act)
+    if found is not None:
+        entry, table, mels = found
+        assert re.fullmatch(bounds.NAME, entry.name) and set(table["label"]) <= set(entry.labels)
+        assert len(table) == len(mels) and all(np.isfinite(array).all() for array in mels.arrays)
+
+
+@fuzzed
+@given(data=st.data())
+def test_values_of_records(made, tmp_path, data):
+    folder = tmp_path / "tones-speaker-baseline-seed0-fold0"
+    folder.mkdir(exist_ok=True)
+    facts = data.draw(altered(json.loads(made[1]["run.json"])))
+    (folder / "run.json").write_text(json.dumps(facts))
+    (folder / "test.npz").write_bytes(made[1]["test.npz"])
+    found = refused_by_name(folder, lambda: records.read_facts(folder))
+    if found is not None:
+        paths = [tmp_path / f"{found['corpus']}-{found['protocol']}.parquet", tmp_path / found["run"]]
+        assert all(path.resolve().parent == tmp_path.resolve() for path in paths)
+        if set(facts) == set(json.loads(made[1]["run.json"])):
+            assert not results._strange(pd.DataFrame([publication._row(found)]))
+        refused_by_name(folder, lambda: records.read_test(folder))
+
+
+@pytest.fixture(scope="module")
+def model(made, tmp_path_factory):
+    """What a `model.pt` holds, and the folder of it."""
+    runs = tmp_path_factory.mktemp("runs") / "run"
+    runs.mkdir()
+    for name, content in made[1].items():
+        (runs / name).write_bytes(content)
+    return torch.load(runs / "model.pt", weights_only=True), models.pack(runs, runs.parent / "packed")
+
+
+@fuzzed
+@given(data=st.data())
+def test_values_of_models(model, tmp_path, data):
+    path, saved = tmp_path / "case.pt", model[0]
+    said = {"config": json.loads(saved["config"]), "classes": saved["classes"], "origin": saved["origin"]}
+    said = data.draw(altered(said))
+    said |= {"config": json.dumps(said["config"])} if "config" in said else {}
+    torch.save({"state": saved["state"], **said}, path)
+    found = refused_by_name(path, lambda: models.load(path))
+    if found is not None:
+        assert all(0 < temperature < math.inf for temperature in found.temperatures)
+        assert len(set(found.classes)) == found.networks[0].classes
+
+
+@fuzzed
+@given(data=st.data())
+def test_values_and_bytes_of_model_folders(model, tmp_path, data):
+    folder, whole = tmp_path / "packed", model[1]
+    folder.mkdir(exist_ok=True)
+    about = data.draw(altered(json.loads((whole / "config.json").read_text())))
+    weights = (whole / "model.safetensors").read_bytes()
+    (folder / "config.json").write_text(json.dumps(about))
+    (folder / "model.safetensors").write_bytes(data.draw(damage(weights)) if data.draw(st.booleans()) else weights)
+    found = refused_by_name(folder, lambda: models.load(folder))
+    if found is not None:
+        assert all(0 < temperature < math.inf for temperature in found.temperatures) and isinstance(found.about["name"], str)
+
+
+@fuzzed
+@given(data=st.data())
+def test_published_tables(tmp_path, data):
+    path = tmp_path / "results" / "runs.parquet"
+    if not path.exists():
+        published.publish(path.parent, "emodb", "baseline")
+        (tmp_path / "whole").write_bytes(path.read_bytes())
+    if data.draw(st.booleans()):
+        path.write_bytes(data.draw(damage((tmp_path / "whole").read_bytes())))
+    else:
+        table = pd.read_parquet(tmp_path / "whole").astype(object)
+        table.at[data.draw(st.integers(0, 4)), data.draw(st.sampled_from(list(table)))] = data.draw(HOSTILE)
+        with contextlib.suppress(Exception):  # not every value can stand in a table
+            table.to_parquet(path)
+    found = refused_by_name(path.parent, lambda: results.runs(path.parent))
+    assert found is None or all(re.fullmatch(bounds.NAME, corpus) for corpus in found["corpus"])
+
+
+def packed(kind, members):
+    buffer = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+    else:
+        with tarfile.open(fileobj=buffer, mode=kind) as archive:
+            for name, content in members.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+NAMES = st.one_of(
+    st.sampled_from(["a.wav", "wav/b.wav", "../out", "/out", "wav", "..", ".", "a" * 300, "C:\\x"]),
+    st.text(min_size=1, max_size=6),
+)
+
+
+@fuzzed
+@given(data=st.data(), kind=st.sampled_from(["zip", "w:", "w:gz", "w:bz2", "w:xz"]))
+def test_archives(tmp_path, data, kind):
+    path, folder = tmp_path / "case.archive", tmp_path / "inner" / "unpacked"
+    folder.mkdir(parents=True, exist_ok=True)
+    members = data.draw(st.dictionaries(NAMES, st.binary(max_size=2000), max_size=3))
+    with contextlib.suppress(UnicodeError, ValueError):  # a name that no archive can hold
+        path.write_bytes(data.draw(damage(packed(kind, members))))
+        refused_by_name(path, lambda: fetch.unpack(path, folder))
+    assert {found.name for found in tmp_path.iterdir()} <= {"case.archive", "inner"}
+    assert [found.name for found in (tmp_path / "inner").iterdir()] == ["unpacked"]
+
+
+@fuzzed
+@given(data=st.data())
+def test_pointers_of_git_lfs(tmp_path, data):
+    folder, objects = tmp_path / "corpus", tmp_path / "objects"
+    folder.mkdir(exist_ok=True)
+    (tmp_path / "precious").write_text("precious")
+    ours = st.sampled_from(["0" * 64, "../precious", str(tmp_path / "precious"), ""])
+    digest = data.draw(st.one_of(ours, st.text(max_size=70)))
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize 5\n".encode(errors="replace")
+    (folder / "a.wav").write_bytes(data.draw(damage(pointer)))
+    with pytest.MonkeyPatch.context() as patched, contextlib.suppress(SercoreError):
+        patched.setattr(fetch, "download", lambda url, path, progress: Path(path).write_bytes(b"sound"))
+        fetch._fetch_lfs("http://nowhere", folder, objects, progress=False)
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert {found.name for found in tmp_path.iterdir()} <= {"corpus", "objects", "precious"}

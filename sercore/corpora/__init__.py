@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import extensions, places
+from .. import bounds, extensions, places
 from ..errors import SercoreError, Unreadable, nearest
 from ..frontend import audio
 from . import bundled
-from .base import COLUMNS, LABELS, NAME, OWN, Corpus, clip_rule, complain, length_rule, updates_an_epoch
+from .base import COLUMNS, LABELS, OWN, Corpus, clip_rule, complain, length_rule, updates_an_epoch
 
 __all__ = [
     "COLUMNS",
@@ -44,8 +44,11 @@ _registered: dict[str, Corpus] = extensions.extensible("corpus", {})
 
 def register(corpus: Corpus) -> Corpus:
     """Make a corpus known under its name; a name that is taken raises `SercoreError`."""
-    if not re.fullmatch(NAME, corpus.name):
-        raise SercoreError(f"a corpus called {corpus.name!r}: write small letters, digits and hyphens; it names files and pages")
+    if not isinstance(corpus.name, str) or not re.fullmatch(bounds.NAME, corpus.name):
+        raise SercoreError(
+            f"a corpus called {bounds.shown(corpus.name)}: write small letters, digits and hyphens, 80 at most; it names files "
+            "and pages"
+        )
     if corpus.name in _registered:
         raise SercoreError(f"two corpora are called {corpus.name!r}")
     _registered[corpus.name] = corpus
@@ -77,16 +80,16 @@ def get(name: str | os.PathLike[str], data_root: str | os.PathLike[str] | None =
     path = Path(name).expanduser()
     if bundled.is_bundle(path):
         return bundled.corpus(path)
-    if re.fullmatch(NAME, str(name)) and (path_of_bundle := bundled.find(str(name), places.data_roots(data_root))):
+    if re.fullmatch(bounds.NAME, str(name)) and (path_of_bundle := bundled.find(str(name), places.data_roots(data_root))):
         corpus = bundled.corpus(path_of_bundle)
         if corpus.name != name:
             raise SercoreError(f"{path_of_bundle} holds the corpus {corpus.name}: call it {corpus.name}{bundled.SUFFIX}")
         return corpus
-    if path.is_dir() or path.suffix.lower() in (".csv", ".tsv"):
+    if os.path.isdir(path) or path.suffix.lower() in (".csv", ".tsv"):
         from .files import corpus_at
 
         return corpus_at(path)
-    if path.exists():
+    if os.path.exists(path):
         raise SercoreError(f"{name}: neither a folder nor a .csv or .tsv file")
     if path.suffix or len(path.parts) > 1:
         raise SercoreError(f"{name}: no such file or folder")
@@ -145,8 +148,8 @@ def load(name: Corpus | str | os.PathLike[str], data_root: str | os.PathLike[str
     """The corpus's utterances: columns `COLUMNS`, sorted by id; `attrs["dropped"]` counts what was left out.
 
     `path` is absolute, or "" of a corpus that is spectra alone, `duration` in seconds, `gender` "f", "m" or "" (unknown).
-    Raises `SercoreError` where the corpus is not found, has nothing in it, ids twice, or files whose headers cannot be read (all
-    of them in one message).
+    Raises `SercoreError` where the corpus is not found, has nothing in it, ids twice, or files whose headers cannot be read, or
+    that are longer than an utterance can be (all of them in one message).
     """
     corpus = name if isinstance(name, Corpus) else get(name, data_root)
     root = find_root(corpus, data_root)
@@ -180,6 +183,8 @@ def paths(name: Corpus | str | os.PathLike[str], data_root: str | os.PathLike[st
 
 def _duration(path: str) -> float | Unreadable:
     try:
-        return audio.duration(path)
+        seconds = audio.duration(path)
+        audio.refuse_long(path, seconds)
+        return seconds
     except Unreadable as error:
         return error

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..config import MOST
 from ..errors import SercoreError
 
 TRAINING_SHARE, BATCH, PATIENCE_UPDATES, LEVEL_UPDATES = 0.55, 32, 950, 1700
 LABELS = ("angry", "happy", "sad", "neutral")
 OWN = "your own files"
 """The kind of a corpus that is a folder or a table of its user's."""
-NAME = "[a-z0-9][a-z0-9-]*"
-"""What a corpus may be called: runs, files and pages bear its name."""
 COLUMNS = ("id", "path", "label", "speaker", "session", "gender", "sentence", "duration")
 
 
@@ -82,6 +81,16 @@ def table(rows: Iterable[dict[str, Any]], dropped: Counter[str] | None = None) -
     return frame
 
 
+def listing(path: Path, columns: Iterable[str], **how: Any) -> pd.DataFrame:
+    """A table that comes with a corpus, as texts. Raises `SercoreError` where it is none, or lacks one of the `columns`."""
+    try:
+        found = pd.read_csv(path, dtype=str, keep_default_na=False, **how)
+    except Exception as error:  # whatever a damaged file comes to
+        raise SercoreError(f"{path}: not a table ({error})") from error
+    complain(f"{path}: missing columns", sorted(set(columns) - set(found.columns)))
+    return found
+
+
 def _is_text(row: dict[str, Any]) -> bool:
     try:
         "".join(map(str, row.values())).encode()
@@ -121,9 +130,9 @@ def table_of_names(
 
 
 def clip_rule(durations: Iterable[float]) -> float:
-    """The shortest multiple of half a second that leaves at least 95 % of the utterances (seconds) uncut."""
+    """The shortest multiple of half a second that leaves at least 95 % of the utterances (seconds) uncut; at most 10 minutes."""
     longest = np.quantile(np.asarray(list(durations), dtype=float), 0.95, method="inverted_cdf")
-    return float(np.ceil(longest * 2) / 2)
+    return min(float(np.ceil(longest * 2) / 2), float(MOST["clip_seconds"]))
 
 
 def updates_an_epoch(utterances: int) -> int:

@@ -155,7 +155,7 @@ def _look(path: str) -> tuple[float, str, str, str]:
     seen = _Seen()
     try:
         for _ in audio.blocks(path, seen.add):
-            pass
+            audio.refuse_long(path, seen.seconds)
     except Unreadable as error:
         return float("nan"), "unreadable", error.reason + f" ({error.detail})" * bool(error.detail), ""
     if seen.peak < audio.SILENT:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..frontend.audio import audio_files
 from . import register
-from .base import Corpus, Source, table_of_names
+from .base import Corpus, Source, listing, table_of_names
 
 NAME = re.compile(r"(?P<speaker>\d{4})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<level>[A-Z]{1,2})")
 EMOTIONS = {"ANG": "angry", "HAP": "happy", "SAD": "sad", "NEU": "neutral"}
@@ -23,7 +23,7 @@ def read(root: Path) -> pd.DataFrame:
     demographics = root / "VideoDemographics.csv"
     genders: dict[str, str] = {}
     if demographics.is_file():
-        actors = pd.read_csv(demographics, dtype=str)
+        actors = listing(demographics, ("ActorID", "Sex"))
         genders = dict(zip(actors.ActorID, actors.Sex.str[0].str.lower(), strict=True))
     dropped: Counter[str] = Counter()
     files = audio_files(root / "AudioWAV", dropped)

@@ -7,10 +7,14 @@ keeps in Git LFS are fetched one by one and must have the SHA-256 that their poi
 
 from __future__ import annotations
 
+import bz2
 import functools
 import gzip
 import hashlib
+import itertools
+import lzma
 import os
+import re
 import shutil
 import stat
 import sys
@@ -19,12 +23,14 @@ import tempfile
 import time
 import zipfile
 import zlib
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
-from .. import places
+from .. import bounds, places
 from ..errors import SercoreError
 from ..frontend import audio, containers
 from . import find_root, get
@@ -168,7 +174,8 @@ def _continue(session: requests.Session, url: str, part: Path, have: int, bar: A
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip or tar archive into `folder`; where a member lies outside, raise and write nothing.
 
-    Absolute names, `..`, and links are refused: an archive of recordings has no use for them.
+    Absolute names, `..`, links and doubled names are refused: an archive of recordings has no use for them. What is damaged, or
+    not honest, is removed; what cannot be unpacked for another reason (a cipher, a disk that is full) stays where it is.
     """
     try:
         if zipfile.is_zipfile(archive):
@@ -176,41 +183,84 @@ def unpack(archive: Path, folder: Path) -> None:
                 entries = [(entry.filename, stat.S_ISLNK(entry.external_attr >> 16)) for entry in packed.infolist()]
                 _refuse(archive, entries, sum(entry.file_size for entry in packed.infolist()))
                 packed.extractall(folder)
-        elif tarfile.is_tarfile(archive):
-            with tarfile.open(archive) as tar:
-                members = list(tar)
+        else:
+            with (
+                _unpacked(archive) as stream,
+                tarfile.open(fileobj=cast("IO[bytes]", _Bounded(archive, stream)), mode="r:") as tar,
+            ):
+                members = list(itertools.islice(tar, MEMBERS + 1))
                 special = [(entry.name, not (entry.isfile() or entry.isdir())) for entry in members]
                 _refuse(archive, special, sum(entry.size for entry in members))
                 if hasattr(tarfile, "data_filter"):
                     tar.extractall(folder, filter="data")
                 else:  # Python before 3.11.4; what was not refused is files and folders inside
                     tar.extractall(folder)
-        else:
-            archive.unlink()
-            raise SercoreError(f"{archive}: neither zip nor tar; removed, fetch it again")
-    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except SercoreError:
+        raise
+    except tarfile.ReadError as error:
         archive.unlink()
-        raise SercoreError(f"{archive}: damaged ({error}); removed, fetch it again") from error
+        raise SercoreError(f"{archive}: neither zip nor tar, or damaged ({error}); removed, fetch it again") from error
+    except Exception as error:
+        if isinstance(error, DAMAGED) or (isinstance(error, OSError) and error.errno is None):  # as bz2 tells it
+            archive.unlink()
+            raise SercoreError(f"{archive}: damaged ({error}); removed, fetch it again") from error
+        raise SercoreError(f"{archive}: cannot be unpacked ({error}); it is still there") from error
 
 
-MOST = 50
-"""Times its own size that an archive of recordings may come to: sound hardly packs."""
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
+MEMBERS = 200_000
+"""That an archive of recordings may have."""
+HEADER = 2**20
+"""Bytes that are read of a tar at once: of sound so many, of a member's name never more."""
+
+
+def _unpacked(archive: Path) -> IO[bytes]:
+    """What a packed file holds, by its first bytes: the file itself where it is none."""
+    with open(archive, "rb") as file:
+        head = file.read(6)
+    kinds: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
+        (b"\x1f\x8b", gzip.open),
+        (b"BZh", bz2.open),
+        (b"\xfd7zXZ\x00", lzma.open),
+    )
+    return next((opened(archive) for mark, opened in kinds if head.startswith(mark)), None) or open(archive, "rb")
+
+
+class _Bounded:
+    """The bytes of a tar, of which nobody reads more than such an archive can hold: its headers say how long they are, and where
+    the next one is."""
+
+    def __init__(self, archive: Path, stream: IO[bytes]) -> None:
+        self.archive, self.stream, self.tell = archive, stream, stream.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= HEADER:
+            raise tarfile.HeaderError(f"a name of {size} bytes")
+        return self.stream.read(size)
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        if whence == 0:
+            _refuse(self.archive, [], place)
+        return self.stream.seek(place, whence)
 
 
 def _refuse(archive: Path, entries: list[tuple[str, bool]], unpacked: int) -> None:
-    """Raise where members leave their folder, and where the archive would come to more than sound can, or there is room for."""
+    """Raise where members leave their folder or are there twice, and where the archive would come to more than sound can, or
+    there is room for."""
 
     def leaves(name: str) -> bool:
         return any(".." in path.parts or path.anchor for path in (PurePosixPath(name), PureWindowsPath(name)))
 
     outside = [name for name, special in entries if special or leaves(name)]
+    often = Counter(name for name, _ in entries if not name.endswith("/"))
+    twice = [name for name, times in often.items() if times > 1] if len(often) < len(entries) else []
     size, room = archive.stat().st_size, shutil.disk_usage(archive.parent).free
-    explodes = unpacked > max(MOST * size, 2**28)
-    if outside or explodes:
+    explodes = bounds.swells(size, unpacked) or len(entries) > MEMBERS
+    if outside or twice or explodes:
         archive.unlink()
     complain(
-        f"{archive}: removed, nothing unpacked: members that are links or lie outside the archive's folder",
-        outside,
+        f"{archive}: removed, nothing unpacked: members that are links, lie outside the archive's folder or are there twice",
+        map(bounds.shown, [*outside, *twice]),
     )
     if explodes:
         raise SercoreError(
@@ -262,9 +312,15 @@ def _fetch_lfs(address: str, folder: Path, objects: Path, progress: bool) -> Non
     from tqdm import tqdm
 
     pointers: dict[str, list[Path]] = {}
+    wrong = []
     for path in (path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < 1024):
-        if path.read_bytes().startswith(containers.LFS_POINTER):
-            pointers.setdefault(path.read_text("utf-8").partition("oid sha256:")[2].split()[0], []).append(path)
+        said = path.read_bytes()
+        if said.startswith(containers.LFS_POINTER):
+            if digest := re.search(rb"^oid sha256:([0-9a-f]{64})\r?$", said, re.MULTILINE):
+                pointers.setdefault(digest[1].decode(), []).append(path)
+            else:
+                wrong.append(bounds.shown(path.relative_to(folder).as_posix()))
+    complain("Git LFS's pointers that name no SHA-256; has the corpus's publisher changed them?", wrong)
     objects.mkdir(exist_ok=True)
 
     def bring(digest: str) -> None:

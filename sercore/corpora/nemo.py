@@ -13,30 +13,28 @@ import pandas as pd
 from ..errors import SercoreError
 from ..frontend.audio import audio_files
 from . import register
-from .base import Corpus, Source, complain, table
+from .base import Corpus, Source, complain, listing, table
 
 EMOTIONS = {"anger": "angry", "happiness": "happy", "sadness": "sad", "neutral": "neutral"}
 
 
 def read(root: Path) -> pd.DataFrame:
     """Clips of the four classes that `data.tsv` lists must be there; those of other emotions need not."""
-    listing = root / "data.tsv"
-    if not listing.is_file():
-        raise SercoreError(f"{listing}: no such file; it belongs to nEMO and names the clips and their speakers")
-    listed = pd.read_csv(listing, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
-    complain(
-        f"{listing}: missing columns",
-        sorted({"file_id", "emotion", "speaker_id", "gender"} - set(listed.columns)),
-    )
+    clips = root / "data.tsv"
+    if not clips.is_file():
+        raise SercoreError(f"{clips}: no such file; it belongs to nEMO and names the clips and their speakers")
+    listed = listing(clips, ("file_id", "emotion", "speaker_id", "gender"), sep="\t", quoting=csv.QUOTE_NONE)
     listed.index = pd.Index(listed.file_id.str.rsplit(".", n=1).str[0])
+    complain(f"{clips}: clips that it lists twice", listed.index[listed.index.duplicated()])
     wanted = listed.emotion.isin(list(EMOTIONS))
     dropped = Counter("label " + listed.emotion[~wanted])
     rows = []
     for path in audio_files(root / "samples", dropped):
-        if path.stem not in listed.index:
+        speaker, _, rest = path.stem.partition("_")
+        emotion, _, sentence = rest.partition("_")
+        if path.stem not in listed.index or (wanted[path.stem] and emotion not in EMOTIONS):
             dropped["unknown file name"] += 1
         elif wanted[path.stem]:
-            speaker, emotion, sentence = path.stem.split("_")
             gender = listed.gender[path.stem][:1]
             label = EMOTIONS[emotion]
             rows.append(dict(id=path.stem, path=path, label=label, speaker=speaker, gender=gender, sentence=sentence))

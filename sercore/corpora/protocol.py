@@ -18,12 +18,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..bounds import FOLDS, PROTOCOLS
 from ..errors import SercoreError
 
-PROTOCOLS = ("paper", "speaker", "leaky")
 CLEAN = ("speaker", "paper")  # the test part is read once, after the epoch was chosen
 PARTS = ("train", "validation", "test")
-FOLDS = 5
 VALIDATION_SHARE = 0.25
 
 

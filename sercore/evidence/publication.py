@@ -24,6 +24,7 @@ from ..errors import SercoreError, nearest
 from ..lab import records
 from . import geometry
 from .results import (
+    EXTRA_COLUMNS,
     MAP_COLUMNS,
     NAME,
     RUN_COLUMNS,
@@ -77,6 +78,9 @@ def publish(
 
 
 def _publish(facts: list[dict[str, Any]], source: Path, target: Path, data_root: str | None, replace: bool) -> Published:
+    lacking = {fact["folder"]: [name for name in (*RUN_COLUMNS, *EXTRA_COLUMNS) if name not in fact] for fact in facts}
+    if short := [f"{folder}: {', '.join(names)}" for folder, names in lacking.items() if names]:
+        raise SercoreError("records that lack what is published; run them again:\n  " + "\n  ".join(short), offenders=short)
     fresh = pd.DataFrame([_row(fact) for fact in facts])
     old = read(target / "runs.parquet")
     known = set() if old is None else set(old["run"])

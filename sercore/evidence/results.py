@@ -24,19 +24,18 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
-from .. import places
+from .. import bounds, places
 from ..config import Config
 from ..corpora import protocol
 from ..errors import SercoreError
-from ..lab import systems
+from ..lab import records, systems
 
 RUN_COLUMNS = (
     *("run", "corpus", "protocol", "system", "seed", "fold", "ua", "wa", "ece", "epochs", "chosen_epoch", "chosen_by"),
@@ -61,7 +60,8 @@ def _settings(config: str) -> str:
 
 
 def read(path: Path) -> pd.DataFrame | None:
-    return pd.read_parquet(path) if _noted(path).exists() else None
+    """A table of the results; None where it is not there. Raises `SercoreError` where it is not whole."""
+    return bounds.table(path) if _noted(path).exists() else None
 
 
 def _noted(path: Path) -> Path:
@@ -119,7 +119,7 @@ def _stamp_of(path: Path) -> tuple[int, int] | None:
 
 def check(table: pd.DataFrame, where: Path) -> None:
     """Refuse records that no honest table can be made of."""
-    problems = [f"no column {column}" for column in RUN_COLUMNS if column not in table]
+    problems = [f"no column {column}" for column in RUN_COLUMNS if column not in table] or _strange(table)
     if not problems:
         honest = [protocol.chooser(name) == chosen for name, chosen in zip(table["protocol"], table["chosen_by"], strict=True)]
         problems += [f"{run}: its epoch was not chosen as its protocol says" for run in table.loc[~np.array(honest, bool), "run"]]
@@ -133,6 +133,55 @@ def check(table: pd.DataFrame, where: Path) -> None:
             ]
     if problems:
         raise SercoreError(f"{where}: records that cannot stand together:\n  " + "\n  ".join(problems))
+
+
+def _strange(table: pd.DataFrame) -> list[str]:
+    """What a table of runs says that no record does (`records.FACTS`)."""
+    problems = []
+    for column in (name for name in (*RUN_COLUMNS, *EXTRA_COLUMNS) if name in table):
+        kind = COLUMN_KINDS.get(column) or records.FACTS[column]
+        if wrong := [value for value in _to_look_at(table[column], column in EXTRA_COLUMNS) if not kind.fits(value)]:
+            problems.append(f"{column} is {bounds.shown(wrong[0])}, and must be {kind.words}")
+    if not problems:
+        names = [str(records.RunName(*row)) for row in table[NAME].itertuples(index=False, name=None)]
+        pairs = zip(table["run"].tolist(), names, strict=True)
+        problems += [f"run is {run}, and its names make {name}" for run, name in pairs if run != name]
+        problems += [f"{run}: it is there twice" for run in table["run"][table["run"].duplicated()]]
+    return problems[:20]
+
+
+def _to_look_at(column: pd.Series, optional: bool) -> list[Any]:
+    """Of a column's numbers the least and the largest, of other values each once; `optional` ones may lack."""
+    found = column.dropna() if optional else column
+    if found.dtype.kind in "iuf" and len(found):
+        values = found.to_numpy()
+        return [values.min().item(), values.max().item()]  # no numbers where one of them is none
+    return found.unique().tolist()
+
+
+def _are_settings(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(all_settings(value))
+    except (ValueError, RecursionError):  # a `SercoreError` is one
+        return False
+
+
+def _json_of(fits: Callable[[Any], bool], words: str) -> bounds.Kind:
+    def parsed(value: Any) -> bool:
+        try:
+            return isinstance(value, str) and fits(json.loads(value))
+        except (ValueError, RecursionError):  # a `SercoreError` is one
+            return False
+
+    return bounds.Kind(parsed, f"as JSON {words}")
+
+
+COLUMN_KINDS = {
+    "config": bounds.Kind(_are_settings, "as JSON settings that there can be"),
+    "classes": _json_of(*bounds.CLASSES),
+    "versions": _json_of(*records.FACTS["versions"]),
+}
+"""Columns that hold in JSON what a record holds as it is."""
 
 
 # ---- readers: every table and figure begins here
@@ -154,7 +203,7 @@ def runs(results: str | Path | None = None) -> pd.DataFrame:
 
 @functools.lru_cache(maxsize=4)
 def _read_runs(path: Path, stamp: tuple[int, int]) -> pd.DataFrame:
-    table = pd.read_parquet(path)
+    table = bounds.table(path)
     check(table, path.parent)
     source = table["source"].fillna(table["corpus"]) if "source" in table else table["corpus"]
     return table.assign(source=source, changed=_changed(table, path.parent))
@@ -228,14 +277,16 @@ def _changed(table: pd.DataFrame, folder: Path) -> pd.Series:
     from .. import corpora
     from ..lab import systems
 
+    @functools.cache
     def by_size(corpus: str) -> dict[str, float]:
         path = folder / "utterances" / f"{corpus}.parquet"
         if not path.exists():
             return {}
-        epochs, patience = corpora.length_rule(pq.read_metadata(path).num_rows)
+        utterances = bounds.table(path)
+        epochs, patience = corpora.length_rule(len(utterances))
         lengths: dict[str, float] = {"max_epochs": epochs, "patience": patience}
-        if "duration" in pq.read_schema(path).names:
-            durations = pq.read_table(path, columns=["duration"])["duration"].to_pandas().dropna()
+        if "duration" in utterances:
+            durations = utterances["duration"].dropna()
             lengths |= {"clip_seconds": corpora.clip_rule(durations)} if len(durations) else {}
         return lengths
 
@@ -271,7 +322,7 @@ def history(results: str | Path | None = None) -> pd.DataFrame:
 
 @functools.lru_cache(maxsize=2)
 def _read_history(path: Path, stamp: tuple[int, int], folder: Path, of_runs: tuple[int, int]) -> pd.DataFrame:
-    return _joined(path, runs(folder))
+    return _joined(path, runs(folder), ["epoch"])
 
 
 def predictions(corpus: str, protocol_name: str, results: str | Path | None = None) -> pd.DataFrame:
@@ -298,15 +349,18 @@ class PredictionsNow(NamedTuple):
 
 @functools.lru_cache(maxsize=8)
 def _read_predictions(path: Path, stamp: tuple[int, int], folder: Path, of_runs: tuple[int, int]) -> pd.DataFrame:
-    frame = _joined(path, runs(folder))
-    columns = [column for column in frame if column.startswith("p_")]
+    frame = _joined(path, runs(folder), ["utterance", "speaker", "label"])
+    columns = [column for column in frame if column.startswith("p_") and frame[column].dtype.kind == "f"]
+    if not columns:
+        raise SercoreError(f"{path}: no column p_CLASS with probabilities: bring it back as it was, or publish again")
     labels = np.array([column.removeprefix("p_") for column in columns])
     return frame.assign(prediction=labels[frame[columns].to_numpy().argmax(1)])
 
 
 def features(corpus: str, protocol_name: str, results: str | Path | None = None) -> pd.DataFrame:
     """One row a tested utterance of a run: names, utterance, `features` (features,) and `attention` (steps,), float32."""
-    frame = _joined(places.results_folder(results) / "features" / f"{corpus}-{protocol_name}.parquet", runs(results))
+    path = places.results_folder(results) / "features" / f"{corpus}-{protocol_name}.parquet"
+    frame = _joined(path, runs(results), ["utterance", "features", "attention"])
     return frame.assign(**{name: _halves(frame[name]) for name in ("features", "attention")})
 
 
@@ -317,12 +371,14 @@ def maps(corpus: str, protocol_name: str, results: str | Path | None = None) -> 
     empty where the folds have too few utterances for a map.
     """
     path = places.results_folder(results) / "maps" / f"{corpus}-{protocol_name}.parquet"
-    return _joined(path, runs(results)) if _noted(path).exists() else pd.DataFrame(columns=["run", *NAME, *MAP_COLUMNS])
+    return (
+        _joined(path, runs(results), MAP_COLUMNS) if _noted(path).exists() else pd.DataFrame(columns=["run", *NAME, *MAP_COLUMNS])
+    )
 
 
 def utterances(corpus: str, results: str | Path | None = None) -> pd.DataFrame:
     """The corpus's table as it was when its runs were published, without paths."""
-    return pd.read_parquet(_present(places.results_folder(results) / "utterances" / f"{corpus}.parquet"))
+    return bounds.table(_present(places.results_folder(results) / "utterances" / f"{corpus}.parquet"))
 
 
 def pilot(results: str | Path | None = None) -> pd.DataFrame | None:
@@ -388,11 +444,11 @@ def halves(row: bytes) -> np.ndarray:
     return np.frombuffer(row, "<f2").astype(np.float32)
 
 
-def _joined(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    frame = pd.read_parquet(_present(path))
+def _joined(path: Path, table: pd.DataFrame, needed: Sequence[str]) -> pd.DataFrame:
+    frame = bounds.table(_present(path), ["run", *needed])
     unknown = sorted(set(frame["run"].unique()) - set(table["run"]))
     if unknown:
-        raise SercoreError(f"{path}: runs that runs.parquet does not know: {', '.join(unknown[:5])}")
+        raise SercoreError(f"{path}: runs that runs.parquet does not know: {', '.join(map(bounds.shown, unknown[:5]))}")
     return table[["run", *NAME]].merge(frame, on="run")
 
 

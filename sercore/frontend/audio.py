@@ -10,6 +10,7 @@ pages nobody can tell: it is read as far as it goes.)
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import shlex
@@ -49,6 +50,9 @@ CANCELLED = 1e-2
 EDGE_DECIBELS, EDGE_SECONDS = 30, 0.1
 """What lies so far below the loudest 20 ms is silence to `trimmed`, which leaves so much of it."""
 
+LONGEST = 3600
+"""Seconds of one utterance at most: hours are no utterance, and a network that learns from it would take them all into memory."""
+
 BLOCK = 2**22
 """Samples that are in memory at once, of all channels."""
 
@@ -87,12 +91,24 @@ def audio_files(folder: Path, dropped: Counter[str]) -> Iterator[Path]:
             dropped[f"not audio: *{path.suffix}"] += 1
 
 
-def read(path: str | os.PathLike[str]) -> np.ndarray:
+def read(path: str | os.PathLike[str], longest: float = math.inf) -> np.ndarray:
     """The samples of one file: float32 (samples,) at 16 kHz, in [-1, 1]; silence is read like any sound.
 
-    Raises `Unreadable`, which names the file, where it is missing, empty, not audio, truncated, or not finite.
+    Raises `Unreadable`, which names the file, where it is missing, empty, not audio, truncated, or not finite, and where it has
+    more than `longest` seconds, whatever its header says.
     """
-    return np.concatenate(list(blocks(path)))
+    read, kept = 0, []
+    for block in blocks(path):
+        read += len(block)
+        refuse_long(path, read / SAMPLE_RATE, longest)
+        kept.append(block)
+    return np.concatenate(kept)
+
+
+def refuse_long(path: str | os.PathLike[str], seconds: float, longest: float = LONGEST) -> None:
+    """Raise `Unreadable` where a recording is too long to be one utterance."""
+    if seconds > longest:
+        raise Unreadable(path, f"longer than {longest / 60:.0f} minutes: cut it into utterances", f"{seconds / 60:.0f} minutes")
 
 
 def blocks(path: str | os.PathLike[str], look: Callable[[np.ndarray, int], None] | None = None) -> Iterator[np.ndarray]:

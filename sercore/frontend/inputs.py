@@ -170,7 +170,7 @@ def _write_part(paths: list[str], name: Path, front_end: str) -> list[Unreadable
     arrays, problems = [], []
     for path in paths:
         try:
-            arrays.append(FRONT_ENDS[front_end].compute(audio.read(path)))
+            arrays.append(FRONT_ENDS[front_end].compute(audio.read(path, audio.LONGEST)))
         except Unreadable as error:
             problems.append(error)
     if problems:

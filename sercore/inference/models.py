@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .. import places
+from .. import bounds, places
 from ..config import Config
 from ..errors import SercoreError, nearest
 from ..lab import metrics, records
@@ -32,6 +32,23 @@ DEFAULT = "emodb"
 FORMAT = 1
 FILES = ("config.json", "model.safetensors")
 CARD = "README.md"
+
+ABOUT = {
+    **dict.fromkeys(("name", "trained_as", "licence", "sercore_version"), bounds.text()),
+    "classes": bounds.CLASSES,
+    "members": bounds.Kind(
+        lambda value: isinstance(value, list) and 0 < len(value) <= MOST_NETWORKS, "a list of what is known of each network"
+    ),
+}
+"""What a folder's config.json may say; its members say what a run's record does, as far as they do."""
+
+ESTIMATE = {
+    **dict.fromkeys(("protocol",), bounds.text()),
+    **dict.fromkeys(("folds", "speakers", "utterances"), bounds.COUNT),
+    **dict.fromkeys(("ua", "wa", "ece", "ece_calibrated"), bounds.SHARE),
+    "ua_of_folds": bounds.several(bounds.SHARE),
+}
+MOST_NETWORKS = 1000
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,7 @@ def load(model: str | os.PathLike[str] | None = None, folded: bool = True, runs:
     else:
         network, classes, origin = records.load_model(_weights(path))
         networks, about = [network], {"name": origin.get("run", path.name), "members": [origin]}
-    _check_code(str(about["name"]), networks, about["members"])
+    _check_code(DEFAULT if model is None else str(model), networks, about["members"])
     for network in networks:
         network.config = network.config.replace(precision="float32")
         if folded:
@@ -106,10 +123,10 @@ def _check_code(name: str, networks: Iterable[Network], members: Iterable[dict[s
 def find(model: str | os.PathLike[str], runs: str | os.PathLike[str] | None = None) -> Path | list[Path]:
     """Where a model lies: its file or folder, or the folders of the runs that it is made of."""
     path = Path(model)
-    if path.exists():
+    if os.path.exists(path):  # which has no opinion on a name of any length
         return path
     name = os.fspath(model)
-    if (SHIPPED / name / FILES[0]).exists():
+    if os.path.exists(SHIPPED / name / FILES[0]):
         return SHIPPED / name
     trained = trained_here(runs)
     if name in trained:
@@ -305,26 +322,39 @@ def _write(path: Path, data: bytes) -> None:
 def _of_folder(path: Path) -> tuple[list[Network], tuple[str, ...], dict[str, Any]]:
     from safetensors.torch import load_file
 
-    from ..network.networks import construct
+    from ..network.networks import of_state
 
     try:
         if lacking := [name for name in FILES if not (path / name).exists()]:
             raise SercoreError(f"no {' and no '.join(lacking)} in it")
-        about = json.loads((path / FILES[0]).read_text(encoding="utf-8"))
-        if about.get("format") != FORMAT:
-            raise SercoreError(f"config.json has format {about.get('format')!r}, this version reads {FORMAT}")
-        state = load_file(path / FILES[1])
-        networks = []
-        for number in range(len(about["members"])):
-            network = construct(Config.from_dict(about["config"]), len(about["classes"]))
-            own = f"{number}."
-            network.load_state_dict({key[len(own) :]: value.float() for key, value in state.items() if key.startswith(own)})
-            networks.append(network.eval())
-        return networks, tuple(map(str, about["classes"])), about
+        about = bounds.parsed(path / FILES[0])
+        if isinstance(about, dict) and about.get("format") != FORMAT:
+            raise SercoreError(f"config.json has format {bounds.shown(about.get('format'))}, this version reads {FORMAT}")
+        if problems := _wrong(about):
+            raise SercoreError(f"config.json: {'; '.join(problems)}", problems)
+        config, classes = Config.from_dict(about["config"]), tuple(about["classes"])
+        states: list[dict[str, Tensor]] = [{} for _ in about["members"]]
+        for key, value in load_file(path / FILES[1]).items():
+            number, _, name = key.partition(".")
+            if number.isdecimal() and int(number) < len(states):
+                states[int(number)][name] = value.float()
+        return [of_state(config, len(classes), state) for state in states], classes, about
     except SercoreError as error:
-        raise SercoreError(f"{path}: {error}") from None
+        raise SercoreError(f"{path}: {error}", error.offenders) from None
     except Exception as error:
         raise SercoreError(f"{path} is not a model's folder of sercore ({type(error).__name__}: {error})") from error
+
+
+def _wrong(about: Any) -> list[str]:
+    """What a folder's config.json says that none of sercore's does."""
+    problems = bounds.wrong(about, ABOUT, ("name", "classes", "members", "config"))
+    if problems:
+        return problems
+    for number, member in enumerate(about["members"]):
+        problems += [f"member {number}: {problem}" for problem in bounds.wrong(member, records.FACTS)]
+    if (found := about.get("estimate")) is not None:
+        problems += [f"estimate: {problem}" for problem in bounds.wrong(found, ESTIMATE, ESTIMATE)]
+    return problems[:20]
 
 
 def card(about: dict[str, Any], text: str = "") -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import corpora, machine, places
+from .. import bounds, corpora, machine, places
 from ..errors import SercoreError
 from ..evidence import statistics
 from ..evidence.results import UNDISTURBED
@@ -222,7 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
                 asked = chosen.disturbances.split(";") if chosen.disturbances else (EIGHT_BITS, *DISTURBANCES)
                 disturbed = tuple(asked) if corpus in chosen.disturbed.split(",") else ()
                 found = trial(model, corpus, disturbed, chosen.trim)
-                before = pd.read_parquet(path) if path.exists() else found.iloc[:0]
+                before = bounds.table(path, KEY) if path.exists() else found.iloc[:0]
                 others = before[(before[KEY] != found[KEY].iloc[0]).any(axis=1)]
                 partial = path.with_suffix(".partial")
                 pd.concat([others, found], ignore_index=True).to_parquet(partial, index=False)

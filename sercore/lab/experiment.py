@@ -46,9 +46,9 @@ class Prepared:
 
     def rows(self, ids: Iterable[str]) -> np.ndarray:
         """Where the utterances `ids` stand in `data`. Raises `SercoreError` for those that do not."""
-        known, wanted = np.asarray(self.data.inputs.ids), np.asarray(list(ids))
-        found = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-        corpora.complain("utterances that are not where their ids say", wanted[known[found] != wanted])
+        wanted = np.asarray(list(ids), dtype=object)
+        found = pd.Index(self.data.inputs.ids).get_indexer(wanted)
+        corpora.complain("utterances that are not in the data", wanted[found < 0])
         return found
 
 

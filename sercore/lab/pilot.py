@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from .. import machine, places
+from .. import bounds, machine, places
 from ..corpora import protocol
 from ..errors import SercoreError
 from ..network.networks import build
@@ -151,7 +151,7 @@ def gather(folder: Path, results: str | Path | None = None) -> Path:
         raise SercoreError(f"no finished training of the pilot under {folder}")
     key = ["corpus", "system", "seed", "fold", "arm", "part"]
     target = places.results_folder(results) / "pilot.parquet"
-    frames = [pd.read_parquet(target)] if target.exists() else []
+    frames = [bounds.table(target, key)] if target.exists() else []
     table = pd.concat([*frames, pd.DataFrame(rows)], ignore_index=True).drop_duplicates(key, keep="last")
     partial = target.with_suffix(".partial")
     table.sort_values(key, ignore_index=True).to_parquet(partial, index=False, compression="zstd")

@@ -10,18 +10,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import glob
 import json
 import math
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from pickletools import genops
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import machine
+from .. import bounds, machine
 from ..config import Config
 from ..errors import SercoreError
 
@@ -34,6 +37,48 @@ ORIGIN = ("run", "corpus", "commit", "temperature", "code")
 """What a model says of where it comes from; the temperature is 1 where its run told none."""
 
 FILES = ("run.json", "history.csv", "test.npz", "model.pt")
+
+FACTS = {
+    "corpus": bounds.matching(bounds.NAME, "a name in small letters, digits and hyphens"),
+    "protocol": bounds.one_of(*bounds.PROTOCOLS),
+    "system": bounds.matching(bounds.SLUG, "a name of letters of English, digits and -+.@=,_"),
+    "seed": bounds.whole(0, 2**63 - 1),
+    "fold": bounds.whole(0, bounds.FOLDS - 1),
+    "source": bounds.text(bounds.PATH_LETTERS),
+    "classes": bounds.CLASSES,
+    "config": bounds.Kind(lambda value: isinstance(value, dict), "a dictionary of settings"),
+    **dict.fromkeys(("data", "split"), bounds.DIGEST),
+    **dict.fromkeys(("run", "commit", "chosen_by", "precision", "engine", "front_end", "finished"), bounds.text()),
+    **dict.fromkeys(("processor", "device", "platform"), bounds.text()),
+    **dict.fromkeys(("ua", "wa", "ece"), bounds.SHARE),
+    "recall": bounds.several(bounds.maybe(bounds.SHARE)),
+    **dict.fromkeys(("epochs", "chosen_epoch", "parameters", "threads"), bounds.COUNT),
+    "cores": bounds.maybe(bounds.COUNT),
+    "amx": bounds.Kind(lambda value: isinstance(value, bool), "true or false"),
+    **dict.fromkeys(("seconds", "seconds_last_start", "rounded_to"), bounds.number(0, 1e12)),
+    "temperature": bounds.number(*bounds.TEMPERATURES),
+    "utterances": bounds.by_name(bounds.COUNT),
+    **dict.fromkeys(("versions", "code"), bounds.by_name(bounds.text())),
+}
+"""What `run.json` may say."""
+
+NEEDED = (
+    *("run", "corpus", "source", "protocol", "system", "seed", "fold"),
+    *("classes", "config", "data", "split", "ua", "wa", "recall"),
+)
+"""What it must say, whatever version wrote it."""
+
+TEST = {"utterance": "U", "speaker": "U", "label": "U", "probabilities": "f", "features": "f", "attention": "f"}
+"""The arrays of `test.npz` and the kind of their values; texts have one axis, numbers two."""
+
+MODEL = {
+    "config": bounds.text(10**4),
+    "classes": bounds.CLASSES,
+    "origin": bounds.Kind(lambda value: isinstance(value, dict), "a dictionary"),
+    "state": bounds.Kind(lambda value: isinstance(value, dict), "a dictionary"),
+}
+HISTORY_BYTES, HEADER = 2**26, 10**4
+MODEL_GLOBALS = ("collections OrderedDict", "torch._utils _rebuild_tensor_v2")
 
 
 @dataclass(frozen=True, order=True)
@@ -92,19 +137,52 @@ def load_model(path: Path) -> tuple[Network, tuple[str, ...], dict[str, Any]]:
     """(model in evaluation mode, class names, origin) from a file of `save_model`; another file raises `SercoreError`."""
     import torch
 
-    from ..network.networks import construct
+    from ..network.networks import of_state
 
     try:
+        _check_model_file(path)
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        model = construct(Config.from_dict(json.loads(saved["config"])), len(saved["classes"]))
-        model.load_state_dict(saved["state"])
-        return model.eval(), tuple(map(str, saved["classes"])), dict(saved["origin"])
+        if not (problems := bounds.wrong(saved, MODEL, MODEL)):
+            origin = {key: saved["origin"][key] for key in ORIGIN if key in saved["origin"]}
+            problems = bounds.wrong(origin, FACTS)
+        if problems:
+            raise SercoreError("; ".join(problems), problems)
+        config = Config.from_dict(json.loads(saved["config"]))
+        return of_state(config, len(saved["classes"]), saved["state"]), tuple(saved["classes"]), origin
     except FileNotFoundError:
         raise SercoreError(f"{path}: no such model file") from None
     except SercoreError as error:
-        raise SercoreError(f"{path}: {error}") from None
+        raise SercoreError(f"{path}: {error}", error.offenders) from None
     except Exception as error:
         raise SercoreError(f"{path} is not a model of sercore: name a run's folder, or the model.pt in it") from error
+
+
+def _check_model_file(path: Path) -> None:
+    """Refuse what `torch.load` would take memory or time for before anybody sees what it is: storages that are packed, and
+    pickles of more than tensors, texts and numbers, or in which a tuple stands in several places, as it never does in ours: the
+    key of a dictionary may be a tuple of tuples, twice the same each, and its hash would take for ever."""
+    with zipfile.ZipFile(path) as packed:
+        entries = bounds.members(path, packed)
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise SercoreError("its parts are packed, as those of a model of sercore never are")
+        if sum(entry.file_size for entry in entries) > path.stat().st_size:
+            raise SercoreError("its parts lie in one another")
+        (pickled,) = (entry for entry in entries if entry.filename.endswith("/data.pkl"))
+        said = packed.read(pickled)
+    tuples, last, places = set[int](), "", 0
+    value: Any  # a text or a number, as the code has it
+    for code, value, _ in genops(said):
+        if code.name in ("GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "BUILD", "DUP"):
+            name = str(value)
+            if name not in MODEL_GLOBALS and not (name.startswith("torch ") and name.endswith("Storage")):
+                raise SercoreError(f"it holds more than weights, texts and numbers: {bounds.shown(value)}")
+        elif code.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            place = places if value is None else int(value)
+            places += 1
+            (tuples.add if last.startswith("TUPLE") else tuples.discard)(place)
+        elif code.name in ("GET", "BINGET", "LONG_BINGET") and int(value) in tuples:
+            raise SercoreError("its parts hold one another")
+        last = code.name
 
 
 def finished(runs: Path, name: RunName) -> bool:
@@ -135,44 +213,95 @@ def failures(runs: Path, corpus: str) -> list[dict[str, str]]:
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """`run.json` of one run; a damaged one raises `SercoreError` that names it."""
+    """`run.json` of one run; one that is damaged, or says what no run says, raises `SercoreError` that names it."""
     try:
-        facts = json.loads((folder / "run.json").read_text())
-        if lacking := [key for key in ("corpus", "source", "protocol", "system", "config", "data") if key not in facts]:
-            raise ValueError(f"run.json lacks {', '.join(lacking)}")
-        if "recall" in facts:
-            facts["recall"] = [math.nan if value is None else value for value in facts["recall"]]
-        return facts
+        facts = bounds.parsed(folder / "run.json")
     except Exception as error:  # whatever a damaged file comes to
         raise _damaged(folder, error) from error
+    if problems := _wrong(facts):
+        raise _damaged(folder, SercoreError(f"run.json: {'; '.join(problems)}", problems))
+    facts["recall"] = [math.nan if value is None else value for value in facts["recall"]]
+    return facts
+
+
+def _wrong(facts: Any) -> list[str]:
+    """What `run.json` says that no run says: each place alone, and then what does not go together."""
+    if problems := bounds.wrong(facts, FACTS, NEEDED):
+        return problems
+    try:
+        Config.from_dict(facts["config"])
+    except SercoreError as error:
+        problems.append(f"config: {error}")
+    if facts["run"] != (name := str(RunName(*(facts[field.name] for field in dataclasses.fields(RunName))))):
+        problems.append(f"run is {bounds.shown(facts['run'])}, and its names make {name}")
+    if len(facts["recall"]) != len(facts["classes"]):
+        problems.append(f"recall is of {len(facts['recall'])} classes, and there are {len(facts['classes'])}")
+    return problems
 
 
 def all_facts(runs: Path, corpus: str | None = None) -> list[dict[str, Any]]:
-    """`run.json` of every finished run under `runs` (of `corpus`), sorted by name; remains of unfinished ones are passed over."""
+    """`run.json` of every finished run under `runs` (of `corpus`), sorted by name; remains of unfinished ones are passed over.
+
+    Raises `SercoreError` for all that `read_facts` refuses, and for folders that are not called as their runs, together.
+    """
     of_corpus = f"{glob.escape(corpus)}-*" if corpus else "*"
     folders = sorted(path.parent for path in runs.glob(f"{of_corpus}/run.json") if not path.parent.name.endswith(".partial"))
-    facts = [read_facts(folder) | {"folder": str(folder)} for folder in folders]
+    facts, problems = [], []
+    for folder in folders:
+        try:
+            own = read_facts(folder)
+            if own["run"] != folder.name:
+                raise _damaged(folder, SercoreError(f"run.json is of the run {own['run']}: give the folder that name"))
+            facts.append(own | {"folder": str(folder)})
+        except SercoreError as error:
+            problems.append(str(error))
+    if problems:
+        raise SercoreError("\n".join(problems), problems)
     return [fact for fact in facts if corpus in (None, fact["corpus"])]
 
 
 def read_history(folder: Path) -> pd.DataFrame:
-    """`history.csv` of one run; a damaged one raises `SercoreError` that names the run."""
+    """`history.csv` of one run, numbers alone; a damaged one raises `SercoreError` that names the run."""
     import pandas as pd
 
+    path = folder / "history.csv"
     try:
-        return pd.read_csv(folder / "history.csv")
+        with path.open(encoding="utf-8") as file:
+            if path.stat().st_size > HISTORY_BYTES or len(file.readline(HEADER)) == HEADER:
+                raise SercoreError("history.csv is too large")
+        history = pd.read_csv(path)
+        if strange := [column for column in history if history[column].dtype.kind not in "iuf"]:
+            raise SercoreError(f"history.csv has no numbers in {', '.join(map(bounds.shown, strange[:5]))}")
+        if "epoch" not in history:
+            raise SercoreError("history.csv has no column epoch")
+        return history
     except Exception as error:  # whatever a damaged file comes to
         raise _damaged(folder, error) from error
 
 
 def read_test(folder: Path) -> dict[str, np.ndarray]:
-    """The arrays of `test.npz` of one run; a damaged file raises `SercoreError` that names the run."""
+    """The arrays of `test.npz` of one run; a damaged file, or one of other classes than the run's, raises `SercoreError` that
+    names the run."""
+    classes = read_facts(folder)["classes"]
     try:
-        with np.load(folder / "test.npz") as arrays:
-            return {key: arrays[key] for key in arrays.files}
+        arrays = bounds.arrays(folder / "test.npz", *TEST)
+        rows, shares = len(arrays["utterance"]), arrays["probabilities"]
+        axes = {"U": 1, "f": 2}
+        if strange := [
+            name
+            for name, kind in TEST.items()
+            if arrays[name].dtype.kind != kind or arrays[name].ndim != axes[kind] or len(arrays[name]) != rows
+        ]:
+            raise SercoreError(f"test.npz has other arrays than a run's: {', '.join(strange)}")
+        if shares.shape[1] != len(classes) or not ((shares >= 0) & (shares <= 1.001)).all():
+            raise SercoreError(f"test.npz has no probabilities of {len(classes)} classes")
+        if unknown := sorted(set(arrays["label"].tolist()) - set(classes)):
+            raise SercoreError(f"test.npz has labels that run.json does not: {', '.join(map(bounds.shown, unknown[:5]))}")
+        return arrays
     except Exception as error:
         raise _damaged(folder, error) from error
 
 
 def _damaged(folder: Path, error: Exception) -> SercoreError:
-    return SercoreError(f"{folder}: the record cannot be read ({error}); remove the folder and run it again")
+    told = f"{folder}: the record cannot be read ({error}); remove the folder and run it again"
+    return SercoreError(told, error.offenders if isinstance(error, SercoreError) else ())

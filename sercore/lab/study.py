@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from .. import machine, places
+from .. import bounds, machine, places
 from ..corpora import protocol
 from . import sweep
 from .records import RunName
@@ -124,7 +124,7 @@ def run(
 
 def _published(folder: str) -> pd.DataFrame:
     table = places.results_folder() / folder / "runs.parquet"
-    return pd.read_parquet(table, columns=["run", "config"]) if table.exists() else pd.DataFrame(columns=["run", "config"])
+    return bounds.table(table, only=["run", "config"]) if table.exists() else pd.DataFrame(columns=["run", "config"])
 
 
 def _tell(name: RunName, done: int, total: int) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import extensions
+from ..bounds import SLUG, shown
 from ..config import Config, assignments
 from ..errors import SercoreError, nearest
 
@@ -94,6 +95,10 @@ def _unknown(part: str) -> bool:
 
 def overrides(slug: str) -> dict[str, Any]:
     """The settings that `slug` changes in the base configuration; an unreadable slug raises `SercoreError`."""
+    if not isinstance(slug, str) or not re.fullmatch(SLUG, slug):
+        raise SercoreError(
+            f"a system called {shown(slug)}: a name has at most 150 letters of English, digits and -+.@=,_; it names files"
+        )
     name, at, settings = slug.partition("@")
     changes: dict[str, Any] = {}
     if "+" in name and (alone := [part for part in name.split("+") if part in TABLE_1]):

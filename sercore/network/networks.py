@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from .. import extensions
+from ..bounds import shown
 from ..config import Config
 from ..errors import SercoreError, nearest
 from ..extensions import extensible
@@ -49,6 +55,34 @@ def construct(config: Config, classes: int) -> Network:
     """A network with weights as they are drawn now."""
     check(config, classes)
     return find(config)(config, classes)
+
+
+def of_state(config: Config, classes: int, state: Mapping[str, Tensor]) -> Network:
+    """A network with the weights `state`, in evaluation mode.
+
+    Raises `SercoreError` where these have other names or shapes, before any memory is taken; of a network with code of a user's
+    own, which may not be made without, after it.
+    """
+    check(config, classes)
+    if not own_code(config):
+        wanted, found = _shapes(config, classes), {name: _shape(value) for name, value in state.items()}
+        differing = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
+        if differing:
+            raise SercoreError(f"its weights are not of its configuration: {', '.join(map(shown, differing[:5]))}")
+    network = construct(config, classes)
+    network.load_state_dict(dict(state))
+    return network.eval()
+
+
+@functools.lru_cache(maxsize=8)
+def _shapes(config: Config, classes: int) -> dict[str, tuple[int, ...] | None]:
+    """The names and shapes of the weights of a network of the package's, which takes no memory for them."""
+    with torch.device("meta"):
+        return {name: _shape(value) for name, value in find(config)(config, classes).state_dict().items()}
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    return tuple(value.shape) if isinstance(value, Tensor) else None
 
 
 def build(config: Config, classes: int = 4, seed: int = 0) -> Network:

@@ -4,13 +4,16 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from recordings import READABLE, UNREADABLE, write
 
 from sercore import corpora
 from sercore.corpora import COLUMNS, LABELS, Corpus, base, clip_rule, find_root, get, load, names
+from sercore.corpora.check import check
 from sercore.errors import SercoreError
 from sercore.evidence import results, rule
 from sercore.frontend import audio
+from sercore.frontend.inputs import extract
 from sercore.lab import experiment
 from sercore.places import PROJECT
 
@@ -267,6 +270,9 @@ def test_utterances_that_are_elsewhere_are_named(tones):
     assert prepared.rows(ids[3:5]).tolist() == [3, 4]
     with pytest.raises(SercoreError, match="nobody"):
         prepared.rows([ids[0], "nobody"])
+    turned = dataclasses.replace(prepared.data.inputs, ids=np.array(ids[::-1], dtype=object))  # as a bundle may have them
+    prepared = dataclasses.replace(prepared, data=dataclasses.replace(prepared.data, inputs=turned))
+    assert prepared.rows(ids[3:5]).tolist() == [len(ids) - 4, len(ids) - 5]
 
 
 def test_a_corpus_that_states_no_length_is_trained_by_its_size(tones):
@@ -439,3 +445,63 @@ def test_file_names_that_are_no_text_are_named(tmp_path):
 def test_paths_are_those_that_loading_gives(tones):
     table = corpora.load(tones).set_index("id")["path"]
     assert corpora.paths(tones).sort_index().equals(table)
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        ("path,label\n" + "x" * 200_000 + ",a\n", "line 2: field larger than field limit"),
+        ("path,label\n" + "x" * 5000 + ",a\n", "line 2: no file x{500}\n"),
+        ("path,label\na\0.wav,a\n", "line 2: no file a"),
+        (",".join(["path", "label", *map(str, range(200_000))]) + "\n", "200002 columns"),
+        ("path,label\na.wav," + "x" * 400 + "\n", "line 2: a label of more than 300 letters"),
+        ("path,label,sentence\na.wav,a," + "x" * 5000 + "\n", "line 2: a field of more than 4096 letters"),
+    ],
+    ids=["field", "path", "no letter", "columns", "label", "sentence"],
+)
+def test_a_table_of_a_size_that_none_has_is_named(tmp_path, content, words):
+    write(tmp_path / "a.wav")
+    (tmp_path / "mine.csv").write_text(content)
+    with pytest.raises(SercoreError, match=f"(?s)mine.csv.*{words}"):
+        get(str(tmp_path / "mine.csv"))
+
+
+def test_names_of_any_length(tmp_path):
+    for name in ("y" * 5000, "y" * 5000 + ".csv", f"/{'y' * 5000}/x", "y" * 5000 + ".bundle"):
+        with pytest.raises(SercoreError, match="y" * 80):
+            load(name)
+    for label in "ab":
+        write(tmp_path / f"{label}.wav")
+    path = tmp_path / ("x" * 200 + ".csv")
+    path.write_text("path,label\na.wav,a\nb.wav,b\n")
+    assert get(path).name == "x" * 60 and len(load(path)) == 2  # runs and pages are called by it
+    with pytest.raises(SercoreError, match=r"'.*x\\x1b.*: its name holds what is no letter: rename it"):
+        get(path.rename(tmp_path / "x\x1b.csv"))
+
+
+@pytest.mark.parametrize("name, listing", [("nemo", "data.tsv"), ("cremad", "VideoDemographics.csv")])
+def test_a_damaged_listing_of_a_corpus_is_named(tmp_path, name, listing):
+    folder = tmp_path / name
+    marked = {"nemo": "samples/ABC_anger_1.wav", "cremad": "AudioWAV/1001_DFA_ANG_XX.wav"}[name]
+    write(folder / marked)
+    for content in (b"", b"\xff\xfe\x00", b"a\tb\n1\t2\n", b'"' * 7 + b"\n" + b"," * 99):
+        (folder / listing).write_bytes(content)
+        with pytest.raises(SercoreError, match=listing):
+            load(name, tmp_path)
+
+
+def test_hours_are_no_utterance(tmp_path, monkeypatch):
+    for label in "ab":
+        for number in range(2):
+            write(tmp_path / "mine" / label / f"{number}.wav")
+    long = tmp_path / "mine" / "a" / "long.flac"
+    with soundfile.SoundFile(long, "w", 1000, 1, format="FLAC") as file:
+        for _ in range(61):
+            file.write(np.zeros(60 * 1000, np.int16))
+    assert long.stat().st_size < 100_000
+    with pytest.raises(SercoreError, match=r"longer than 60 minutes: cut it into utterances: .*long\.flac \(61 minutes\)"):
+        load(str(tmp_path / "mine"))
+    assert "longer than 60 minutes" in str(check(str(tmp_path / "mine")))
+    monkeypatch.setattr("sercore.frontend.audio.duration", lambda path: 1.0)  # a header may lie
+    with pytest.raises(SercoreError, match=r"longer than 60 minutes.*long\.flac"):
+        extract(load(str(tmp_path / "mine")), cache=tmp_path / "cache", workers=1, progress=False)

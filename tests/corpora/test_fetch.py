@@ -1,6 +1,9 @@
+import bz2
 import dataclasses
+import gzip
 import hashlib
 import io
+import lzma
 import os
 import stat
 import tarfile
@@ -353,3 +356,90 @@ def test_an_archive_that_has_no_room_is_kept(tmp_path, monkeypatch):
     with pytest.raises(SercoreError, match="needs 1 MiB where 1 MiB are free; nothing was unpacked"):
         fetch.unpack(path, tmp_path)
     assert path.exists() and not (tmp_path / "one.wav").exists()
+
+
+def member(name, size=0, kind=tarfile.REGTYPE):
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.type = size, kind
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_name_of_a_gigabyte_is_not_read(tmp_path, kind):
+    path = tmp_path / "names.tar.gz"
+    with gzip.open(path, "wb", 1) as file:
+        file.write(member("././@LongLink", 2**30, kind))
+        for _ in range(16):
+            file.write(b"a" * 2**20)
+    with pytest.raises(SercoreError, match=r"names\.tar\.gz: damaged \(a name of 1073741824 bytes\); removed"):
+        fetch.unpack(path, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tar_is_not_read_beyond_what_it_can_hold(tmp_path):
+    path = tmp_path / "far.tar"
+    path.write_bytes(member("a.wav", 3 * 2**30) + b"\0" * 10**5)
+    with pytest.raises(SercoreError, match=r"far\.tar: removed, nothing unpacked: \d+ bytes would become \d+"):
+        fetch.unpack(path, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_archive_has_so_many_members_and_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "MEMBERS", 100)
+    for kind in ("zip", "tar"):
+        path = tmp_path / f"many.{kind}"
+        path.write_bytes(pack({f"{number}.wav": b"" for number in range(101)}, kind))
+        with pytest.raises(SercoreError, match=rf"many\.{kind}: removed, nothing unpacked"):
+            fetch.unpack(path, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_have_not_one_name(tmp_path):
+    path = tmp_path / "twice.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("a.wav", b"x")
+        packed.writestr("a.wav", b"y")
+    with pytest.raises(SercoreError, match=r"(?s)twice\.zip: removed.*are there twice.*'a\.wav'"):
+        fetch.unpack(path, tmp_path)
+
+
+ENCRYPTED, METHOD, VERSION = (6, 8, 1), (8, 10, 97), (4, 6, 99)
+
+
+@pytest.mark.parametrize("places", [ENCRYPTED, METHOD, VERSION], ids=["encrypted", "another method", "another version"])
+def test_what_cannot_be_unpacked_is_named_and_kept(tmp_path, places):
+    content, (local, central, value) = bytearray(pack({"a.wav": b"sound"})), places
+    for mark, place in ((b"PK\3\4", local), (b"PK\1\2", central)):
+        at = content.find(mark) + place
+        content[at : at + 2] = value.to_bytes(2, "little")
+    path = tmp_path / "closed.zip"
+    path.write_bytes(content)
+    with pytest.raises(SercoreError, match=r"closed\.zip: cannot be unpacked .* it is still there"):
+        fetch.unpack(path, tmp_path)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("packing", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_damaged_stream_is_named(tmp_path, packing):
+    random = np.random.default_rng(0).bytes(300_000)
+    content = bytearray(packing(pack({"a.wav": random}, "tar")))
+    content[len(content) // 3] ^= 255
+    path = tmp_path / "broken.tar"
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(SercoreError, match=r"broken\.tar: .*damaged"):
+        fetch.unpack(path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("oid", ["../victim", "ABSOLUTE", "", "../../OUTSIDE", "0" * 63, "g" * 64, None])
+def test_a_pointer_of_git_lfs_names_a_checksum_and_nothing_else(crema, publisher, tmp_path, oid):
+    victim = tmp_path / "downloads" / "victim"
+    victim.parent.mkdir(exist_ok=True)
+    victim.write_text("precious")
+    said = b"version https://git-lfs\xff" if oid is None else f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\n"
+    said = said if oid is None else said.replace("ABSOLUTE", str(victim)).encode()
+    publisher.files["archive"] = pack({"CREMA-D-master/AudioWAV/1001_DFA_ANG_XX.wav": said})
+    with pytest.raises(SercoreError, match=r"(?s)pointers that name no SHA-256.*1001_DFA_ANG_XX\.wav"):
+        fetch.fetch("cremad", tmp_path, progress=False)
+    assert victim.read_text() == "precious" and not (tmp_path / "cremad").exists()
+    assert not [path for path in publisher.asked if "media" in str(path)]

@@ -6,12 +6,14 @@ from pathlib import Path
 import fresh_process
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from published import publish
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from typer.testing import CliRunner
 
-from sercore import SercoreError, corpora, places
+from sercore import SercoreError, bounds, corpora, places
 from sercore.__main__ import app
 from sercore.evidence import claims, publication, results
 from sercore.lab import sweep, systems
@@ -380,3 +382,87 @@ def test_a_table_is_made_once_until_a_file_that_it_was_made_from_changes(tmp_pat
     monkeypatch.setenv("SERCORE_RESULTS", str(tmp_path / "others"))
     table(["a", "b"])
     assert len(made) == 4
+
+
+@pytest.fixture
+def made_up(tmp_path):
+    publish(tmp_path / "results", "emodb", "baseline,combined")
+    return tmp_path / "results"
+
+
+STRANGE = {
+    "corpus": ["../../x", "/x", "a{{7*7}}", "", None, "x" * 100],
+    "protocol": ["\x1b[31m", "../x", ""],
+    "system": ["\x1b[31mz", "../../x", "a/b", "a{{7*7}}", "<img src=x>", "x" * 200, ""],
+    "seed": [-1, 0.5, None, "x"],
+    "fold": [-1, 5, 10**12, None],
+    "run": ["x", "\x1b[31m", None],
+    "ua": [float("inf"), float("nan"), -1, 2, "x"],
+    "commit": ["\x1b[31m", "x" * 1000, 5, None],
+    "config": ["{", "[]", "5", 5, None, '{"lstm_cells": 1e9}', "[" * 200_000, '{"nothing": 1}'],
+    "classes": ["x", '"abcd"', '["a", "a"]', "[1]"],
+    "versions": ["[]", '{"a": [1]}'],
+    "source": ["\x1b[31m", "x" * 10**4],
+}
+
+
+@pytest.mark.parametrize(
+    "column, value", [(column, value) for column, values in STRANGE.items() for value in values], ids=bounds.shown
+)
+def test_published_runs_say_what_records_say(made_up, column, value):
+    path = made_up / "runs.parquet"
+    table = pd.read_parquet(path)
+    table[column] = pd.Series([value] * len(table))
+    table.to_parquet(path)
+    with pytest.raises(SercoreError, match=f"{made_up.name}: records that cannot stand together:\\n  .*{column} is ") as told:
+        results.runs(made_up)
+    assert "\x1b" not in str(told.value) and len(str(told.value)) < 3000
+
+
+def test_a_run_is_published_once_and_under_its_name(made_up):
+    path = made_up / "runs.parquet"
+    table = pd.read_parquet(path)
+    pd.concat([table, table.iloc[:1]]).to_parquet(path)
+    with pytest.raises(SercoreError, match="emodb-speaker-baseline-seed0-fold0: it is there twice"):
+        results.runs(made_up)
+    table.assign(seed=1).to_parquet(path)
+    with pytest.raises(SercoreError, match="run is emodb-speaker-baseline-seed0-fold0, and its names make .*seed1"):
+        results.runs(made_up)
+
+
+def test_a_table_that_is_not_whole_is_named(made_up):
+    path = made_up / "runs.parquet"
+    whole = path.read_bytes()
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({b"pandas": b'{"columns": "x", "index_columns": 5'}), path)
+    strange = path.read_bytes()
+    for content in (b"", b"x", whole[: len(whole) // 2], whole[:-20] + b"\0" * 20, strange):
+        path.write_bytes(content)
+        with pytest.raises(SercoreError, match=r"runs\.parquet: no whole table of sercore"):
+            results.runs(made_up)
+
+
+def test_a_table_does_not_explode(made_up):
+    path = made_up / "runs.parquet"
+    pq.write_table(pa.table({"run": pa.array(["x" * 100]).take(pa.array(np.zeros(10**6, np.int32)))}), path, compression="zstd")
+    with pytest.raises(SercoreError, match=r"runs\.parquet: \d+ bytes would become 1000000 rows"):
+        results.runs(made_up)
+
+
+def test_a_table_has_its_columns(made_up):
+    predictions = made_up / "predictions" / "emodb-speaker.parquet"
+    predictions.parent.mkdir()
+    for columns, lacking in (({"run": ["x"]}, "utterance, speaker, label"), ({"a": [1]}, "run, utterance")):
+        pd.DataFrame(columns).to_parquet(predictions)
+        with pytest.raises(SercoreError, match=rf"emodb-speaker\.parquet: no column {lacking}"):
+            results.predictions("emodb", "speaker", made_up)
+
+
+def test_a_record_that_lacks_what_is_published_is_named(published, tmp_path):
+    runs = shutil.copytree(published[0], tmp_path / "runs")
+    for path in sorted(runs.glob("*/run.json"))[:2]:
+        facts = json.loads(path.read_text())
+        path.write_text(json.dumps({key: value for key, value in facts.items() if key not in ("engine", "seconds")}))
+    with pytest.raises(SercoreError, match=r"(?s)that lack what is published.*fold0: seconds, engine.*fold1: seconds, engine"):
+        publication.publish(runs, tmp_path / "results")
+    assert not list((tmp_path / "results").glob("*.parquet"))

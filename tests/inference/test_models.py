@@ -130,7 +130,7 @@ def test_weights_that_are_lacking_are_refused(runs, tmp_path):
     folder = models.pack("tones/combined", tmp_path / "packed")
     state = load_file(folder / "model.safetensors")
     save_file({name: value for name, value in state.items() if "blstm" not in name}, folder / "model.safetensors")
-    with pytest.raises(SercoreError, match="Missing key"):
+    with pytest.raises(SercoreError, match="its weights are not of its configuration: .*blstm"):
         sercore.load_model(folder)
 
 
@@ -160,3 +160,50 @@ def test_what_comes_along_knows_what_to_expect_of_it():
         assert about["estimate"]["ua"] == pytest.approx(np.mean(about["estimate"]["ua_of_folds"]))
         assert not trained.calibrated or about["estimate"]["ece_calibrated"] < 0.25
         assert not any(torch.isnan(value).any() for network in trained.networks for value in network.parameters())
+
+
+def strange(folder, **about):
+    """The folder, whose config.json says something else."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | about))
+    return folder
+
+
+def test_a_folder_says_what_pack_writes(runs, tmp_path):
+    folder = models.pack("tones/combined", tmp_path / "packed")
+    about = json.loads((folder / "config.json").read_text())
+    member, huge = about["members"][0], 10**400
+    for change in (
+        *({"config": about["config"] | {"lstm_cells": cells}} for cells in (20_000, 4000, huge, 0.5, "x", True)),
+        *({"config": about["config"] | {"clip_seconds": seconds}} for seconds in (1e5, 1e300, huge, float("nan"), [1])),
+        {"config": about["config"] | {"alpha": [1.0] * 10**4}},
+        {"config": about["config"] | {"network": ["a"]}},
+        *({"config": wrong} for wrong in ([], "x", None)),
+        *({"members": [member | {"temperature": wrong}] * 2} for wrong in (0, -1, float("nan"), huge, "x", None, [1])),
+        *({"members": [member | {"code": wrong}] * 2} for wrong in ("x", ["loss"], {"loss": 1}, {"loss": "os.system"})),
+        *({"members": wrong} for wrong in ("ab", {"a": 1}, [1, 2], [], [{}] * 10**5, [member] * 3)),
+        *({"name": wrong} for wrong in ("\x1b[31m", [1], None, "x" * 1000)),
+        *({"classes": wrong} for wrong in ("abcd", {"a": 1}, ["a"] * 4, [1, 2, 3, 4], ["a", "b"], [f"{n}" for n in range(2000)])),
+        *({"estimate": wrong} for wrong in ("x", [], {"ua": "x"})),
+    ):
+        with pytest.raises(SercoreError, match="packed") as told:
+            models.load(strange(folder, **about | change))
+        assert "\x1b" not in str(told.value) and len(str(told.value)) < 3000
+    assert models.load(strange(folder, **about)).classes == tuple(about["classes"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "null", "5", "[" * 200_000, '{"a":' * 100_000, '{"format":' + "1" * 5000 + "}", " " * 2**21],
+    ids=["list", "null", "number", "deep lists", "deep dictionaries", "digits", "large"],
+)
+def test_what_is_no_configuration_of_a_model_is_named(runs, tmp_path, content):
+    folder = models.pack("tones/combined", tmp_path / "packed")
+    (folder / "config.json").write_text(content)
+    with pytest.raises(SercoreError, match="packed"):
+        models.load(folder)
+
+
+def test_a_name_of_any_length_is_no_model():
+    with pytest.raises(SercoreError, match="no such model"):
+        models.load("a" * 5000)

@@ -108,3 +108,85 @@ def test_a_bundle_has_no_audio_to_load(bundled):
 def test_a_wrong_setting_is_told_in_one_line(bundled, tmp_path, capsys):
     assert bundle.main([str(bundled), "--runs", str(tmp_path), "--set", "epochs", "--set", "=3"]) == 2
     assert capsys.readouterr().err == "sercore: 'epochs', '=3': write setting=value, as in max_epochs=5\n"
+
+
+def changed(bundle_path, path, arrays=None, **about):
+    """A copy of a bundle that says something else."""
+    with np.load(bundle_path) as file:
+        whole = dict(file)
+    said = json.loads(whole["about"].tobytes()) | about
+    whole |= {"about": np.frombuffer(json.dumps(said).encode(), np.uint8), **(arrays or {})}
+    with path.open("wb") as file:
+        np.savez_compressed(file, **whole)
+    return path
+
+
+@pytest.mark.parametrize("name", ["../../x", "/x", "..", "", "a/b", "a\\b", "A", "x\ny", "x" * 100, 5, ["a"], None, {"a": 1}])
+def test_a_bundle_is_called_as_a_corpus_may_be(bundled, tmp_path, name):
+    path = changed(bundled, tmp_path / "strange.bundle", name=name)
+    for act in (corpora.get, lambda path: experiment.run(path, "speaker", "baseline", runs=tmp_path / "a" / "b")):
+        with pytest.raises(SercoreError, match=r"strange\.bundle: name is .* must be a name in small letters"):
+            act(str(path))
+    assert [found.name for found in tmp_path.rglob("*")] == ["strange.bundle"]
+
+
+WRONG = [
+    *(
+        {key: wrong}
+        for key in ("title", "language", "kind", "licence", "url", "source", "digest")
+        for wrong in (5, ["a"], "\x1b[31m")
+    ),
+    *({"step": wrong} for wrong in (float("nan"), float("inf"), 1e308, 0, -1, "x", None, 10**400)),
+    *({"clip_seconds": wrong} for wrong in (float("nan"), 1e12, -1, "x", [1])),
+    *({key: wrong} for key in ("max_epochs", "patience") for wrong in (float("inf"), "5", -5, 0)),
+    *({"labels": wrong} for wrong in ("abcd", [1, 2, 3, 4], ["angry"], ["angry", "angry"], [], None)),
+    *({"counts": wrong} for wrong in (["a"], "1", [-1])),
+    *({"scales": wrong} for wrong in ("abc", [["a"]], {"fourier": [0.0]}, {"fourier": ["x"]})),
+    *({"table": wrong} for wrong in ([], "x", {}, {"id": "x"})),
+]
+
+
+@pytest.mark.parametrize("about", WRONG, ids=str)
+def test_what_no_bundle_says_is_named(bundled, tmp_path, about):
+    path = changed(bundled, tmp_path / "strange.bundle", **about)
+    with pytest.raises(SercoreError, match=r"strange\.bundle: ") as told:
+        corpora.get(str(path))
+    assert "\x1b" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "column", [{"id": ["a"] * 40}, {"id": [["a"]] * 40}, {"speaker": [{}] * 40}, {"label": [None] * 40}, {"label": ["x"] * 40}]
+    + [{"duration": [wrong] * 40} for wrong in (float("nan"), 1e15, "x", -1)] + [{"id": ["a"]}, {"gender": ["x"] * 40}], ids=str
+)  # fmt: skip
+def test_a_table_is_texts_of_equal_number(bundled, tmp_path, column):
+    with np.load(bundled) as file:
+        table = json.loads(file["about"].tobytes())["table"]
+    path = changed(bundled, tmp_path / "strange.bundle", table=table | column)
+    with pytest.raises(SercoreError, match=r"strange\.bundle: .*table"):
+        corpora.load(str(path))
+
+
+def test_energies_are_those_of_sound(bundled, tmp_path):
+    with np.load(bundled) as file:
+        low, high, lengths = file["low"], file["high"], file["lengths"]
+    loud = np.full_like(high, 127)
+    for arrays in (
+        {"lengths": -lengths},
+        {"lengths": lengths.astype(float)},
+        {"lengths": lengths[:, None]},
+        {"lengths": lengths[:-1]},
+        {"low": low[:, :1], "high": high[:, :1]},
+        {"low": low[:, :0], "high": high[:, :0]},
+        {"low": low.astype(np.uint16)},
+        {"high": loud},
+    ):
+        path = changed(bundled, tmp_path / "strange.bundle", arrays)
+        with pytest.raises(SercoreError, match=r"strange\.bundle"):
+            log_mels(path)
+
+
+def test_a_bundle_does_not_explode(bundled, tmp_path):
+    path = changed(bundled, tmp_path / "bomb.bundle", {"low": np.zeros((2**28 // 40, 40), np.uint8)})
+    for act in (corpora.get, log_mels):
+        with pytest.raises(SercoreError, match=r"bomb\.bundle: its \d+ bytes would become \d+"):
+            act(str(path))
