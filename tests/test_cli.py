@@ -340,11 +340,16 @@ def test_no_name_of_a_file_a_label_or_a_speaker_steers_the_terminal(tmp_path):
     soundfile.write(tmp_path / f"{STEERS}.wav", np.zeros(8000), 16_000)
     soundfile.write(tmp_path / "a.wav", np.sin(np.arange(8000) / 5), 16_000)
     table = pd.DataFrame({"path": ["a.wav", f"{STEERS}.wav"], "label": ["a", f"l{STEERS}"], "speaker": f"s{STEERS}"})
-    table.to_csv(tmp_path / f"{STEERS}.csv", index=False)
-    done = call("check", tmp_path / f"{STEERS}.csv")
+    table.to_csv(tmp_path / "list.csv", index=False)
+    done = call("check", tmp_path / "list.csv")
     assert done.exit_code == 1 and not {"\x1b", "\x07", "\u202e"} & set(done.output)
-    for said in (f"{SEEN}.csv", f"l{SEEN} 1", f"s{SEEN} 2", f"silent: {tmp_path}/{SEEN}.wav"):
+    for said in (f"l{SEEN} 1", f"s{SEEN} 2", f"silent: {tmp_path}/{SEEN}.wav"):
         assert said in done.output
+    (tmp_path / "list.csv").rename(tmp_path / f"{STEERS}.csv")
+    named = call("check", tmp_path / f"{STEERS}.csv")
+    assert (
+        named.exit_code == 2 and f"{SEEN}.csv': its name holds control characters" in named.output and "\x1b" not in named.output
+    )
     other = call("predict", tmp_path / f"{STEERS}.not-there")
     assert other.exit_code == 2 and f"{SEEN}.not-there" in other.output and "\x1b" not in other.output
 

@@ -30,7 +30,7 @@ def corpus_at(path: Path) -> Corpus:
     """A corpus from a folder or a table. Raises `SercoreError` with everything that is wrong in it."""
     path = path.absolute()
     if os.path.exists(path) and not bounds.text(bounds.PATH_LETTERS).fits(str(path)):
-        raise SercoreError(f"{bounds.shown(str(path))}: its name holds what is no letter: rename it")
+        raise SercoreError(f"{bounds.shown(str(path))}: its name holds control characters, or is too long: rename it")
     for known in map(get, names()):
         if os.path.isdir(path) and known.matches(path):
             raise SercoreError(f"{path} looks like {known.title}: ask for {known.name!r}, with --data-root {path}")

@@ -475,7 +475,7 @@ def test_names_of_any_length(tmp_path):
     path = tmp_path / ("x" * 200 + ".csv")
     path.write_text("path,label\na.wav,a\nb.wav,b\n")
     assert get(path).name == "x" * 60 and len(load(path)) == 2  # runs and pages are called by it
-    with pytest.raises(SercoreError, match=r"'.*x\\x1b.*: its name holds what is no letter: rename it"):
+    with pytest.raises(SercoreError, match=r"'.*x\\x1b.*: its name holds control characters, or is too long: rename it"):
         get(path.rename(tmp_path / "x\x1b.csv"))
 
 

@@ -58,8 +58,15 @@ def with_own(request, tmp_path):
     for name in ("predictions", "utterances", "splits", "yardsticks"):
         shutil.copytree(PUBLISHED / name, tmp_path / name)
     runs = pd.read_parquet(PUBLISHED / "runs.parquet")
-    runs["system"] = runs["system"].replace({"focal-g5-a4": request.param})
+    theirs = runs["system"] == "focal-g5-a4"
+    runs.loc[theirs, "system"] = request.param
+    new = {run: run.replace("focal-g5-a4", request.param) for run in runs.loc[theirs, "run"]}
+    runs["run"] = runs["run"].replace(new)
     runs.to_parquet(tmp_path / "runs.parquet")
+    for path in (tmp_path / "predictions").glob("*.parquet"):
+        predicted = pd.read_parquet(path)
+        predicted["run"] = predicted["run"].astype(str).replace(new)
+        predicted.to_parquet(path)
     return tmp_path, request.param
 
 
