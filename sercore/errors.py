@@ -1,16 +1,25 @@
-"""The one error that bad input raises."""
+"""The one error that bad input raises, in words that a terminal can show."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """A text as a terminal or a page can show it: what would steer them (control characters but newline and tab, what turns the
+    direction of writing), and what no encoding writes, as its escape: `\\x1b`."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class SercoreError(ValueError):
     """Bad input: the message names the file, column or key and what to do; `offenders` lists them all."""
 
     def __init__(self, message: str, offenders: Iterable[str] = ()) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.offenders = tuple(offenders)
 
 

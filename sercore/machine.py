@@ -18,14 +18,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .errors import SercoreError
+from .errors import SercoreError, printable
 
 if TYPE_CHECKING:
     import torch
 
 _NUMBERS = re.compile(r"[-+−–±\d.,;:%\[\] ]+")
 _COMPUTED = re.compile(r"\s*[=+\-@＝＋－＠]|\t")
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 PACKAGES = ("torch", "torchaudio", "numpy", "pandas", "scikit-learn")
 
 
@@ -161,12 +160,6 @@ def json_text(value: Any, **options: Any) -> str:
         return [plain(each) for each in part] if isinstance(part, (list, tuple)) else part
 
     return json.dumps(plain(value), allow_nan=False, **options)
-
-
-def printable(text: str) -> str:
-    """A text as a terminal or a page can show it: what would steer them (control characters but newline and tab, what turns the
-    direction of writing), and what no encoding writes, as its escape: `\\x1b`."""
-    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class Options(argparse.ArgumentParser):

@@ -3,6 +3,7 @@
 import pytest
 
 from sercore import machine
+from sercore.errors import SercoreError
 
 CPUINFO = """processor\t: 0
 vendor_id\t: {vendor}
@@ -55,3 +56,7 @@ def test_a_system_without_cpuinfo_is_asked_otherwise(monkeypatch):
     monkeypatch.setattr(machine, "_cpuinfo", list)
     assert not machine.bfloat16_unit.__wrapped__()
     assert machine._processor()
+
+
+def test_an_error_can_be_shown_whoever_prints_it():
+    assert str(SercoreError("a\x1b[31m\u202eb:\n  c")) == "a\\x1b[31m\\u202eb:\n  c"
