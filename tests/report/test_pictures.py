@@ -63,12 +63,17 @@ def test_what_it_costs_is_told(folder):
     table = tables.way(folder)
     assert findings.way_sentence(table) == (
         "**Through pictures the baseline is neither clearly better nor clearly worse** on EmoDB; the gain of AMS is another by "
-        "0.0 points at most, within what speakers and seeds do."
+        "0.0 points, within what speakers and seeds do."
     )
     through = table["how"] == pictures.PICTURES
     table.loc[through, ["moved_low", "moved_high"]] = (-9.0, -6.0)
     table.loc[through, ["gain", "gain_low", "gain_high"]] = (1.0, 0.0, 2.0)
     assert findings.way_sentence(table) == (
-        "**Through pictures the baseline's UA moves by \u22127.5 points on EmoDB**; the gain of AMS is another by 6.5 points at "
-        "most, more than speakers and seeds explain."
+        "**Through pictures the baseline's UA moves by \u22127.5 points on EmoDB**; the gain of AMS is another by 6.5 points, "
+        "more than speakers and seeds explain."
+    )
+    one_seed = table.assign(**dict.fromkeys(("moved_low", "moved_high", "gain_low", "gain_high"), np.nan))
+    assert findings.way_sentence(one_seed) == (
+        "**Through pictures the baseline's UA moves by \u22127.5 points on EmoDB**; with one seed nothing can be said of chance, "
+        "and more are wanted."
     )

@@ -17,9 +17,13 @@ def measured_way(table: pd.DataFrame) -> bool:
 
 def way_sentence(table: pd.DataFrame) -> str:
     """By how many points UA moves through pictures, and whether the gain of AMS does."""
-    pictures = table[(table["how"] == PICTURES) & table["moved"].notna()]
     if not measured_way(table):
         return "*What the way costs has not been measured yet.*"
+    pictures = table[(table["how"] == PICTURES) & table["moved"].notna()]
+    if pictures["moved_low"].isna().any():
+        parts = [f"{signed(row.moved)} points on {named(corpus_title(row.corpus))}" for row in pictures.itertuples()]
+        moved = f"**Through pictures the baseline's UA moves by {listed(parts)}**"
+        return f"{moved}; with one seed nothing can be said of chance, and more are wanted."
     clear = pictures[(pictures["moved_low"] > 0) | (pictures["moved_high"] < 0)]
     level = pictures.drop(clear.index)
     where = listed([named(corpus_title(corpus)) for corpus in level["corpus"]])
@@ -30,10 +34,13 @@ def way_sentence(table: pd.DataFrame) -> str:
         moved = f"**Through pictures the baseline's UA moves by {listed(parts)}**"
         moved += f", and not clearly on {where}" if len(level) else ""
     short = table[table["how"] == SHORT].set_index("corpus")["gain"]
-    both = [(row, short[row.corpus]) for row in pictures.itertuples() if pd.notna(row.gain) and pd.notna(short.get(row.corpus))]
+    both = [
+        (row, short[row.corpus]) for row in pictures.itertuples() if pd.notna(row.gain_low) and pd.notna(short.get(row.corpus))
+    ]
     if not both:
         return f"{moved}."
     apart = max(abs(row.gain - other) for row, other in both)
     told = [row.gain_low <= other <= row.gain_high for row, other in both]
     within = "within what speakers and seeds do" if all(told) else "more than speakers and seeds explain"
-    return f"{moved}; the gain of AMS is another by {apart:.1f} points at most, {within}."
+    most = " at most" if len(both) > 1 else ""
+    return f"{moved}; the gain of AMS is another by {apart:.1f} points{most}, {within}."
