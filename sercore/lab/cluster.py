@@ -411,7 +411,7 @@ class Cluster:
                 self.queue.appendleft(job)  # the worker has meanwhile served other sweeps
             elif job is not None:
                 self._moved(job, f"its worker {worker.address} was started again")
-            worker.ready = False
+            worker.ready, worker.came = False, time.monotonic()
             self._send(worker)
         elif job is None:
             self._refuse(worker, str(error) if isinstance(error, SercoreError) else f"{type(error).__name__}: {error}")
