@@ -92,6 +92,7 @@ def test_where_they_come_from_is_told_from_their_files():
     assert sources.at["cnn-blstm", "source"].startswith("A. Satt, S. Rozenberg, R. Hoory")
     assert all("uessed" in notes for slug, notes in sources["notes"].items() if slug != "3d-crnn")
     assert "Left out" in sources.at["3d-crnn", "notes"]
+    assert not sources["notes"].str.contains("`").any()  # a page shows them as they are
 
 
 def test_costs_stand_beside_what_is_reported(folder, tmp_path):

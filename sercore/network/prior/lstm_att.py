@@ -1,7 +1,8 @@
 """Row 2 of Table 1, "LSTM + Att [12]": the same recurrent network with attention over its states.
 
 Source: unknown; Huang & Narayanan (2016, "Attention assisted discovery of sub-utterance structure in speech emotion recognition")
-is of this form. Guessed: all that `lstm` guesses, and the additive score of Bahdanau, Cho & Bengio (2015) with 64 hidden units.
+is of this form. Guessed: all that the LSTM without attention guesses, and the additive score of Bahdanau, Cho & Bengio (2015)
+with 64 hidden units.
 """
 
 from __future__ import annotations
