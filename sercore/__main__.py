@@ -23,7 +23,7 @@ from rich.table import Table
 
 from . import __version__, machine, places
 from .config import Config, assignments
-from .errors import SercoreError, Unreadable
+from .errors import INTERRUPTED, SercoreError, Unreadable
 
 # Before PyTorch comes: its idle threads otherwise keep the cores busy that ours need (a fifth of a training step on two cores).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -184,7 +184,7 @@ def errors_told() -> Iterator[None]:
         err.print(f"sercore: {f'{error.filename}: ' if error.filename else ''}{error.strerror}", style="red")
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        err.print("sercore: interrupted; what is done is kept, and the same command goes on from there", style="red")
+        err.print(f"sercore: {INTERRUPTED}", style="red")
         raise typer.Exit(130) from None
 
 

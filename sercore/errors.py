@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+INTERRUPTED = "interrupted; what is done is kept, and the same command goes on from there"
+
 
 def printable(text: str) -> str:
     """A text as a terminal or a page can show it: what would steer them (control characters but newline and tab, what turns the

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .. import corpora, machine, places
 from ..config import Config
 from ..corpora import protocol
-from ..errors import SercoreError
+from ..errors import INTERRUPTED, SercoreError
 from . import records, systems
 from .records import RunName
 
@@ -266,7 +266,7 @@ def sweep_all(
 
     where: dict[str, Any] = {"runs": str(folder), "data_root": data_root, "overrides": overrides, "device": device}
     try:
-        with _workers(jobs, dask, len(missing), asked, where, prepared, configs, on_epoch, log) as workers:
+        with _ending(), _workers(jobs, dask, len(missing), asked, where, prepared, configs, on_epoch, log) as workers:
             _drive(workers, groups, folder, settle, log)
     except BaseException as error:
         log(f"ended by {_told(error)}, {len(outcome.finished)} of {len(missing)} done")
@@ -313,7 +313,30 @@ def _drive(
 
 
 def _told(error: BaseException) -> str:
-    return "Ctrl-C" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}".removesuffix(": ")
+    if isinstance(error, KeyboardInterrupt):
+        return "Ctrl-C"
+    return "SIGTERM" if isinstance(error, _Ended) else f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+class _Ended(SystemExit):
+    """A SIGTERM, as a batch system sends it where time is up."""
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """SIGTERM ends a sweep as Ctrl-C does, with its last line in the log, unless the caller listens to it."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def end(*_: object) -> None:
+        raise _Ended(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class Log:
@@ -472,12 +495,16 @@ def _workers(
 
 
 def exit_status(work: Callable[[], Mapping[Any, str]]) -> int:
-    """Do `work` for a command: tell bad input, or the error of each run that it returns as failed; 0, 1 for those, 2 for that."""
+    """Do `work` for a command, and tell what is wrong: 0, 1 where it returns the errors of runs that failed, 2 for bad input, 130
+    for Ctrl-C."""
     try:
         failed = work()
     except SercoreError as error:
-        print(machine.printable(f"sercore: {error}"), file=sys.stderr)
+        print(f"sercore: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"sercore: {INTERRUPTED}", file=sys.stderr)
+        return 130
     for name, problem in failed.items():
         print(machine.printable(f"{name}: {problem}"), file=sys.stderr)
     return 1 if failed else 0

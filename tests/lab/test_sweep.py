@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import signal
+import threading
 import time
 
 import fresh_process
@@ -161,6 +162,23 @@ def test_processes_of_a_killed_sweep_end_with_it(tones, tmp_path):
     process.join()
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
+
+
+def test_sigterm_ends_a_sweep_with_its_last_line_in_the_log(tones, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "run_together", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    assert threading.current_thread() is threading.main_thread()
+    with pytest.raises(SystemExit) as ended:
+        sweep.sweep(planned(tones), tmp_path, overrides=QUICK)
+    assert ended.value.code == 128 + signal.SIGTERM and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert (tmp_path / "sweep.log").read_text().splitlines()[-1].endswith("ended by SIGTERM, 0 of 2 done")
+
+
+def test_ctrl_c_is_told_by_what_is_no_command_of_the_terminal_too(capsys):
+    def work():
+        raise KeyboardInterrupt
+
+    assert sweep.exit_status(work) == 130
+    assert "the same command goes on" in capsys.readouterr().err
 
 
 def test_what_fails_is_tried_once_more_and_noted(tones, tmp_path, monkeypatch):
