@@ -138,7 +138,7 @@ def seeds_sentence(between: dict[str, dict[str, float]], tables: dict[str, pd.Da
         )
     parts = [f"On {_corpora(there)} {what}" for what, there in said.items()]
     if unknown:
-        parts.append(f"On {_corpora(unknown)} there is no such yardstick yet: two seeds of one system may lie as far apart.")
+        parts.append(f"On {_corpora(unknown)} that cannot be said yet: two seeds of one system may lie as far apart.")
     return " ".join(parts)
 
 

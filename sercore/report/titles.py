@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from ..evidence import claims, geometry, noise, paper, results
+from ..evidence import claims, geometry, noise, paper, results, statistics
 from ..lab import systems
 from . import attention, findings, tables
 from .findings import listed, listed_names
@@ -54,7 +54,7 @@ def _table_2() -> str:
     if told.empty:
         return "Table 2: no gain can be told from chance with one seed"
     if not above:
-        lost = f", {'one system is' if below == 1 else f'{below} systems are'} clearly worse" if below else ""
+        lost = f"; {below} of {len(told)} {'lies' if below == 1 else 'lie'} below 0" if below else ""
         return f"Table 2: no gain stands out from speakers and seeds{lost}"
     return f"Table 2: {above} of {len(told)} gains {'stands' if above == 1 else 'stand'} out from speakers and seeds"
 
@@ -66,11 +66,12 @@ def _table_1() -> str:
 
 
 def _confusion() -> str:
-    """Whether the focal loss hears happy better: what the paper's matrices are to show."""
+    """Whether the focal loss hears happy better, as the paper's matrices are to show: after Holm's correction over the places."""
     found = tables.criterion("happy", claims.BEST["focal"])
     if found.empty:
         return "What is taken for what"
     told = found.dropna(subset=["f1_low"])
+    told = told[statistics.holm(told["f1_p"]) < 1 - statistics.CONFIDENCE]
     for word, where in (("better", told["f1_low"] > 0), ("worse", told["f1_high"] < 0)):
         if where.any():
             so_far = ", so far" if told["seeds"][where].min() < claims.MINIMUM_SEEDS else ""
@@ -123,7 +124,7 @@ def _noise() -> str:
     beyond = (gains > limit).mean()
     own = findings.beyond_own_noise(reported, tables.gain_errors())
     if own is not None and (own[-1] / len(gains) > 0.5) != (beyond > 0.5):
-        return "Whether chance explains the paper's gains hangs on how its α is read"
+        return "Whether chance explains the paper's gains hangs on whose noise is taken"
     return f"The noise in the paper's own table {'does not explain' if beyond > 0.5 else 'could explain'} most of its gains"
 
 
@@ -156,17 +157,18 @@ def _attention() -> str:
 def _combinations() -> str:
     found = [tables.combinations(corpus, protocol) for corpus, protocol in tables.cells()]
     if not any(map(len, found)):
-        return "Two schemes at once"
+        return "Schemes combined"
     table = pd.concat([part for part in found if len(part)], ignore_index=True)
     table = table[table["slug"].str.contains("+", regex=False)]
     if table.empty:
-        return "Two schemes at once"
+        return "Schemes combined"
     parts = table[table["other"] != "baseline"].groupby(["corpus", "protocol", "slug"])
     better, worse = parts["wide_low"].min() > 0, parts["wide_high"].min() < 0
     if not better.any():
         short = f", {worse.sum()} fall short of one" if worse.sum() > 1 else ""
-        return f"Two schemes at once: none beats both its parts{short}"
-    return f"Two schemes at once: {better.sum()} of {len(better)} combinations beat each of their parts"
+        return f"Schemes combined: none is seen to beat each of its parts{short}"
+    beat = "beats each of its parts" if better.sum() == 1 else "beat each of their parts"
+    return f"Schemes combined: {better.sum()} of {len(better)} {beat}"
 
 
 def _readings() -> str:

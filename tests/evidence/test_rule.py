@@ -65,7 +65,7 @@ def test_a_curve_is_level_where_it_rises_by_no_more_than_a_point():
         (
             {"running": 6.0, "recalibrated": 7.0, "averaged": 3.0},
             ALIKE,
-            "**`averaged` becomes the rule.** Of all arms",
+            "**`averaged` becomes the rule.** Over these corpora together",
         ),
         ({"running": 6.0, "recalibrated": 7.0, "averaged": 4.2}, ALIKE, "30 % below on RAVDESS. A third was asked for on one"),
         ({"running": 6.0, "recalibrated": 7.0, "averaged": 2.0}, ALIKE | {"averaged": 48.0}, "mean UA lies 2.0 points below."),

@@ -71,10 +71,9 @@ def test_the_page_says_what_harms():
     found = pd.DataFrame(rows, columns=["disturbance", "ua", "changed"])
     found = found.assign(model="m", corpus="ravdess", trimmed=True, united=0.5, system="combined")
     said = findings.harm_sentence(found, "m", "ravdess")
-    assert (
-        said == "However loud a recording is, at most 2 % of the labels change. "
-        "These change more than a quarter of them: a room of 0.5 s."
-    )
+    assert said == "20 dB softer, at most 2 % of the labels change. These change more than a quarter of them: a room of 0.5 s."
+    louder = pd.concat([found, found[1:2].assign(disturbance="gain +10 dB", changed=0.01)])
+    assert findings.harm_sentence(louder, "m", "ravdess").startswith("From 20 dB softer to 10 dB louder, at most 2 %")
     table = tables.disturbed(found, "ravdess")
     assert table["Combined attentive pooling", "UA"].tolist() == [50, 50, 30]
     assert findings.systems_disturbed_sentence(found, "ravdess") == ""
@@ -89,6 +88,7 @@ def test_systems_stand_beside_one_another_by_their_names():
     assert shown.tolist() == ["Combined attentive pooling", "Baseline (softmax, attentive pooling)"]
     said = findings.systems_disturbed_sentence(found, "ravdess")
     assert "16 % of the labels change with the baseline and 31 % with combined pooling" in said
+    assert "They lie furthest apart under" in said
     twice = pd.concat([found, one.assign(model="yours", system="combined")], ignore_index=True)
     assert {"mine", "yours"} < set(tables.disturbed(twice, "ravdess").columns.get_level_values(0))
 

@@ -49,7 +49,7 @@ def test_each_way_is_set_beside_the_cut_recordings(folder):
     assert table["gain"].to_numpy() == pytest.approx(7.5) and (table["gain_low"] < 7.5).all() and (table["seeds"] == 2).all()
     assert len(tables.way_runs(folder)) == 40
     shown = tables.shown_way(table.reset_index())
-    moved = shown["Less the cut recordings"]
+    moved = shown["Less the cut recordings, same seeds"]
     assert moved.iloc[2].startswith("\u22127.5 [") and pd.isna(moved.iloc[1])
 
 

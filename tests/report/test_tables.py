@@ -128,7 +128,8 @@ def test_what_a_protocol_adds(folder):
     assert ams["more"] == pytest.approx(-gaps.at["baseline", "effect"]) and ams["more_low"] < ams["more"] < ams["more_high"]
     said = findings.protocol_sentence(gaps.reset_index())
     assert "for 1 of 1: AMS, s = 10, m = 0.4 on mine." in said
-    assert "points on CREMA-D." in findings.protocol_sentence(gaps.reset_index().assign(group="CREMA-D"))  # no minus in a name
+    elsewhere = findings.protocol_sentence(gaps.reset_index().assign(group="CREMA-D"))
+    assert "points on CREMA-D (clearly for 1 of 2)." in elsewhere  # no minus in a name
     overview = findings.protocol_table(
         gaps.reset_index(), pd.DataFrame([("mine", 3.0, 1.0, 5.0)], columns=["corpus", "effect", "low", "high"])
     )
@@ -221,7 +222,7 @@ def test_combinations_are_compared_with_each_part_that_was_measured(folder):
     table = tables.combinations("mine", "speaker", folder)
     assert table["other"].tolist() == ["baseline", "ams-s10-m0.4"] and (table["p_holm"] >= table["p"]).all()
     assert tables.shown_combinations(table)["Difference"].str.startswith("+").all()
-    assert "Of 1 combinations" in findings.combination_sentence(table)
+    assert "was measured, on mine, speakers apart: 1 lies above each of its parts" in findings.combination_sentence(table)
     nothing = tables.combinations("mine", "paper", folder)
     assert nothing.empty and "p_holm" in nothing and "does it" in findings.combination_sentence(nothing)
 

@@ -49,7 +49,7 @@ def test_a_family_is_titled_by_its_intervals(low, high, title, monkeypatch):
     ("low", "high", "title"),
     [
         ([1, -2], [3, 2], "Table 2: 1 of 2 gains stands out from speakers and seeds"),
-        ([-4, -2], [-3, 2], "Table 2: no gain stands out from speakers and seeds, one system is clearly worse"),
+        ([-4, -2], [-3, 2], "Table 2: no gain stands out from speakers and seeds; 1 of 2 lies below 0"),
         ([-1, -2], [3, 2], "Table 2: no gain stands out from speakers and seeds"),
         ([np.nan], [np.nan], "Table 2: no gain can be told from chance with one seed"),
         ([], [], "Table 2: every system"),
@@ -66,12 +66,14 @@ def test_table_2_is_titled_by_what_speakers_and_seeds_leave(low, high, title, mo
     [
         ([1, -2], [5, 4], 2, "By F1 the focal loss hears happy better on EmoDB, speakers apart, so far"),
         ([-3, -2], [5, -1], 5, "By F1 the focal loss hears happy worse on nEMO, speakers apart"),
+        ([-3, -9], [5, -0.1], 5, "The focal loss does not clearly hear happy better"),
         ([-3, np.nan], [5, np.nan], 1, "The focal loss does not clearly hear happy better, so far"),
         ([], [], 1, "What is taken for what"),
     ],
 )
 def test_happy_is_heard_better_where_f1_says_so(low, high, seeds, title, monkeypatch):
     groups = ["EmoDB, speakers apart", "nEMO, speakers apart"][: len(low)]
-    found = pd.DataFrame({"group": groups, "f1_low": low, "f1_high": high, "seeds": seeds})
+    p = [0.5 if end < 0 < other else 0.04 if other - end > 5 else 0.001 for end, other in zip(low, high, strict=True)]
+    found = pd.DataFrame({"group": groups, "f1_low": low, "f1_high": high, "f1_p": p, "seeds": seeds})
     monkeypatch.setattr(tables, "criterion", lambda *_: found)
     assert titles.of("confusion") == title

@@ -17,7 +17,7 @@ from ...lab import systems
 from .. import tables
 from ..names import name as named
 from ..tables import corpus_title, interval_text, place_title, protocol_title, title, with_interval
-from .words import inside, lie, listed, listed_names, signed
+from .words import in_words, inside, lie, listed, listed_names, signed
 
 
 def shared_seeds_table(
@@ -40,10 +40,10 @@ def shared_seeds_table(
 
 
 def shared_seeds_sentence(table: pd.DataFrame) -> str:
-    """What the seeds of the baseline do to every gain over it (`shared_seeds_table`)."""
+    """What the seeds of the baseline do to gains over it (`shared_seeds_table`)."""
     low = table["With the seeds of all"] < table["Baseline's UA"]
     parts = [
-        f"on {listed_names(table.loc[own, 'Where'])} it was {luck}, which {does} every gain there"
+        f"on {listed_names(table.loc[own, 'Where'])} it was {luck}, which {does} the gains of those that have no others"
         for own, luck, does in ((low, "unlucky", "lifts"), (~low, "lucky", "lowers"))
         if own.any()
     ]
@@ -266,6 +266,8 @@ def criterion_sentence(found: pd.DataFrame, label: str) -> str:
     parts = [f"F1 of {called} is clearly {word} on {listed_names(told['group'][where])}" for word, where in places if where.any()]
     none = f"F1, which weighs what is found against false calls, shows no clear change for {called} anywhere"
     text = f"{'; '.join(parts) or none}."
+    if parts and (statistics.holm(told["f1_p"]) >= 1 - statistics.CONFIDENCE).all():
+        text = f"{'; '.join(parts)}, by the interval there; after Holm's correction over the {len(told)} places nothing is clear."
     most = found.loc[found["recall_effect"].idxmax()]
     if most["recall_effect"] > 1 and most["precision_effect"] < 0 and not most["f1_low"] > 0:
         f1 = "stays" if abs(most["f1_effect"]) < 1 else f"changes by {signed(most['f1_effect'])} points"
@@ -295,15 +297,27 @@ def combination_sentence(found: pd.DataFrame) -> str:
     better, worse = (parts["effect_low"].min() > 0), (parts["effect_high"].min() < 0)
     base = found[found["other"] == "baseline"]
     compared = "" if len(base) == len(better) else f", with which {len(base)} could be compared"
-    clear = ((found["wide_low"] > 0) | (found["wide_high"] < 0)).sum()
+    clear = found[(found["wide_low"] > 0) | (found["wide_high"] < 0)]
+    which = [
+        f"{named(inside(title(row.slug)))} {'above' if row.wide_low > 0 else 'below'} {named(inside(title(row.other)))}"
+        for row in clear.itertuples()
+    ]
     wide = (
-        f" Where the interval holds the spread between seeds too, of the {len(found)} differences {lie(clear)} clear of 0."
+        f" Where the interval holds the spread between seeds too, {lie(len(clear))} clear of 0 of the {len(found)} differences"
+        f"{f': {listed(which)}' if 0 < len(which) < 3 else ''}."
         if found["wide_low"].notna().any()
         else ""
     )
+    places = listed_names(dict.fromkeys(place_title(corpus, protocol) for corpus, protocol, _ in better.index))
+    many = (
+        f"Of {in_words(len(better))} combinations on {places},"
+        if len(better) > 1
+        else f"One combination was measured, on {places}:"
+    )
+    own = "its" if len(better) == 1 else "their"
     return (
-        f"Of {len(better)} combinations of schemes, corpus and protocol, {lie(better.sum())} above each of their parts, and "
-        f"{lie(worse.sum())} below one of them; {lie((base['effect_low'] > 0).sum())} above the baseline{compared}.{wide}"
+        f"{many} {lie(better.sum())} above each of {own} parts by intervals over speakers alone, and {lie(worse.sum())} below "
+        f"one of them; {lie((base['effect_low'] > 0).sum())} above the baseline{compared}.{wide}"
     )
 
 
@@ -403,7 +417,13 @@ def compactness_sentence(correlations: pd.DataFrame) -> str:
         return "It takes two systems on the same folds to say whether compactness and accuracy go together."
     able = correlations[LEAST] < 0.05 / len(COMPACTNESS)
     few = listed_names(dict.fromkeys(correlations.loc[~able, "Where"]))
-    unable = f" On {few} too few systems were measured for any correlation to pass for more than chance." if few else ""
+    least = correlations.loc[~able, LEAST].min()
+    unable = (
+        f" On {few} too few systems were measured: even the least p that they permit, {least:.2f}, would be chance among "
+        f"{in_words(len(COMPACTNESS))} measures."
+        if few
+        else ""
+    )
     found = correlations[able]
     if found.empty:
         return unable.strip()
@@ -440,7 +460,10 @@ def speaker_sentence(table: pd.DataFrame, by_chance: float) -> str:
     base, others = values["baseline"], values.drop(columns="baseline")
     worst = base.idxmin()
     agree, count = (others.idxmin() == worst).sum(), len(others.columns)
-    which = f"Of the {count} other systems {agree or 'none'} {'does' if agree < 2 else 'do'} worst on the same speaker."
+    some = "none" if not agree else in_words(agree)
+    which = f"Of the {in_words(count)} other systems {some} {'does' if agree < 2 else 'do'} worst on the same speaker."
+    if agree == count:
+        which = f"So {'do both' if count == 2 else f'do all {in_words(count)}'} other systems."
     if count == 1:
         which = f"The one other system does worst on {'the same' if agree else 'another'} speaker."
     like = int((base == base[worst]).sum()) - 1
@@ -456,7 +479,7 @@ def speaker_sentence(table: pd.DataFrame, by_chance: float) -> str:
 YARDSTICK_NAMES = {
     "bands": "logistic regression on the bands' means and deviations",
     "speakers": "the same regression with each speaker's own level and spread taken out",
-    "egemaps": "a support vector machine on eGeMAPS",
+    "egemaps": "a support vector machine on eGeMAPS, 88 measures of a voice,",
 }
 
 
@@ -465,7 +488,8 @@ def yardstick_sentence(found: pd.DataFrame) -> str:
     own = found[found["protocol"] == "speaker"]
     if own.empty:
         return "No yardstick has been published yet beside a baseline with speakers kept apart."
-    counts = own.assign(above=own["low"] > 0, below=own["high"] < 0).groupby("kind", sort=False)[["above", "below"]].sum()
+    signs = own.assign(above=own["low"] > 0, below=own["high"] < 0, least=own["effect"] < 0, there=1)
+    counts = signs.groupby("kind", sort=False)[["above", "below", "least", "there"]].sum()
     corpora = own["corpus"].nunique()
     if corpora == 1:
         above, other = (
@@ -479,9 +503,11 @@ def yardstick_sentence(found: pd.DataFrame) -> str:
     parts: list[str] = []
     for kind, row in counts.iterrows():
         lower = f", and clearly below it on {row['below']}" if row["below"] else ""
-        count = f"{row['above'] or 'none'}{'' if parts else f' of {corpora} corpora'}"
+        if not lower and row["least"] > row["there"] / 2:
+            lower = f", and below it, though not clearly, on {row['least']}"
+        count = f"{row['above'] or 'none'} of {row['there']}{'' if parts else ' corpora'}"
         parts.append(f"{'' if parts else 'clearly '}above {YARDSTICK_NAMES[str(kind)]} on {count}{lower}")
-    return f"With speakers kept apart the baseline lies {listed(parts)}."
+    return f"With speakers kept apart the baseline lies, by intervals over speakers, {'; '.join(parts)}."
 
 
 def yardstick_table(found: pd.DataFrame) -> pd.DataFrame:
@@ -520,7 +546,13 @@ def protocol_sentence(gaps: pd.DataFrame, what: str = "Sharing speakers between 
     if gaps.empty:
         return "No system has been measured under both protocols yet."
     means = gaps.groupby("group", sort=False)["effect"].mean()
-    added = listed([f"{signed(mean)} points on {named(group)}" for group, mean in means.items()])
+    clear = (gaps["low"] > 0).groupby(gaps["group"], sort=False).agg(["sum", "size"])
+    added = listed(
+        [
+            f"{signed(mean)} points on {named(group)} (clearly for {clear.at[group, 'sum']} of {clear.at[group, 'size']})"
+            for group, mean in means.items()
+        ]
+    )
     if len(means) > 2:
         added = f"{signed(means.min())} to {signed(means.max())} points, most on {named(means.idxmax())}"
     text = f"**{what} {'raises' if (means > 0).all() else 'changes'} UA**, on average over the systems by {added}."

@@ -14,7 +14,7 @@ from ..names import name as named
 from ..tables import IN_COMBINATIONS, corpus_title, interval_text, place_title, protocol_title, title
 from .pictures import measured_way
 from .verdicts import BRIEF, EVIDENCE, PROVISIONAL, judged, of_paper
-from .words import inside, listed, listed_names, signed
+from .words import in_words, inside, listed, listed_names, signed
 
 CLAIMS = {
     1: "Every setting beats the baseline",
@@ -111,7 +111,7 @@ def power_summary(places: pd.DataFrame) -> str:
     known = places.dropna(subset=["power"])
     parts = [f"{named(row.group)} {100 * row.power:.0f} %" for row in known.itertuples()]
     untold = [f"{named(group)} cannot be told, of one seed" for group in places.loc[places["power"].isna(), "group"]]
-    return f"How often a study like ours would see a true gain of {_word(claims.GAIN)} points: {'; '.join(parts + untold)}."
+    return f"How often a study like ours would see a true gain of {in_words(claims.GAIN)} points: {'; '.join(parts + untold)}."
 
 
 def answers_note(table: pd.DataFrame) -> str:
@@ -135,7 +135,8 @@ def short_answer(settled: pd.DataFrame, errors: pd.DataFrame, runs: pd.DataFrame
 
 
 def spectra_note(settled: pd.DataFrame, way: pd.DataFrame) -> str:
-    """What stands behind a corpus of the answer that is spectra alone (`tables.way`: what that costs); "" where there is none."""
+    """What stands behind a corpus of the answer that is spectra alone (`tables.way`: what that costs, of one seed or more); ""
+    where there is none."""
     told = dict.fromkeys(settled.loc[settled["effect"].notna(), "corpus"])
     names = [corpora.get(name).heading for name in told if name in corpora.names() and corpora.get(name).spectra]
     if not names:
@@ -143,6 +144,8 @@ def spectra_note(settled: pd.DataFrame, way: pd.DataFrame) -> str:
     cost = "what that costs, {doc}`the page on the data <data>` measures"
     if not measured_way(way):
         cost = "what that costs has not been measured yet"
+    elif way["moved_low"].isna().all():
+        cost = "{doc}`the page on the data <data>` has a first measurement of what that costs, with one seed"
     return f"*{listed_names(names)}* are log-Mel energies without audio and without loudness; {cost}."
 
 
@@ -203,7 +206,7 @@ def _seen(best: pd.DataFrame, settled: pd.DataFrame, strong: pd.DataFrame) -> st
     schemes = list(dict.fromkeys(best["claim"]))
     if gained.empty:
         one = len(schemes) == 1
-        many = f"{BRIEF[schemes[0]]} does not recognise" if one else f"none of the {_word(len(schemes))} schemes recognises"
+        many = f"{BRIEF[schemes[0]]} does not recognise" if one else f"none of the {in_words(len(schemes))} schemes recognises"
         places = names[0] if len(names) == 1 else f"any of {listed(names)}"
         there = best.merge(strong[["corpus", "protocol"]])
         apart = there[(there["protocol"] == "speaker") & there["verdict"].isin(EXCLUDED) & ~there["provisional"].astype(bool)]
@@ -220,14 +223,14 @@ def _seen(best: pd.DataFrame, settled: pd.DataFrame, strong: pd.DataFrame) -> st
 
 def _where_it_would_show(best: pd.DataFrame, strong: pd.DataFrame) -> str:
     """What became of the claimed size in the places that would have shown it."""
-    gain = f"a gain of the paper's {_word(claims.GAIN)} points"
+    gain = f"a gain of the paper's {in_words(claims.GAIN)} points"
     if strong.empty:
         return f"No study here is large enough to see {gain} in four cases out of five."
     there = best.merge(strong[["corpus", "protocol"]])
     excluded = there[there["verdict"].isin(EXCLUDED)]
     where = _where(strong[["corpus", "protocol"]].itertuples(index=False, name=None))
     least = strong["power"].min()
-    often = f"would have shown in {_word(int(10 * least))} cases out of ten or more"
+    often = f"would have shown in {in_words(int(10 * least))} cases out of ten or more"
     shows = often if least < 0.95 else "would nearly always have shown"
     begin = f"{where[0].upper()}{where[1:]}, where {gain} {shows},"
     short = list(dict.fromkeys(excluded["claim"]))
@@ -235,7 +238,7 @@ def _where_it_would_show(best: pd.DataFrame, strong: pd.DataFrame) -> str:
         shown = there["verdict"].isin(SUPPORTS).any()
         return f"{begin} {'it did show' if shown else 'none falls clearly short of it either'}."
     if len(excluded) == len(there) > 1:
-        return f"{begin} all {_word(len(short))} fall short of it."
+        return f"{begin} all {in_words(len(short))} fall short of it."
     return f"{begin} {listed([BRIEF[claim] for claim in short])} {'falls' if len(short) == 1 else 'fall'} short of it."
 
 
@@ -262,8 +265,3 @@ def _where(places: Iterable[tuple[str, str]]) -> str:
     for corpus, protocol in places:
         by_protocol.setdefault(protocol, []).append(named(corpus_title(corpus)))
     return listed([f"on {listed(names)} {HOW[protocol]}" for protocol, names in by_protocol.items()])
-
-
-def _word(count: float) -> str:
-    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-    return words[int(count)] if float(count).is_integer() and count < len(words) else f"{count:g}"

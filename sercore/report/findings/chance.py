@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,11 +66,15 @@ def beyond_own_noise(table_2: pd.DataFrame, errors: pd.DataFrame) -> tuple[str, 
     known = known if len(known) else errors
     if known.empty:
         return None
-    best = max(known.itertuples(), key=lambda row: row.parts.freedom[1])
-    spread = noise.Spread(best.parts.seeds, np.nan, np.nan, best.parts.freedom[1])
+    return _beyond_noise_of(max(known.itertuples(), key=lambda row: row.parts.freedom[1]), table_2)
+
+
+def _beyond_noise_of(place: Any, table_2: pd.DataFrame) -> tuple[str, float, float, int]:
+    """`beyond_own_noise` by one row of `tables.gain_errors`."""
+    spread = noise.Spread(place.parts.seeds, np.nan, np.nan, place.parts.freedom[1])
     limit = noise.chance_range(spread, 2)
     base, others = _base_and_others(table_2)
-    return str(best.group), spread.sd, limit, int((others - base > limit).sum())
+    return str(place.group), spread.sd, limit, int((others - base > limit).sum())
 
 
 def own_noise_sentence(table_2: pd.DataFrame, errors: pd.DataFrame) -> str:
@@ -79,10 +84,17 @@ def own_noise_sentence(table_2: pd.DataFrame, errors: pd.DataFrame) -> str:
         return ""
     where, sd, limit, beyond = found
     further = "further" if sd > noise.paper_spread(table_2).sd else "less far"
+    quiet = _beyond_noise_of(min(errors.itertuples(), key=lambda row: row.parts.seeds), table_2)
+    elsewhere = (
+        f" They do least on {named(quiet[0])}, with {quiet[1]:.1f} points: there two repetitions lie within {quiet[2]:.1f} of "
+        f"each other, and {quiet[3]} of the {len(table_2) - 1} gains {'is' if quiet[3] == 1 else 'are'} larger."
+        if quiet[3] > beyond
+        else ""
+    )
     return (
         f"Seeds set our own networks {further} apart: on {named(where)} the standard deviation of their UA, pooled over the "
         f"folds, is **{sd:.1f} points**. At that, two repetitions of one system lie within {limit:.1f} points of each other, and "
-        f"{beyond or 'none'} of the paper's gains {'is' if beyond < 2 else 'are'} larger."
+        f"{beyond or 'none'} of the paper's gains {'is' if beyond < 2 else 'are'} larger.{elsewhere}"
     )
 
 
@@ -144,7 +156,8 @@ def seed_against_seed_sentence(found: pd.DataFrame) -> str:
     return (
         "Two seeds of one system differ by nothing but chance, and a rule that keeps its promise sees a difference in one pair "
         f"of twenty. Over speakers alone, as verdicts were decided at first, intervals see one in **{100 * before:.0f} %** of "
-        f"our pairs. Over speakers and seeds, as they are decided now, it is **{100 * now:.0f} %**, which {kept}."
+        f"our pairs. Over speakers and seeds, as they are decided now, it is **{100 * now:.0f} %**, which {kept}: but "
+        "these are pairs of single seeds, for which this interval is too wide."
     )
 
 
@@ -278,8 +291,8 @@ def own_spread_sentence(spreads: pd.DataFrame) -> str:
     """Whether values of alpha differ by more than seeds do in our own records; "" before both were measured."""
     both = spreads.dropna(subset=["alphas", "seeds"])
     parts = [
-        f"On {named(place_title(row.corpus, row.protocol))}, values of α spread by {row.alphas:.1f} points and seeds by "
-        f"{row.seeds:.1f}: {'more than' if row.p < 0.05 else 'no more than'} chance explains (F test, {p_text(row.p)})."
+        f"On {named(place_title(row.corpus, row.protocol))}, values of α spread the mean over folds by {row.alphas:.1f} points "
+        f"and seeds by {row.seeds:.1f}: {'more' if row.p < 0.05 else 'no more'} than chance explains (F test, {p_text(row.p)})."
         for row in both.itertuples()
     ]
     return " ".join(parts)

@@ -99,7 +99,8 @@ def pilot_sentence(compared: pd.DataFrame) -> str:
         f"{abs(share):.0f} % {'below' if share > 0 else 'above'} on {named(corpus_title(str(name)))}"
         for name, share in shares.items()
     ]
-    moves = f"Of all arms `{steadiest}` moves least from seed to seed: beside `{rule.USUAL}`, its deviation is {listed(told)}"
+    moves = f"Over these corpora together `{steadiest}` moves least from seed to seed: beside `{rule.USUAL}`, its deviation is "
+    moves += listed(told)
     if chosen == steadiest:
         return f"**`{chosen}` becomes the rule.** {moves}."
     lost = (usual["ua"] - own["ua"]).max()

@@ -10,9 +10,8 @@ from ...evidence.results import UNDISTURBED
 from ..names import name as named
 from ..tables.trials import trials_disturbed
 from ..tables.words import IN_COMBINATIONS, corpus_title, title
-from .words import inside, listed, listed_names
+from .words import in_words, inside, listed, listed_names
 
-NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 HARM = 0.25
 """Share of labels that a disturbance may change before the page warns of it."""
 
@@ -26,10 +25,9 @@ def model_sentence(about: dict[str, Any]) -> str:
     if not corpus:
         return f"It is `{named(about['name'])}`, of whose training no record came with it."
     members, found = len(about["members"]), about["estimate"]
-    many = NUMBERS[members] if members < len(NUMBERS) else str(members)
     trained = f"the system *{named(title(system))}*, trained on {named(corpus_title(corpus))}"
     what = (
-        f"It is {many} networks with {trained}, each on other speakers; their probabilities are averaged. "
+        f"It is {in_words(members)} networks with {trained}, each on other speakers; their probabilities are averaged. "
         if members > 1
         else f"It is one network with {trained}. "
     )
@@ -48,10 +46,11 @@ def calibration_sentence(about: dict[str, Any]) -> str:
     found = about["estimate"]
     if found is None or not all("temperature" in member for member in about["members"]):
         return "Its probabilities have not been calibrated."
+    after, before = f"{100 * found['ece_calibrated']:.0f}", f"{100 * found['ece']:.0f}"
+    off = f"{after} points on average, " + ("with that as without" if after == before else f"without that by {before}")
     return (
         "Its probabilities were calibrated by one temperature a network, on the speakers that chose its epoch. On speakers that "
-        f"it had not heard they are off by {100 * found['ece_calibrated']:.0f} points on average, by "
-        f"{100 * found['ece']:.0f} without it."
+        f"it had not heard they are off by {off}."
     )
 
 
@@ -92,7 +91,10 @@ def harm_sentence(trials: pd.DataFrame, model: str, corpus: str) -> str:
     bad = own[own["changed"] >= HARM].sort_values("changed", ascending=False)
     gains = own[own["disturbance"].str.startswith("gain")]
     most = 100 * gains["changed"].max() if len(gains) else 0
-    few = f"However loud a recording is, at most {most:.0f} % of the labels change. "
+    tried = sorted(int(name.split()[1]) for name in gains["disturbance"])
+    ends = [f"{abs(end)} dB {'softer' if end < 0 else 'louder'}" for end in tried if end in (tried[0], tried[-1])]
+    few = f"{listed(ends)}, at most {most:.0f} % of the labels change. " if len(ends) < 2 else ""
+    few = few or f"From {ends[0]} to {ends[1]}, at most {most:.0f} % of the labels change. "
     loud = "" if gains.empty else few if most < 10 else f"**Loudness alone changes up to {most:.0f} % of the labels.** "
     if bad.empty:
         return f"{loud}Nothing that was tried changes more than a quarter of them."
@@ -113,9 +115,12 @@ def systems_disturbed_sentence(trials: pd.DataFrame, corpus: str) -> str:
         return "the baseline" if slug == "baseline" else IN_COMBINATIONS.get(slug) or named(inside(title(slug)))
 
     matters = "Which system it is matters little" if little else "Systems differ in what they bear"
+    ends = 100 * own.groupby("disturbance")["ua"].agg(["min", "max"])
+    widest = ends.loc[(ends["max"] - ends["min"]).idxmax()]
+    apart = f" They lie furthest apart under *{widest.name}*, where {widest['min']:.0f} to {widest['max']:.0f} % are."
     changed = [f"{100 * one['changed']:.0f} % of the labels change with {called(one['system'])}" for one in (least, most)]
     return (
         f"**{matters}:** averaged over all that was tried, {changed[0]} and {changed[1].replace(' of the labels change', '')}; "
-        f"{100 * means['ua'].min():.0f} to {100 * means['ua'].max():.0f} % are right (UA). All were trained alike, once a fold; "
-        "what another seed would change was not measured."
+        f"{100 * means['ua'].min():.0f} to {100 * means['ua'].max():.0f} % are right (UA).{apart} All were trained alike, once a "
+        "fold; what another seed would change was not measured."
     )

@@ -206,10 +206,11 @@ def relative_sentence(settled: pd.DataFrame, accuracy: Mapping[tuple[str, str], 
     parts = []
     for (corpus, protocol), own in best.groupby(["corpus", "protocol"], sort=False):
         gain = share * (100 - accuracy.get((corpus, protocol), float("nan")))
-        within = listed([BRIEF[row.claim] for row in own.itertuples() if row.high >= gain])
+        within = [BRIEF[row.claim] for row in own.itertuples() if row.high >= gain]
         if within:
-            where = named(place_title(corpus, protocol))
-            parts.append(f"On {where} that share is {gain:.1f} points, which the interval of {within} contains")
+            where, one = named(place_title(corpus, protocol)), len(within) == 1
+            contain = f"the interval{'' if one else 's'} of {listed(within)} contain{'s' if one else ''}"
+            parts.append(f"On {where}, that share is {gain:.1f} points, which {contain}")
     if not parts:
         return ""
     return (
@@ -231,7 +232,7 @@ def verdict_lead(settled: pd.DataFrame, alarms: pd.DataFrame) -> str:
         return text
     now = alarms[list(alarms.columns)[-1]].mean()
     return (
-        f"{text} Two trainings of one and the same system, which differ by chance alone, are told apart by this rule in "
+        f"{text} Two single trainings of one and the same system, which differ by chance alone, are told apart by this rule in "
         f"{100 * now:.0f} % of the cases; it promises 5 at most."
     )
 

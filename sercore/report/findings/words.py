@@ -22,6 +22,12 @@ def lie(count: int) -> str:
     return f"{count or 'none'} {'lies' if count < 2 else 'lie'}"
 
 
+def in_words(count: float) -> str:
+    """`three`, `7.5`, `12`."""
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    return words[int(count)] if float(count).is_integer() and count < len(words) else f"{count:g}"
+
+
 def listed(names: Sequence[str]) -> str:
     """`EmoDB, nEMO and RAVDESS`."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -200,7 +200,7 @@ def criterion(label: str, slug: str, folder: str | Path | None = None) -> pd.Dat
     """How `slug` and the baseline do on one class: a row a place where both were measured and the class occurs.
 
     Columns: `group`, `seeds` (that both have), and for each of `CRITERION`, in percent, the baseline's value, and `_effect`,
-    `_low` and `_high` of the difference over speakers and seeds (NaN without a second seed).
+    `_low`, `_high` and `_p` of the difference over speakers and seeds (NaN without a second seed).
     """
     rows = []
     for corpus, protocol in cells(folder):
@@ -216,9 +216,9 @@ def criterion(label: str, slug: str, folder: str | Path | None = None) -> pd.Dat
             function = measure(names.index(label))
             gap = statistics.paired_over_seeds(ours, theirs, function, alike.values()).percent()
             row[name] = 100 * float(function(theirs.select(seeds).counts.sum(axis=1)).mean())
-            row |= {f"{name}_effect": gap.estimate, f"{name}_low": gap.low, f"{name}_high": gap.high}
+            row |= {f"{name}_effect": gap.estimate, f"{name}_low": gap.low, f"{name}_high": gap.high, f"{name}_p": gap.p}
         rows.append(row)
-    ends = [f"{name}{end}" for name in CRITERION for end in ("", "_effect", "_low", "_high")]
+    ends = [f"{name}{end}" for name in CRITERION for end in ("", "_effect", "_low", "_high", "_p")]
     return pd.DataFrame(rows, columns=["group", "seeds", *ends])
 
 

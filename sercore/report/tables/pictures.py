@@ -67,7 +67,7 @@ def shown_way(table: pd.DataFrame) -> pd.DataFrame:
             "Corpus": table["corpus"].map(corpus_title),
             "Energies from": table["how"],
             "UA of the baseline": [with_interval(row, "ua") for row in records],
-            "Less the cut recordings": [with_interval(row, "moved", sign=True) for row in records],
+            "Less the cut recordings, same seeds": [with_interval(row, "moved", sign=True) for row in records],
             "Gain of AMS": [with_interval(row, "gain", sign=True) for row in records],
             "Seeds": table["seeds"],
         }
