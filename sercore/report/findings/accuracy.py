@@ -303,7 +303,8 @@ def combination_sentence(found: pd.DataFrame) -> str:
         for row in clear.itertuples()
     ]
     wide = (
-        f" Where the interval holds the spread between seeds too, {lie(len(clear))} clear of 0 of the {len(found)} differences"
+        f" Where the interval holds the spread between seeds too, {len(clear) or 'none'} of the {len(found)} differences "
+        f"{'lies' if len(clear) < 2 else 'lie'} clear of 0"
         f"{f': {listed(which)}' if 0 < len(which) < 3 else ''}."
         if found["wide_low"].notna().any()
         else ""

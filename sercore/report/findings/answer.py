@@ -12,7 +12,7 @@ from ...evidence import claims, noise, statistics
 from ..display import Chip, Link
 from ..names import name as named
 from ..tables import IN_COMBINATIONS, corpus_title, interval_text, place_title, protocol_title, title
-from .pictures import measured_way
+from .pictures import PICTURES, measured_way
 from .verdicts import BRIEF, EVIDENCE, PROVISIONAL, judged, of_paper
 from .words import in_words, inside, listed, listed_names, signed
 
@@ -144,7 +144,7 @@ def spectra_note(settled: pd.DataFrame, way: pd.DataFrame) -> str:
     cost = "what that costs, {doc}`the page on the data <data>` measures"
     if not measured_way(way):
         cost = "what that costs has not been measured yet"
-    elif way["moved_low"].isna().all():
+    elif way.loc[way["how"] == PICTURES, "moved_low"].isna().all():
         cost = "{doc}`the page on the data <data>` has a first measurement of what that costs, with one seed"
     return f"*{listed_names(names)}* are log-Mel energies without audio and without loudness; {cost}."
 

@@ -156,8 +156,8 @@ def seed_against_seed_sentence(found: pd.DataFrame) -> str:
     return (
         "Two seeds of one system differ by nothing but chance, and a rule that keeps its promise sees a difference in one pair "
         f"of twenty. Over speakers alone, as verdicts were decided at first, intervals see one in **{100 * before:.0f} %** of "
-        f"our pairs. Over speakers and seeds, as they are decided now, it is **{100 * now:.0f} %**, which {kept}: but "
-        "these are pairs of single seeds, for which this interval is too wide."
+        f"our pairs. Over speakers and seeds, as they are decided now, it is **{100 * now:.0f} %**, which {kept}, "
+        "though these are pairs of single seeds, for which this interval is too wide."
     )
 
 

@@ -98,7 +98,7 @@ def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
         digits = claims.GROWTH_DIGITS if exact else 1
         numbers.append(f"{row.effect:+.{digits}f}" if exact else interval_text(row.effect, row.low, row.high, sign=True))
         claimed.append(f"{row.claimed:.{digits}f}" if row.claimed else None)
-        weakest = f" of {inside(title(str(row.systems).partition(' - ')[0]))}" if row.claim in WEAKEST else ""
+        weakest = f" of {_difference(str(row.systems))}" if row.claim in WEAKEST else ""
         compared.append(row.measure.replace("over the mean of the others", "over the others") + weakest)
     return pd.DataFrame(
         {
@@ -111,6 +111,12 @@ def verdict_details(settled: pd.DataFrame) -> pd.DataFrame:
             "Missing": [_shortened(text) for text in measured["missing"]],
         }
     )
+
+
+def _difference(pair: str) -> str:
+    """`AMS less that of focal loss`; what is compared with the baseline goes by its own name."""
+    system, other = (inside(title(slug)) for slug in pair.split(" - "))
+    return system if pair.endswith(" - baseline") else f"{system} less that of {other}"
 
 
 def verdict_asides(settled: pd.DataFrame) -> pd.DataFrame:
