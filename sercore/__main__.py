@@ -8,11 +8,12 @@ import io
 import math
 import os
 import shlex
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -109,6 +110,15 @@ def setting_names() -> list[str]:
     return [f"{name}=" for name in Config().to_dict()]
 
 
+def _paths(incomplete: str) -> list[str]:
+    """The files and folders whose path begins so, as a shell completes them."""
+    folder, slash, last = incomplete.rpartition("/")
+    with suppress(OSError):
+        there = sorted(path for path in Path(folder + slash or ".").expanduser().iterdir() if path.name.startswith(last))
+        return [f"{folder}{slash}{path.name}{'/' if path.is_dir() else ''}" for path in there]
+    return []
+
+
 def one_of(names: Callable[[], list[str]]) -> Callable[[str], list[str]]:
     """Completes what is typed to names, after a comma the last of several, or to files and folders."""
 
@@ -116,7 +126,7 @@ def one_of(names: Callable[[], list[str]]) -> Callable[[str], list[str]]:
         before, comma, last = incomplete.rpartition(",")
         with errors_told():
             found = [before + comma + name for name in names() if name.startswith(last)]
-        return found or [f"{path}/" if path.is_dir() else str(path) for path in sorted(Path().glob(f"{incomplete}*"))]
+        return found or _paths(incomplete)
 
     return complete
 
@@ -445,7 +455,8 @@ def sweep(
         from .evidence.standing import standing
 
         chosen = dict.fromkeys(name.protocol for name in wanted.names)
-        show(standing(wanted.names[0].corpus, chosen, runs, results), False, digits=1)
+        with errors_told():
+            show(standing(wanted.names[0].corpus, chosen, runs, results), False, digits=1)
     raise typer.Exit(1 if outcome.failed else 0)
 
 
@@ -457,6 +468,7 @@ def status(
     seeds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0",
     runs: Runs = None,
     results: Results = None,
+    data_root: DataRoot = None,
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
@@ -470,7 +482,8 @@ def status(
 
     with errors_told():
         corpus = located(corpus, runs)
-        wanted, folder = sweep.plan(corpus, systems, protocols, seeds), places.runs_folder(runs)
+        wanted = sweep.plan(corpus, systems, protocols, seeds, data_root=root_text(data_root))
+        folder = places.runs_folder(runs)
         changes = assignments(settings or [])
         there = sweep.published_as_wanted(wanted, published.runs(results), changes)
         rows: dict[tuple[str, str], dict[str, Any]] = {}
@@ -480,7 +493,7 @@ def status(
             if name in there:
                 row["published" if there[name] else "otherwise"] += 1
             elif records.finished(folder, name):
-                row["finished" if sweep.as_wanted(corpus, name, folder, changes) else "otherwise"] += 1
+                row["finished" if sweep.as_wanted(wanted, name, folder, changes) else "otherwise"] += 1
             elif records.failure(folder, name).exists():
                 row["failed"] += 1
             else:
@@ -512,9 +525,10 @@ def init(
             "The protocol is paper, a random split: to keep speakers apart takes five or more that are named, and each label "
             "from enough of them."
         )
-    out.print(f"Whether a file is silent, clipped or there twice: sercore check {shlex.quote(data)}")
+    root = "" if data_root is None else f" --data-root {shlex.quote(str(data_root.expanduser().absolute()))}"
+    out.print(f"Whether a file is silent, clipped or there twice: sercore check {shlex.quote(data)}{root}")
     out.print(f"{made.folder / studies.FILE} says what the study is: look it through, then")
-    out.print(f"  cd {shlex.quote(str(folder))}\n  sercore study\n  jupyter-book build book")
+    out.print(f"  cd {shlex.quote(str(folder))}\n  sercore study{root}\n  jupyter-book build book")
 
 
 @app.command()
@@ -565,6 +579,7 @@ def standing(
     protocols: Protocols = "speaker,paper",
     runs: Runs = None,
     results: Results = None,
+    data_root: DataRoot = None,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV")] = False,
 ) -> None:
@@ -578,15 +593,15 @@ def standing(
     from .lab import records
 
     with errors_told():
-        name = corpora.get(corpus).name if Path(corpus).exists() else corpus
+        name = corpora.get(corpus, root_text(data_root)).name if Path(corpus).expanduser().exists() else corpus
         chosen = [each.strip() for each in protocols.split(",")]
         for each in chosen:
             protocol.chooser(each)
-        rows = module(name, chosen, runs, results)
-        if not rows and not records.failures(places.runs_folder(runs), name):
+        rows, failed = module(name, chosen, runs, results), records.failures(places.runs_folder(runs), name)
+        if not rows and not failed:
             raise SercoreError(f"{corpus}: no run of it is published or finished here under {', '.join(chosen)}")
     show(rows, as_json, as_csv, digits=1)
-    if failed := records.failures(places.runs_folder(runs), name):
+    if failed:
         first = f"{failed[0]['run']}: {failed[0]['cause']}"
         err.print(f"failed, and in no row: {len(failed)} of its runs. {'The first' if len(failed) > 1 else 'It is'} {first}")
 
@@ -688,7 +703,8 @@ def as_files(files: list[Path]) -> Iterator[tuple[list[Path], dict[str, str]]]:
         return
     with tempfile.TemporaryDirectory() as folder:
         given = Path(folder) / "standard-input"
-        given.write_bytes(sys.stdin.buffer.read())
+        with given.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
         yield [given if file == Path("-") else file for file in files], {str(given): "-"}
 
 
@@ -771,7 +787,7 @@ def models(
 ) -> None:
     """List the models by name: what comes with sercore, and what was trained here (`emodb/combined` is all folds of that system).
 
-    `UA %` is on speakers that a network had not heard, each on its own test part.
+    `UA %` is on speakers that a network had not heard, each on its own test part; there is none where speakers were shared.
     """
     from .inference import models as module
 

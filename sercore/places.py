@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import SercoreError
@@ -54,3 +56,13 @@ def results_folder(folder: str | os.PathLike[str] | None = None) -> Path:
 def results_of_book(book: str | Path = "book", folder: str | Path | None = None) -> Path:
     """The published records of the book in `book`: as `results_folder`, but `results` stands beside the book by default."""
     return Path(folder or os.environ.get("SERCORE_RESULTS") or Path(book).parent / "results").resolve()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Published records for this process alone, when another has done with them; the folder is made where it is not there."""
+    from filelock import FileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        yield

@@ -60,11 +60,14 @@ def test_labelling_does_without_what_only_tables_need():
         ("predict --model emo", {"emodb"}),
         ("run emodb speaker baseline --set clip", {"clip_seconds="}),
         ("check not-he", {"not-here.csv"}),
+        ("check HERE/not", {"HERE/not-here.csv"}),
+        ("check HERE/no-such/x", set()),
     ],
 )
 def test_the_tab_key_knows_names_and_files(typed, expected, tmp_path, monkeypatch):
     (tmp_path / "not-here.csv").touch()
     monkeypatch.chdir(tmp_path)
+    typed, expected = typed.replace("HERE", str(tmp_path)), {each.replace("HERE", str(tmp_path)) for each in expected}
     environment = {"_SERCORE_COMPLETE": "complete_bash", "COMP_WORDS": f"sercore {typed}", "COMP_CWORD": str(len(typed.split()))}
     said = CliRunner().invoke(app, [], prog_name="sercore", env=environment)
     assert set(said.stdout.split()) == expected
@@ -99,6 +102,22 @@ def test_what_failed_is_told_where_results_are_read(tones, tmp_path):
     records.failure(tmp_path / "runs", name).write_text("[")
     said = call("results", tones, "--runs", tmp_path / "runs", "--results", tmp_path / "none")
     assert said.exit_code == 2 and "this note of a failed run cannot be read" in said.output
+    (tmp_path / "runs" / str(name)).mkdir()
+    (tmp_path / "runs" / str(name) / "run.json").touch()  # done since
+    assert records.failures(tmp_path / "runs", "tones") == []
+
+
+def test_notes_of_a_corpus_whose_name_begins_as_anothers_are_not_its_own(tmp_path):
+    for corpus in ("tones", "tones-spectra"):
+        records.note_failure(tmp_path, records.RunName(corpus, "speaker", "baseline", 0, 0), "no room")
+    assert [note["run"] for note in records.failures(tmp_path, "tones")] == ["tones-speaker-baseline-seed0-fold0"]
+
+
+@pytest.mark.parametrize("command", ["results", "status"])
+def test_a_path_that_is_not_there_is_told_where_runs_are(command, tmp_path):
+    records.note_failure(tmp_path, records.RunName("tones", "speaker", "baseline", 0, 0), "no room")
+    said = call(command, tmp_path / "typo", "--runs", tmp_path, "--results", tmp_path / "none")
+    assert said.exit_code == 2 and "typo" in said.output and "Traceback" not in said.output
 
 
 def test_run_publish_status_and_predict_as_a_user_would(tones, tmp_path):

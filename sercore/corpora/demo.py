@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import places
+from .. import machine, places
 from ..errors import SercoreError
 from ..frontend.audio import SAMPLE_RATE
 from . import register
@@ -92,7 +92,7 @@ def make() -> Path:
             return folder
         partial = tempfile.mkdtemp(prefix="making-", dir=folder.parent)
         try:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
+            with ThreadPoolExecutor(machine.cores()) as pool:
                 spoken = pool.map(lambda job: _speak(job, partial), jobs)
                 list(tqdm(spoken, "making synthetic speech", len(jobs), unit="voice", leave=False, disable=None))
             os.replace(partial, folder)

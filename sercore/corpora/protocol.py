@@ -6,8 +6,9 @@
 | `leaky` | as `paper` | as `paper` | the test part itself |
 | `speaker` | five groups of speakers | the next group | validation |
 
-`paper` is how we read section 4.1 of Zhou & Liu (2020). A split depends on the ids and the seed alone, never
-on the order of the rows. A split is a long table with the columns `id`, `fold` (from 0) and `part`.
+`paper` is how we read section 4.1 of Zhou & Liu (2020). A split depends on the ids and the seed alone (`speaker` on the speakers,
+their sessions and genders, and on no seed), never on the order of the rows. It is a long table with the columns `id`, `fold`
+(from 0) and `part`.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def publish(
     if not facts:
         raise SercoreError(f"no finished run under {source}: `sercore sweep` makes them")
     ask_about_own(sorted({fact["corpus"] for fact in facts}), target, agree)
-    with _alone(target):
+    with places.alone(target):
         return _publish(facts, source, target, data_root, replace)
 
 
@@ -135,10 +135,11 @@ class Unpublished:
 def unpublish(corpus: str, results: str | Path | None = None) -> Unpublished:
     """Take everything about `corpus` out of `results`. Raises `SercoreError` where there is nothing."""
     target = places.results_folder(results)
-    with _alone(target):
+    with places.alone(target):
         table = runs_of(target).drop(columns="changed")
         own = set(table.loc[table["corpus"] == corpus, "run"])
-        tables = {target / "runs.parquet": "corpus", target / "pilot.parquet": "corpus", target / "history.parquet": "run"}
+        tables = {target / f"{name}.parquet": "corpus" for name in ("runs", "pilot", "trials")}
+        tables[target / "history.parquet"] = "run"
         files = [
             path
             for kind, suffix in PER_CORPUS.items()
@@ -165,16 +166,6 @@ PER_CORPUS = {
     "utterances": r"\.parquet",
 }
 """Folders of the results, and how the names of a corpus's files in them end."""
-
-
-@contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """The results for this process alone, when another has done with them."""
-    from filelock import FileLock
-
-    target.mkdir(parents=True, exist_ok=True)
-    with FileLock(target / ".lock"):
-        yield
 
 
 Write = Callable[[Path, "pd.DataFrame | bytes"], None]

@@ -191,14 +191,17 @@ def runs(results: str | Path | None = None) -> pd.DataFrame:
     """One row a run (`RUN_COLUMNS` and more); an empty folder gives an empty frame with the columns.
 
     `source` is what the corpus was asked for by, `changed` names settings of a run that neither its system nor its corpus
-    explains, as `--set` makes them.
+    explains, as `--set` makes them. What is published beside the tables, in a folder within the records, has its name in
+    `attrs["kept"]`.
     """
     path = _noted(places.results_folder(results) / "runs.parquet")
-    return (
-        _read_runs(path.absolute(), _stamp(path)).copy()
-        if path.exists()
-        else pd.DataFrame(columns=[*RUN_COLUMNS, *EXTRA_COLUMNS, "changed"])
-    )
+    if not path.exists():
+        return pd.DataFrame(columns=[*RUN_COLUMNS, *EXTRA_COLUMNS, "changed"])
+    found = _read_runs(path.absolute(), _stamp(path)).copy()
+    main = places.results_folder().absolute()
+    if main in path.absolute().parent.parents:
+        found.attrs["kept"] = f"results/{path.absolute().parent.relative_to(main).as_posix()}"
+    return found
 
 
 @functools.lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from .. import places
 from ..corpora.protocol import FOLDS
-from ..lab import metrics, records
+from ..lab import metrics, records, systems
 from . import claims, results, statistics
 
 COLUMNS = ["system", "seed", "fold", "utterance", "speaker", "label", "prediction"]
@@ -63,6 +63,13 @@ def _predictions(corpus: str, protocol: str, folder: Path | None, published: Any
     return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True), here
 
 
+def _trained_alike(system: str, tallies: dict[str, statistics.Tally]) -> list[statistics.Tally]:
+    """What the spread between seeds is pooled over, as the verdicts pool it."""
+    of_table_1 = system in systems.TABLE_1
+    alike = [slug for slug in tallies if "@" not in slug and (slug in systems.TABLE_1) == of_table_1]
+    return [tallies[slug] for slug in dict.fromkeys([*alike, *["baseline"] * (of_table_1 and "baseline" in tallies)])]
+
+
 def _rows(frame: pd.DataFrame, here: dict[str, int]) -> list[dict[str, Any]]:
     classes = sorted(set(frame["label"]) | set(frame["prediction"]))
     codes = {label: code for code, label in enumerate(classes)}
@@ -70,13 +77,12 @@ def _rows(frame: pd.DataFrame, here: dict[str, int]) -> list[dict[str, Any]]:
     frame = frame.astype({"label": int, "prediction": int, "seed": int, "fold": int})
     whole = frame[frame.groupby(["system", "seed"])["fold"].transform("nunique") >= FOLDS]
     tallies = {system: statistics.tally(own) for system, own in whole.groupby("system", sort=False)}
-    repeated = [tally for tally in tallies.values() if len(tally.seeds) > 1]
     rows = []
     for system, own in frame.groupby("system", sort=False):
         counted = own[["seed", "fold"]].drop_duplicates()
         row: dict[str, Any] = {"system": system, "runs": len(counted), "unpublished": here.get(system, 0)}
         if system in tallies:
-            tally = tallies[system]
+            tally, repeated = tallies[system], _trained_alike(system, tallies)
             found, seeds = _interval(
                 statistics.over_seeds(tally, "ua", repeated), statistics.bootstrap_speakers(tally, "ua", claims.RESAMPLES)
             )

@@ -80,15 +80,25 @@ def audio_files(folder: Path, dropped: Counter[str]) -> Iterator[Path]:
     """Every audio file in `folder` and below it, sorted; others are counted in `dropped`.
 
     Hidden files (such as the `._*` that macOS leaves beside the true ones) are no recordings, whatever their
-    suffix.
+    suffix. Links to folders are followed.
     """
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(below(folder)):
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             dropped["hidden file"] += path.is_file()
         elif path.suffix.lower() in SUFFIXES:
             yield path
         elif path.is_file():
             dropped[f"not audio: *{path.suffix}"] += 1
+
+
+def below(folder: Path, within: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Every file in `folder` and below it, through links too, but for one that leads back to a folder `within` which it lies."""
+    here = folder.resolve()
+    for path in folder.iterdir() if here not in within else ():
+        if path.is_dir():
+            yield from below(path, within | {here})
+        else:
+            yield path
 
 
 def read(path: str | os.PathLike[str], longest: float = math.inf) -> np.ndarray:
@@ -159,7 +169,7 @@ def _mixed(
         nonlocal given
         if len(mono):
             given += len(mono)
-            yield np.clip(mono, -1.0, 1.0, out=mono)
+            yield np.clip(mono, -1.0, 1.0)  # not in place: they may be the caller's
 
     for samples, rate in stored:
         if look is not None:

@@ -99,7 +99,7 @@ def extract(
         FRONT_ENDS[front_end].compute(np.zeros(log_mel.WINDOW, np.float32))  # tells what to install
     from . import audio
 
-    folder = places.made((cache or places.cache_folder()) / "features")
+    folder = (cache or places.cache_folder()) / "features"
     paths = [str(path) for path in utterances["path"]]
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(_digest_or_problem, paths))
@@ -109,6 +109,7 @@ def extract(
     names = [folder / _part_name([digests[i] for i in chunk], front_end) for chunk in chunks]
     missing = [k for k, name in enumerate(names) if not name.exists()]
     if missing:
+        places.made(folder)
         tasks = {k: ([paths[i] for i in chunks[k]], names[k], front_end) for k in missing}
         audio.refuse(_run(tasks, workers, progress), HOW)
     arrays: list[np.ndarray] = []

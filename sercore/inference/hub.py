@@ -35,7 +35,9 @@ class HubModel(Classifier, ModelHubMixin, library_name="sercore", tags=["speech-
         return found
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        models.pack(self.model, save_directory, over=True)
+        if self.members is not None:
+            raise SercoreError(f"a model is saved with all of its networks, not {self.members} of them: load it without members")
+        models.pack(self.model, save_directory, runs=self.runs, over=True)
 
     @classmethod
     def _from_pretrained(

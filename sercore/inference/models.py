@@ -85,7 +85,7 @@ def load(model: str | os.PathLike[str] | None = None, folded: bool = True, runs:
     It computes in float32, whatever it was trained in: the same answer on every machine; batch norm is `folded` into the
     convolutions, for labelling alone, in less time. Raises `SercoreError` for what is no model.
     """
-    path, about = find(DEFAULT if model is None else model, runs), dict[str, Any]()
+    path, about = find(model, runs), dict[str, Any]()
     if isinstance(path, list):
         loaded = [records.load_model(_weights(each)) for each in path]
         about = {"name": str(model), "members": [origin for _, _, origin in loaded]}
@@ -120,20 +120,25 @@ def _check_code(name: str, networks: Iterable[Network], members: Iterable[dict[s
         )
 
 
-def find(model: str | os.PathLike[str], runs: str | os.PathLike[str] | None = None) -> Path | list[Path]:
-    """Where a model lies: its file or folder, or the folders of the runs that it is made of."""
-    path = Path(model)
-    if os.path.exists(path):  # which has no opinion on a name of any length
+def find(model: str | os.PathLike[str] | None, runs: str | os.PathLike[str] | None = None) -> Path | list[Path]:
+    """Where a model lies: its file or folder, or the folders of the runs that it is made of.
+
+    A folder that holds no model, such as a corpus's, does not stand in the way of a model of its name.
+    """
+    path, name = Path(model or DEFAULT), os.fspath(model or DEFAULT)
+    there = model is not None and os.path.exists(path)  # which has no opinion on a name of any length
+    if there and (path.is_file() or any((path / file).exists() for file in (*FILES, "model.pt", "run.json"))):
         return path
-    name = os.fspath(model)
     if os.path.exists(SHIPPED / name / FILES[0]):
         return SHIPPED / name
     trained = trained_here(runs)
     if name in trained:
         return [Path(facts["folder"]) for facts in trained[name]]
+    if there:
+        return path
     names = [*shipped(), *trained]
-    there = f"there are {', '.join(names)}" if names else "none comes with this installation, and none was trained here"
-    raise SercoreError(f"{name}: no such model, file or folder; {nearest(name, names)}{there} (`sercore models`)")
+    those = f"there are {', '.join(names)}" if names else "none comes with this installation, and none was trained here"
+    raise SercoreError(f"{name}: no such model, file or folder; {nearest(name, names)}{those} (`sercore models`)")
 
 
 def shipped() -> list[str]:
@@ -178,17 +183,19 @@ def known(runs: str | Path | None = None, published: str | Path | None = None) -
     for (corpus, system), own in table[table["protocol"] == "speaker"].groupby(["corpus", "system"], sort=True):
         if (name := f"{corpus}/{system}") not in {row["name"] for row in rows}:
             classes = ", ".join(json.loads(own["classes"].iloc[0])) if "classes" in own else ""
-            folds, ua = own["fold"].nunique(), round(100 * own["ua"].mean(), 1)
-            rows.append({"name": name, "from": "published", "corpus": corpus, "classes": classes, "networks": folds, "UA %": ua})
+            known = {"corpus": corpus, "protocol": "speaker", "classes": classes, "networks": own["fold"].nunique()}
+            rows.append({"name": name, "from": "published", **known, "UA %": round(100 * own["ua"].mean(), 1)})
     return rows
 
 
 def _row(about: dict[str, Any], corpus: str) -> dict[str, Any]:
+    found = about["estimate"]
     return {
         "corpus": corpus,
+        "protocol": found["protocol"] if found else None,
         "classes": ", ".join(about["classes"]),
         "networks": len(about["members"]),
-        "UA %": round(100 * about["estimate"]["ua"], 1) if about["estimate"] else None,
+        "UA %": round(100 * found["ua"], 1) if found and found["protocol"] == "speaker" else None,
     }
 
 
@@ -242,21 +249,26 @@ def pack(
     licence: str = "",
     half: bool = False,
     text: str = "",
-    runs: str | Path | None = None,
+    runs: str | os.PathLike[str] | None = None,
     over: bool = False,
 ) -> Path:
     """Write a model (as `load` takes it) as a folder that stands for itself; the folder.
 
     With `half` its weight matrices are kept in half precision, in half the space. `text` goes into its card, whose numbers come
-    from the records of its runs. A folder that holds something is refused by `SercoreError`, unless it is to be written `over`.
+    from the records of its runs. A model that is such a folder already is copied as it is. `SercoreError` refuses `licence`,
+    `half` or `text` for that one, and a folder that holds something, unless it is to be written `over`.
     """
-    source, target = find(DEFAULT if model is None else model, runs), Path(folder)
+    source, target = find(model, runs), Path(folder)
     if target.exists() and not over and any(target.iterdir()):
         raise SercoreError(f"{target} is there already: remove it, or name another folder")
+    packed = isinstance(source, Path) and (source / FILES[0]).exists()
+    if packed and (licence or half or text):
+        raise SercoreError(f"{source} is packed already, and copied as it is: its licence, card and precision are what they are")
     target.mkdir(parents=True, exist_ok=True)
-    if isinstance(source, Path) and (source / FILES[0]).exists():
+    if isinstance(source, Path) and packed:
         for name in (*FILES, CARD):
-            _write(target / name, (source / name).read_bytes())
+            if (source / name).exists():
+                _write(target / name, (source / name).read_bytes())
         return target
     files = [_weights(path) for path in (source if isinstance(source, list) else [source])]
     loaded = [records.load_model(path) for path in files]
@@ -411,6 +423,7 @@ def _expected(about: dict[str, Any]) -> list[str]:
     calibrated = all("temperature" in member for member in about["members"])
     low, high = (100 * bound(found["ua_of_folds"]) for bound in (min, max))
     whom = "speakers" if found["protocol"] == "speaker" else "recordings (of speakers that it had heard)"
+    flattered = " These recordings also chose its epoch and its temperature, which flatters all of this."
     folds = f"{low:.0f} to {high:.0f} over {found['folds']} folds, " if found["folds"] > 1 else ""
     average = " Their average cannot be measured there, since most of them heard every recording." if found["folds"] > 1 else ""
     ua, before, after = (100 * found[key] for key in ("ua", "ece", "ece_calibrated"))
@@ -418,7 +431,8 @@ def _expected(about: dict[str, Any]) -> list[str]:
     return [
         f"On {whom} of the same corpus that a network had not heard: UA **{ua:.1f} %** ({folds}{speakers}, {found['utterances']} "
         f"recordings); chance is {100 / len(about['classes']):.0f} %.{average} The calibration error is "
-        + (f"{before:.1f} % without the temperature and {after:.1f} % with it." if calibrated else f"{before:.1f} %."),
+        + (f"{before:.1f} % without the temperature and {after:.1f} % with it." if calibrated else f"{before:.1f} %.")
+        + flattered * (found["protocol"] == "leaky"),
         "| class | recall % |\n| --- | ---: |\n"
         + "\n".join(f"| {label} | {100 * share:.1f} |" for label, share in found["recall"].items()),
     ]

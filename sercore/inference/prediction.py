@@ -88,7 +88,8 @@ class Classifier:
         members: int | None = None,
     ) -> None:
         trained = models.load(model, runs=runs)
-        self.model, self.trained, self.trim = model, trained if members is None else trained.first(members), trim
+        self.model, self.runs, self.members = model, runs, members
+        self.trained, self.trim = trained if members is None else trained.first(members), trim
 
     @property
     def classes(self) -> tuple[str, ...]:

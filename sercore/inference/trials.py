@@ -119,6 +119,8 @@ def trial(
     """
     from tqdm import tqdm
 
+    if unknown := [name for name in disturbances if name not in (EIGHT_BITS, *DISTURBANCES)]:
+        raise SercoreError(f"no such disturbance: {', '.join(unknown)}; there are {'; '.join((EIGHT_BITS, *DISTURBANCES))}")
     classifier = Classifier(model, trimmed)
     table = corpora.load(corpus)
     table = table[table["label"].isin(classifier.classes)]
@@ -193,9 +195,12 @@ def _in_eight_bits(model: str) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def trained_on(model: str) -> set[str]:
-    """The corpora whose recordings a model has heard, by their names; spectra of a corpus are that corpus."""
-    found = models.load(model).about["members"]
-    return {str(member.get("corpus", "")).removesuffix("-spectra") for member in found}
+    """The corpora whose recordings a model has heard, by their names without what tells spectra or a part of one from it."""
+    return {_whole(str(member.get("corpus", ""))) for member in models.load(model).about["members"]}
+
+
+def _whole(corpus: str) -> str:
+    return corpus.removesuffix("-spectra").removesuffix("-improvised").removesuffix("-scripted")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -214,19 +219,20 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> dict[str, str]:
         machine.keep_pages()
         path = places.results_folder(chosen.results) / "trials.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
         for model in chosen.models:
             for corpus in chosen.corpora.split(","):
-                if corpus in trained_on(model):
+                if _whole(corpus) in trained_on(model):
                     continue
-                asked = chosen.disturbances.split(";") if chosen.disturbances else (EIGHT_BITS, *DISTURBANCES)
+                named = [each.strip() for each in (chosen.disturbances or "").split(";") if each.strip()]
+                asked = named or (EIGHT_BITS, *DISTURBANCES)
                 disturbed = tuple(asked) if corpus in chosen.disturbed.split(",") else ()
                 found = trial(model, corpus, disturbed, chosen.trim)
-                before = bounds.table(path, KEY) if path.exists() else found.iloc[:0]
-                others = before[(before[KEY] != found[KEY].iloc[0]).any(axis=1)]
-                partial = path.with_suffix(".partial")
-                pd.concat([others, found], ignore_index=True).to_parquet(partial, index=False)
-                partial.replace(path)
+                with places.alone(path.parent):
+                    before = bounds.table(path, KEY) if path.exists() else found.iloc[:0]
+                    others = before[(before[KEY] != found[KEY].iloc[0]).any(axis=1)]
+                    partial = path.with_suffix(".partial")
+                    pd.concat([others, found], ignore_index=True).to_parquet(partial, index=False)
+                    partial.replace(path)
                 told = [*KEY, "disturbance", "ua", "low", "high", "ece", "changed", "united"]
                 print(machine.printable(found[told].round(3).to_string()))
         return {}

@@ -130,6 +130,9 @@ def main(arguments: list[str] | None = None) -> int:
         if not is_bundle(chosen.bundle):
             raise SercoreError(f"{chosen.bundle}: the name of a bundle ends in {SUFFIX}")
         plan = sweep.plan(chosen.bundle, chosen.systems, chosen.protocols, chosen.seeds, chosen.folds)
+        if plan.unheard:
+            lacking = f"{chosen.bundle} has not what they hear (`sercore bundle --front-ends`)"
+            print(machine.printable(f"left out, for {lacking}: {', '.join(plan.unheard)}"), file=sys.stderr)
         changes = {"precision": chosen.precision} | assignments(chosen.set)
         return sweep.sweep(plan, chosen.runs, None, changes, chosen.device, chosen.jobs, on_run=told).failed
 

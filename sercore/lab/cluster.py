@@ -488,6 +488,7 @@ def write(folder: Path, name: RunName, files: dict[str, bytes]) -> Path:
                 shutil.rmtree(records.partial_folder(folder, name), ignore_errors=True)
                 partial.chmod(0o777 & ~_umask())
                 os.replace(partial, folder / str(name))
+                records.failure(folder, name).unlink(missing_ok=True)
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise

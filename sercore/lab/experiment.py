@@ -22,6 +22,7 @@ from .. import corpora, machine, places
 from ..config import Config
 from ..corpora import bundled, protocol
 from ..errors import SercoreError
+from ..frontend import audio
 from ..frontend.front_ends import FRONT_ENDS
 from ..frontend.inputs import Inputs, extract
 from ..network.networks import build, check, find, own_code
@@ -57,7 +58,8 @@ def prepare(name: str, data_root: str | None = None, progress: bool = False) -> 
 
     A process prepares a corpus once; files of your own again when they have changed.
     """
-    return _prepare(name, data_root, progress, _stamp(name))
+    name = os.path.expanduser(name)
+    return _prepare(name, data_root, progress, _stamp(name, data_root))
 
 
 @functools.lru_cache(maxsize=4)
@@ -74,13 +76,16 @@ def _heard(prepared: Prepared, front_end: str, progress: bool) -> training.Label
     return dataclasses.replace(prepared.data, inputs=extract(prepared.utterances, progress=progress, front_end=front_end))
 
 
-def _stamp(name: str) -> tuple[tuple[str, int, int], ...]:
-    """What a path of one's own holds: each file with its time and size; nothing for a corpus by name."""
+def _stamp(name: str, data_root: str | None) -> tuple[tuple[str, int, int], ...]:
+    """What a path of one's own holds or lists: each file with its time and size; nothing for a corpus by name."""
     path = Path(name)
     if name in corpora.names() or not path.exists():
         return ()
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    if path.is_dir():
+        files = sorted(audio.below(path))
+    else:
+        files = [path, *([] if bundled.is_bundle(name) else map(Path, corpora.load(name, data_root)["path"]))]
+    return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.exists())
 
 
 @functools.lru_cache(maxsize=4)
@@ -190,6 +195,7 @@ def run_prepared(
         for lock in sorted(locks):
             stack.enter_context(FileLock(lock))
         try:
+            records.refuse_half_copied(folder, names)
             missing = []
             for name in names:
                 if records.finished(folder, name):
@@ -324,11 +330,18 @@ def different(folder: Path, config: Config, prepared: Prepared) -> list[str]:
         other = f"from {facts['source']} then, from {prepared.source} of the same name now"
         same = facts["source"] == prepared.source
         differing.append("the corpus's audio, labels or features have changed" if same else other)
+    elif facts["split"] != _checksum(prepared, protocol.split_of(facts["protocol"])):
+        differing.append("the corpus's sessions or genders have changed, and its folds with them")
     now = own_code(config)
     then = facts.get("code", now)
     return differing + [
         f"the code of its {name} has changed" for name in sorted({*then, *now}) if then.get(name) != now.get(name)
     ]
+
+
+@functools.lru_cache(maxsize=8)
+def _checksum(prepared: Prepared, protocol_name: str) -> str:
+    return protocol.checksum(protocol.splits(prepared.utterances, protocol_name))
 
 
 def weights_seed(name: RunName) -> int:

@@ -151,11 +151,12 @@ def gather(folder: Path, results: str | Path | None = None) -> Path:
         raise SercoreError(f"no finished training of the pilot under {folder}")
     key = ["corpus", "system", "seed", "fold", "arm", "part"]
     target = places.results_folder(results) / "pilot.parquet"
-    frames = [bounds.table(target, key)] if target.exists() else []
-    table = pd.concat([*frames, pd.DataFrame(rows)], ignore_index=True).drop_duplicates(key, keep="last")
-    partial = target.with_suffix(".partial")
-    table.sort_values(key, ignore_index=True).to_parquet(partial, index=False, compression="zstd")
-    partial.replace(target)
+    with places.alone(target.parent):
+        frames = [bounds.table(target, key)] if target.exists() else []
+        table = pd.concat([*frames, pd.DataFrame(rows)], ignore_index=True).drop_duplicates(key, keep="last")
+        partial = target.with_suffix(".partial")
+        table.sort_values(key, ignore_index=True).to_parquet(partial, index=False, compression="zstd")
+        partial.replace(target)
     return target
 
 

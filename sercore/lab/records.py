@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import glob
 import json
 import math
 import os
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from pickletools import genops
@@ -37,6 +37,7 @@ ORIGIN = ("run", "corpus", "commit", "temperature", "code")
 """What a model says of where it comes from; the temperature is 1 where its run told none."""
 
 FILES = ("run.json", "history.csv", "test.npz", "model.pt")
+FAILED = ".failed.json"
 
 FACTS = {
     "corpus": bounds.matching(bounds.NAME, "a name in small letters, digits and hyphens"),
@@ -123,6 +124,7 @@ def write(
             leftover.unlink()
     final = runs / str(name)
     os.replace(partial, final)
+    failure(runs, name).unlink(missing_ok=True)
     return final
 
 
@@ -191,19 +193,40 @@ def finished(runs: Path, name: RunName) -> bool:
 
 def failure(runs: Path, name: RunName) -> Path:
     """The note of a run that failed: why, and when. It goes when the run is done."""
-    return runs / f"{name}.failed.json"
+    return runs / f"{name}{FAILED}"
 
 
 def note_failure(runs: Path, name: RunName, cause: str) -> None:
     """Leave the note of a failed run, so that its hole in the tables can be told."""
     when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    failure(runs, name).write_text(machine.json_text({"run": str(name), "cause": cause, "when": when}, indent=1) + "\n")
+    path = failure(runs, name)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(machine.json_text({"run": str(name), "cause": cause, "when": when}, indent=1) + "\n")
+    os.replace(partial, path)
+
+
+def refuse_half_copied(runs: Path, names: Iterable[RunName]) -> None:
+    """Raise `SercoreError` where the folder of one of `names` is there and has no `run.json`: a copy that was broken off."""
+    if broken := [str(name) for name in names if (runs / str(name)).exists() and not finished(runs, name)]:
+        raise SercoreError(
+            f"{runs} has {', '.join(broken)} in part, without run.json: bring the rest of it, or remove the folder", broken
+        )
+
+
+def _of_corpus(runs: Path, corpus: str | None) -> list[Path]:
+    """What lies under `runs` and is called as runs of `corpus` are (all by default), sorted; one corpus's name may begin
+    another's."""
+    beginnings = ("",) if corpus is None else tuple(f"{corpus}-{protocol}-" for protocol in bounds.PROTOCOLS)
+    return sorted(path for path in runs.iterdir() if path.name.startswith(beginnings)) if runs.exists() else []
 
 
 def failures(runs: Path, corpus: str) -> list[dict[str, str]]:
-    """The notes of the runs of `corpus` that have failed, sorted by name; a damaged one raises `SercoreError` that names it."""
+    """The notes of the runs of `corpus` that have failed and were not done since, sorted by name; a damaged one raises
+    `SercoreError` that names it."""
     notes = []
-    for path in sorted(runs.glob(f"{glob.escape(corpus)}-*.failed.json")):
+    for path in _of_corpus(runs, corpus):
+        if not path.name.endswith(FAILED) or (runs / path.name.removesuffix(FAILED) / "run.json").exists():
+            continue
         try:
             note = json.loads(path.read_text())
             notes.append({key: str(note[key]) for key in ("run", "cause", "when")})
@@ -244,8 +267,7 @@ def all_facts(runs: Path, corpus: str | None = None) -> list[dict[str, Any]]:
 
     Raises `SercoreError` for all that `read_facts` refuses, and for folders that are not called as their runs, together.
     """
-    of_corpus = f"{glob.escape(corpus)}-*" if corpus else "*"
-    folders = sorted(path.parent for path in runs.glob(f"{of_corpus}/run.json") if not path.parent.name.endswith(".partial"))
+    folders = [path for path in _of_corpus(runs, corpus) if not path.name.endswith(".partial") and (path / "run.json").exists()]
     facts, problems = [], []
     for folder in folders:
         try:

@@ -117,6 +117,8 @@ def run(
         wanted = sweep.plan(source, line.systems, line.protocol, line.seeds).without(_published(line.folder), overrides)
         missing = len(wanted.missing(runs))
         print(f"line {line.number}, {line.corpus}, {line.protocol}: {missing} of {len(line.names())} runs", flush=True)
+        if wanted.unheard:
+            print(f"  left out, for {source} has not what they hear: {', '.join(wanted.unheard)}", flush=True)
         if missing:
             plans.append(wanted)
     return sweep.sweep_all(plans, runs, overrides=overrides, device=device, jobs=jobs, on_run=_tell).failed

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import corpora, machine, places
 from ..config import Config
-from ..corpora import protocol
+from ..corpora import bundled, protocol
 from ..errors import INTERRUPTED, SercoreError
 from . import records, systems
 from .records import RunName
@@ -84,6 +84,7 @@ def plan(
     beyond = [fold for fold in parts if fold >= protocol.FOLDS]
     if beyond:
         raise SercoreError(f"folds {beyond}: there are {protocol.FOLDS}, from 0")
+    corpus = os.path.expanduser(corpus)
     entry, slugs = corpora.get(corpus, data_root), systems.expand(system_names)
     wanted = [slug for slug in slugs if systems.measurable(slug, entry.spectra, entry.heard)]
     unheard = tuple(slug for slug in slugs if slug not in wanted)
@@ -105,14 +106,15 @@ def published_as_wanted(wanted: Plan, published: pd.DataFrame, overrides: dict[s
     return {name: _as_set(entry, name.system, config, overrides) for name, config in there.items()}
 
 
-def as_wanted(corpus: str, name: RunName, runs: Path, overrides: dict[str, Any] | None = None) -> bool:
-    """Whether the finished run `name` under `runs` is of this corpus and has these settings; precision and engine may differ.
+def as_wanted(wanted: Plan, name: RunName, runs: Path, overrides: dict[str, Any] | None = None) -> bool:
+    """Whether the finished run `name` under `runs` is of the plan's corpus and set as it would be, but for precision and engine.
 
     It looks at the record alone: changed audio is found when the run is asked for.
     """
     facts = records.read_facts(runs / str(name))
+    corpus = bundled.source(Path(wanted.corpus)) if bundled.is_bundle(wanted.corpus) else wanted.corpus
     same = facts["source"] == corpus or os.path.abspath(facts["source"]) == os.path.abspath(corpus)
-    return same and _as_set(corpora.get(corpus), name.system, facts["config"], overrides)
+    return same and _as_set(corpora.get(wanted.corpus, wanted.data_root), name.system, facts["config"], overrides)
 
 
 def _as_set(entry: corpora.Corpus, system: str, config: dict[str, Any], overrides: dict[str, Any] | None) -> bool:
@@ -150,6 +152,10 @@ def check(wanted: Plan, folder: Path, prepared: experiment.Prepared, overrides: 
             protocol.splits(prepared.utterances, protocol_name)
         except SercoreError as error:
             problems.append(f"protocol {protocol_name}: {error}")
+    try:
+        records.refuse_half_copied(folder, wanted.names)
+    except SercoreError as error:
+        problems.append(str(error))
     otherwise: dict[str, list[RunName]] = {}
     for name in wanted.names:
         if records.finished(folder, name):
@@ -258,7 +264,6 @@ def sweep_all(
                 records.note_failure(folder, name, problem)
             else:
                 outcome.finished.append(folder / str(name))
-                records.failure(folder, name).unlink(missing_ok=True)
             done = len(outcome.finished) + len(outcome.failed)
             log(f"{'failed' if problem else 'done'} {name}, {done} of {len(missing)}{f': {problem}' if problem else ''}")
             if on_run is not None:
@@ -390,7 +395,7 @@ def processes(jobs: int) -> Executor:
     """Processes for trainings, each with its share of the cores; they end with this one."""
     from joblib.externals.loky import ProcessPoolExecutor
 
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, machine.cores() // jobs)
     # loky, unlike multiprocessing, does not run the caller's script again in each process
     return ProcessPoolExecutor(jobs, initializer=_begin_worker, initargs=(threads, os.getpid()))
 
@@ -501,6 +506,11 @@ def exit_status(work: Callable[[], Mapping[Any, str]]) -> int:
         failed = work()
     except SercoreError as error:
         print(f"sercore: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        print(machine.printable(f"sercore: {f'{error.filename}: ' if error.filename else ''}{error.strerror}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"sercore: {INTERRUPTED}", file=sys.stderr)

@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from .. import extensions, places
+from .. import extensions, machine, places
 from ..corpora.protocol import CLEAN
 from ..errors import SercoreError
 from ..evidence import remembered
@@ -49,7 +49,7 @@ EXPERIMENTS: dict[str, tuple[str, ...]] = {
 """experiment -> the rows of Table 2 that it compares, the baseline first."""
 
 PACKAGE = Path(__file__).parents[1]
-CODE = (".py", ".csv", ".mplstyle", ".pt")
+CODE = (".py", ".csv", ".mplstyle", ".json", ".safetensors")
 PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "matplotlib", "umap-learn", "soundfile", "soxr")
 KERNEL = "python3"
 MANY = 8
@@ -148,7 +148,7 @@ def execute(
             due.append((chapter, key))
     due.sort(key=lambda pair: not pair[0].first)
     failed = []
-    jobs = min(jobs or min(2, os.cpu_count() or 1), max(len(due), 1))
+    jobs = min(jobs or min(2, machine.cores()), max(len(due), 1))
     memory = folder.parent / "_build" / "remembered" / code[:16]
     with _environment_of_kernels(published, jobs, memory):
         for name, problem, seconds in _run_all(due, folder, jobs):
@@ -372,7 +372,7 @@ def _version(package: str) -> str:
 def _environment_of_kernels(published: Path, jobs: int, memory: Path) -> Iterator[None]:
     """What the kernels inherit: where the records are, and what is remembered, each its share of the cores, the book's style for
     matplotlib."""
-    before, threads = dict(os.environ), str(max(1, (os.cpu_count() or 1) // jobs))
+    before, threads = dict(os.environ), str(max(1, machine.cores() // jobs))
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), threads))
     os.environ["SERCORE_RESULTS"] = str(published)
     os.environ[remembered.FOLDER] = str(memory)

@@ -139,7 +139,8 @@ def make(
     utterances = corpora.load(corpus, data_root)
     protocols = protocols or ("paper" if experiment.unlearnable(utterances, ["speaker"]) else "speaker")
     _check_learnable(utterances, protocols, data)
-    named = data if data in corpora.names() else str(Path(data).expanduser().resolve())
+    own = data not in corpora.names() and Path(data).expanduser().exists()  # else a bundle, found by its name
+    named = str(Path(data).expanduser().resolve()) if own else data
     sweep.plan(data, systems, protocols, seeds, data_root=data_root)
     title = machine.printable(title or f"Speech emotion recognition on {corpus.heading or corpus.title}")
     source = SHIPPED if SHIPPED.exists() else places.PROJECT

@@ -45,7 +45,9 @@ def write(folder: Path) -> list[Path]:
     for path, (mark, make) in makers.items():
         head = f"// {mark}\n"
         if not path.exists() or path.open(encoding="utf-8").readline() != head:
-            path.write_text(f"{head}sercoreVoice.{path.stem} = {json.dumps(make())};\n", encoding="utf-8")
+            partial = path.with_suffix(".partial")
+            partial.write_text(f"{head}sercoreVoice.{path.stem} = {json.dumps(make())};\n", encoding="utf-8")
+            partial.replace(path)
     return list(makers)
 
 

@@ -279,7 +279,7 @@ TOLD = ("run", "corpus", "protocol", "system", "seed", "fold", "commit", "precis
 
 def provenance(records: pd.DataFrame | None, again: Sequence[str] = ()) -> str:
     """HTML, folded: which runs, code, machines and data something was computed from, and the command that makes them again,
-    `again` where sweeps do not.
+    `again` where sweeps do not. Records of another folder than `results` have its name in `attrs["kept"]`.
 
     A frame without the columns `TOLD` raises `SercoreError`.
     """
@@ -303,7 +303,10 @@ def provenance(records: pd.DataFrame | None, again: Sequence[str] = ()) -> str:
         "Settings": sorted({f"changed: {text}" for text in records.get("changed", ()) if text}),
         "Machines": sorted({_machine(row) for row in records[there].drop_duplicates().to_dict("records")}),
         "Data": [f"{corpus}: {_short(part['data'])}" for corpus, part in records.groupby("corpus", sort=True)],
-        "Splits": [f"results/splits/{corpus}-{protocol}.csv: {_short(part['split'])}" for (corpus, protocol), part in places],
+        "Splits": [
+            f"{records.attrs.get('kept', 'results')}/splits/{corpus}-{protocol}.csv: {_short(part['split'])}"
+            for (corpus, protocol), part in places
+        ],
         MAKE_AGAIN: again or commands(records),
     }
     corpora = ", ".join(corpus_title(corpus) for corpus in sorted(set(records["corpus"])))
@@ -325,7 +328,8 @@ def commands(records: pd.DataFrame) -> list[str]:
         grid = f"--systems {shlex.quote(chosen)} --protocols {shlex.quote(protocols)} --seeds {_ranges(part['seed'])}"
         own = "SERCORE_EXTENSIONS=FILE " if any(map(is_own, slugs)) else ""  # where the code of one's own lies
         lines.append(f"{own}sercore sweep --corpus {shlex.quote(str(corpus))} {grid} --folds {_ranges(part['fold'])}{exact}")
-    return [*lines, "sercore publish"]
+    kept = f" --results {records.attrs['kept']}" if "kept" in records.attrs else ""
+    return [*lines, f"sercore publish{kept}"]
 
 
 def folded(summary: str, html: str) -> None:

@@ -153,11 +153,13 @@ def test_a_corpus_is_taken_out_whole(published, tmp_path):
         again = table.assign(run=table["run"].str.replace("tones", "tones-paper"))
         again = again.assign(corpus="tones-paper") if name == "runs" else again
         pd.concat([table, again], ignore_index=True).to_parquet(target / f"{name}.parquet")
+    pd.DataFrame({"model": "m", "corpus": ["tones", "tones-paper"]}).to_parquet(target / "trials.parquet")
     with pytest.raises(SercoreError, match="nothing of 'tone': did you mean tones"):
         publication.unpublish("tone", target)
     assert publication.unpublish("tones", target).runs == 20
     assert set(results.runs(target)["corpus"]) == {"tones-paper"} == set(results.history(target)["corpus"])
     assert set(target.rglob("tones*")) == set(kept)
+    assert pd.read_parquet(target / "trials.parquet")["corpus"].tolist() == ["tones-paper"]
     publication.unpublish("tones-paper", target)
     assert results.runs(target).empty and not list(target.rglob("tones*"))
 

@@ -5,6 +5,7 @@ import pytest
 from made_runs import make
 
 from sercore.evidence.standing import standing
+from sercore.report import tables
 
 PUBLISHED = Path(__file__).parents[2] / "results"
 
@@ -17,6 +18,8 @@ def test_published_systems_have_their_gain_over_speakers_and_seeds(tmp_path):
     assert own["seeds"] == 5 and own["interval"] == "speakers and seeds" and own["unpublished"] == 0
     assert own["UA low"] < own["UA %"] < own["UA high"] and own["gain low"] < own["gain"] < own["gain high"]
     assert own["gain"] == pytest.approx(own["UA %"] - by_slug["baseline"]["UA %"], abs=0.11)
+    book = tables.gains(["ams-s10-m0.4"], PUBLISHED).set_index("group").loc["EmoDB, speakers apart"]
+    assert [own["gain low"], own["gain high"]] == pytest.approx([round(book["wide_low"], 1), round(book["wide_high"], 1)])
 
 
 def test_runs_that_are_not_published_count_too_and_incomplete_seeds_say_so(tmp_path):

@@ -1,6 +1,7 @@
 import hashlib
 import os
 import struct
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,26 @@ def test_missing_folder_and_headers_alone(tmp_path):
         audio.read(tmp_path)
     with pytest.raises(SercoreError, match="no samples"):
         audio.read(write(tmp_path / "a.wav", np.zeros(0, "float32")))
+
+
+def test_links_to_folders_are_followed_but_not_in_a_circle(tmp_path):
+    for name in ("angry", "sad"):
+        (tmp_path / "elsewhere" / name).mkdir(parents=True)
+        soundfile.write(tmp_path / "elsewhere" / name / "a.wav", np.zeros(10), RATE)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "angry").symlink_to(tmp_path / "elsewhere" / "angry")
+    (tmp_path / "elsewhere" / "angry" / "back").symlink_to(tmp_path / "here")
+    (tmp_path / "elsewhere" / "angry" / "other").symlink_to(tmp_path / "elsewhere" / "sad")
+    (tmp_path / "elsewhere" / "sad" / "other").symlink_to(tmp_path / "elsewhere" / "angry")
+    found = [str(path.relative_to(tmp_path / "here")) for path in audio.audio_files(tmp_path / "here", Counter())]
+    assert found == ["angry/a.wav", "angry/other/a.wav"]
+
+
+def test_the_callers_samples_stay_as_they_are():
+    given = np.full(1600, 2.0, np.float32)
+    assert audio.of_samples(given, 16_000).max() == 1 and given.max() == 2
+    given.setflags(write=False)
+    assert len(audio.of_samples(given, 16_000)) == 1600
 
 
 def test_git_lfs_pointer_says_so(tmp_path):

@@ -62,6 +62,28 @@ def test_what_is_published_is_listed_without_weights(runs):
     assert rows["tones/combined"]["from"] == "trained here" and "angry" in rows["emodb/combined"]["classes"]
 
 
+def test_a_folder_of_its_name_that_holds_no_model_does_not_stand_in_its_way(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("emodb", "tones/baseline"):
+        (tmp_path / name / "wav").mkdir(parents=True)
+        assert sercore.load_model(name).classes
+    assert sercore.load_model().trained.about["name"] == "emodb"
+    with pytest.raises(SercoreError, match=r"tones: no config.json"):
+        sercore.load_model("tones")
+
+
+def test_ua_of_speakers_that_were_heard_is_not_listed_as_of_others(runs):
+    for folder in list(runs.iterdir()):
+        facts = json.loads((folder / "run.json").read_text())
+        name = folder.name.replace("-speaker-", "-leaky-")
+        (folder / "run.json").write_text(json.dumps(facts | {"protocol": "leaky", "run": name}))
+        folder.rename(runs / name)
+    found = next(row for row in models.known(runs) if row["name"] == "tones/baseline")
+    assert found["protocol"] == "leaky" and found["UA %"] is None
+    card = (models.pack("tones/baseline", runs.parent / "packed", runs=runs) / "README.md").read_text()
+    assert "of speakers that it had heard" in card and "also chose its epoch" in card
+
+
 def test_a_second_seed_does_not_mix_with_the_first(runs):
     make(runs, seed=1, clip_seconds=1.0)
     assert {facts["seed"] for facts in models.trained_here()["tones/baseline"]} == {0}
@@ -87,6 +109,11 @@ def test_a_packed_folder_says_the_same_and_tells_of_its_origin(runs, tmp_path):
     assert f"UA **{100 * about['estimate']['ua']:.1f} %**" in card and "8 speakers, 80 recordings" in card
     with pytest.raises(SercoreError, match="is there already"):
         models.pack("tones/baseline", folder)
+    with pytest.raises(SercoreError, match="is packed already"):
+        models.pack(folder, tmp_path / "again", half=True)
+    assert not (tmp_path / "again").exists()
+    (folder / "README.md").unlink()
+    assert sorted(path.name for path in models.pack(folder, tmp_path / "again").iterdir()) == ["config.json", "model.safetensors"]
 
 
 def test_half_precision_takes_half_the_space_and_says_nearly_the_same(runs, tmp_path):
@@ -146,6 +173,11 @@ def test_hugging_faces_mixin_writes_and_reads_the_folder_offline(runs, tmp_path,
     again = HubModel.from_pretrained(tmp_path / "saved")
     assert again.predict(SAMPLES, 16_000) == own.predict(SAMPLES, 16_000)
     again.save_pretrained(tmp_path / "saved again")
+    with pytest.raises(SercoreError, match="not 1 of them"):
+        HubModel("tones/baseline", members=1).save_pretrained(tmp_path / "some")
+    monkeypatch.setenv("SERCORE_RUNS", str(tmp_path / "none"))
+    HubModel("tones/baseline", runs=runs).save_pretrained(tmp_path / "of other runs")
+    assert (tmp_path / "of other runs" / "README.md").exists()
     for name in ("config.json", "model.safetensors", "README.md"):
         assert (tmp_path / "saved" / name).read_bytes() == (tmp_path / "saved again" / name).read_bytes()
     assert "# saved\n" in (tmp_path / "saved" / "README.md").read_text()

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from made_runs import make
 
+from sercore import SercoreError
 from sercore.evidence import results
 from sercore.inference import models, trials
 from sercore.report import findings, tables
@@ -64,6 +65,15 @@ def test_its_rows_are_written_and_read_by_the_page(packed, tones, tmp_path, caps
     assert shown["Recordings"].tolist() == [40] and "[" in shown["UA"].item()
     assert "it labels" in findings.elsewhere_sentence(found, str(packed))
     assert "has not been tried" in findings.elsewhere_sentence(found, "another")
+
+
+def test_a_disturbance_that_there_is_not_is_refused(packed):
+    with pytest.raises(SercoreError, match="no such disturbance: white noise at 20dB; there are .*white noise at 20 dB"):
+        trials.trial(str(packed), "emodb", ("white noise at 20dB",))
+
+
+def test_parts_and_spectra_of_a_corpus_are_that_corpus():
+    assert {trials._whole(name) for name in ("iemocap", "iemocap-improvised", "iemocap-scripted-spectra")} == {"iemocap"}
 
 
 def test_the_page_says_what_harms():

@@ -164,6 +164,27 @@ def test_processes_of_a_killed_sweep_end_with_it(tones, tmp_path):
     assert not alive
 
 
+def test_a_folder_that_was_copied_in_part_is_refused_before_anything_runs(tones, tmp_path):
+    (tmp_path / "tones-speaker-baseline-seed0-fold1").mkdir()
+    (tmp_path / "tones-speaker-baseline-seed0-fold1" / "model.pt").touch()
+    with pytest.raises(SercoreError, match="seed0-fold1 in part, without run.json: bring the rest of it, or remove the folder"):
+        sweep.sweep(planned(tones), tmp_path, overrides=QUICK)
+    with pytest.raises(SercoreError, match="in part"):
+        experiment.run(str(tones), "speaker", "baseline", fold=1, runs=tmp_path, overrides=QUICK)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_runs_on_other_folds_of_the_same_recordings_do_not_pass_for_the_same(tones, tmp_path):
+    own = tmp_path / "own.csv"
+    table = pd.read_csv(tones)
+    table = table.assign(path=[str(tones.parent / path) for path in table["path"]])
+    table.drop(columns="gender").to_csv(own, index=False)
+    sweep.sweep(sweep.plan(str(own), "baseline", folds="0"), tmp_path / "runs", overrides=QUICK)
+    table.assign(gender=["f" if speaker < "s2" else "m" for speaker in table["speaker"]]).to_csv(own, index=False)
+    with pytest.raises(SercoreError, match="sessions or genders have changed, and its folds with them"):
+        sweep.sweep(sweep.plan(str(own), "baseline", folds="0-1"), tmp_path / "runs", overrides=QUICK)
+
+
 def test_sigterm_ends_a_sweep_with_its_last_line_in_the_log(tones, tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "run_together", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
     assert threading.current_thread() is threading.main_thread()

@@ -221,7 +221,9 @@ def test_a_path_may_be_spelt_otherwise_and_its_files_may_change(tones, tmp_path)
     table.to_csv(own, index=False)
     first = experiment.run(own, "paper", "baseline", runs=tmp_path, overrides=quick)
     assert experiment.run(f"{tmp_path}/./own.csv", "paper", "baseline", runs=tmp_path, overrides=quick) == first
-    assert sweep.as_wanted(f"{tmp_path}/./own.csv", records.RunName("own", "paper", "baseline", 0, 0), tmp_path, quick)
+    assert sweep.as_wanted(
+        sweep.plan(f"{tmp_path}/./own.csv", "baseline"), records.RunName("own", "paper", "baseline", 0, 0), tmp_path, quick
+    )
     table.replace({"label": {"sad": "happy"}}).to_csv(own, index=False)
     assert experiment.prepare(str(own)).data.classes == 3
     with pytest.raises(SercoreError, match="audio, labels or features have changed"):
