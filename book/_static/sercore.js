@@ -209,7 +209,7 @@ window.sercorePage = {
   function start() {
     mendButtons();
     document.querySelectorAll(".sercore-table table").forEach(prepare);
-    document.querySelectorAll(".sercore-scroll, .sercore-pan").forEach(hint);
+    document.querySelectorAll(".sercore-scroll, .sercore-pan, .pst-scrollable-table-container").forEach(hint);
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);

@@ -128,8 +128,10 @@
       }));
       const count = Math.min(2, cell.systems.length);
       if (this.panels.length !== count) {
-        this.panels = Array.from({ length: count }, (_, i) => new Panel(this, i));
+        this.panels = Array.from({ length: count }, (_, i) => new Panel(this, i, count));
         this.maps.replaceChildren(...this.panels.map(panel => panel.box));
+        this.wrong.textContent = `Next mistake of the ${count === 1 ? "" : "left "}map`;
+        fill(this.onlyChoice.select, count === 1 ? [["all", ONLY.all], ["left", "its mistakes"]] : Object.entries(ONLY));
       }
       await Promise.all(this.panels.map((panel, i) => panel.offer(cell.systems, i, view[["left", "right"][i]])));
       fill(this.speakerChoice.select, [["", "all"], ...cell.speaker.names.filter(Boolean).map(each => [each, each])]);
@@ -288,9 +290,9 @@
   }
 
   class Panel {
-    constructor(explorer, number) {
+    constructor(explorer, number, count) {
       this.explorer = explorer;
-      this.choice = choice(["Left map", "Right map"][number], [], slug => this.take(slug).then(() => explorer.refresh(explorer.chosen)));
+      this.choice = choice(count === 1 ? "Map" : ["Left map", "Right map"][number], [], slug => this.take(slug).then(() => explorer.refresh(explorer.chosen)));
       this.about = make("p", { class: "explorer-about" });
       this.canvas = make("canvas", {
         tabindex: "0", role: "application", "aria-roledescription": "map of utterances",

@@ -289,5 +289,6 @@ def _over_sound(attention: dict[str, NDArray], seconds: float, waveform: NDArray
         axis.set_yticks([])
         axis.set_xlim(0, len(values) * STEP_SECONDS)
         axis.axvline(seconds, color="#7d8597", linewidth=1, linestyle=":")
-    rows[-1].set_xlabel("time (s); the dotted line is the utterance's end, padding follows")
+    ends = max(map(len, attention.values())) * STEP_SECONDS > seconds + STEP_SECONDS
+    rows[-1].set_xlabel("time (s)" + "; the dotted line is the utterance's end, padding follows" * ends)
     return figure

@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from ...evidence.remembered import drawn
@@ -31,8 +32,12 @@ FAMILY_COLOURS = {
 OTHER_COLOURS = ("#6a5acd", "#2a8c82", "#c8553d", "#b0703c", "#4f8a3c", "#a05195")
 """For classes of a corpus beyond the four."""
 
+PHONE = 5.2
+"""Inches across: on a phone a figure shrinks to seven tenths at most, and pans beyond that."""
+
 WARM, COOL, MUTED = "#d1495b", "#3a7ca5", "#7d8597"
 HEAT = "magma"
+DEEP = to_rgb("#045a8d")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
@@ -43,6 +48,16 @@ def class_colour(label: str, labels: Sequence[str]) -> str:
 
 def family_colour(slug: str) -> str:
     return FAMILY_COLOURS[systems.family(slug)]
+
+
+def tones(slugs: Sequence[str]) -> list[Any]:
+    """A colour for each system: its family's, the lighter the further down its family."""
+    colours, families = [], [systems.family(slug) for slug in slugs]
+    for place, slug in enumerate(slugs):
+        before, all_of_it = families[:place].count(families[place]), families.count(families[place])
+        pale = 0.6 * before / max(all_of_it - 1, 1)
+        colours.append(tuple((1 - pale) * part + pale for part in to_rgb(family_colour(slug))))
+    return colours
 
 
 def short(name: object, width: int = 18, lines: int = 2) -> str:
@@ -57,6 +72,8 @@ def grid(count: int, columns: int, width: float, height: float, **options: Any) 
     figure, axes = plt.subplots(
         rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained", **options
     )
+    if rows > 1:  # a label below a panel keeps its distance from the title of the next
+        figure.get_layout_engine().set(h_pad=0.12)  # type: ignore[union-attr]
     for axis in axes.flat[count:]:
         axis.set_visible(False)
     return figure, list(axes.flat[:count])
@@ -90,17 +107,8 @@ def fold_points(runs: pd.DataFrame, slugs: Sequence[str], measure: str = "ua") -
     """Every fold and seed a point, a line at the mean: one row a system, one panel a protocol."""
     protocols = list(dict.fromkeys(runs["protocol"]))
     slugs = [slug for slug in slugs if (runs["system"] == slug).any()]
-    height = 0.9 + 0.42 * len(slugs)
-    figure, axes = plt.subplots(
-        1,
-        len(protocols),
-        figsize=(max(4.2 * len(protocols), 7.2), height),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis, protocol in zip(axes[0], protocols, strict=True):
+    figure, axes = grid(len(protocols), 1, PHONE, 0.9 + 0.36 * len(slugs), sharex=True, sharey=True)
+    for axis, protocol in zip(axes, protocols, strict=True):
         for row, slug in enumerate(slugs):
             values = 100 * runs.query("protocol == @protocol and system == @slug")[measure].to_numpy()
             spread = np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else np.zeros(len(values))
@@ -108,9 +116,9 @@ def fold_points(runs: pd.DataFrame, slugs: Sequence[str], measure: str = "ua") -
             if len(values):
                 axis.plot([values.mean()] * 2, [row - 0.32, row + 0.32], color=family_colour(slug), linewidth=2.2)
         axis.set_title(protocol_title(protocol), fontsize="medium")
-        axis.set_xlabel(f"{measure.upper()} (%)")
         axis.set_yticks(range(len(slugs)), [title(slug) for slug in slugs])
-    axes[0][0].invert_yaxis()
+    axes[-1].set_xlabel(f"{measure.upper()} (%)")
+    axes[0].invert_yaxis()
     return figure
 
 
@@ -123,9 +131,10 @@ def confusion(matrices: dict[str, pd.DataFrame]) -> Figure:
     figure, axes = grid(len(matrices), 2 if size < 6 else 1, 0.95 * size + 0.3 + beyond, 0.95 * size + 0.15 + beyond)
     for axis, (name, counts) in zip(axes, matrices.items(), strict=True):
         shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(1, keepdims=True), 1)
-        axis.imshow(shares, cmap="PuBu", vmin=0, vmax=1, aspect="equal")
+        # the fewer, the more of the page shows through, whether it is white or dark
+        axis.imshow(np.dstack([np.broadcast_to(DEEP, (*shares.shape, 3)), 0.05 + 0.95 * shares]), aspect="equal")
         for (row, column), share in np.ndenumerate(shares):
-            colour = "white" if share > 0.45 else "#22304a"
+            colour = "white" if share > 0.66 else plt.rcParams["text.color"]
             axis.text(column, row - 0.08, f"{100 * share:.0f} %", ha="center", va="center", color=colour, fontsize="medium")
             axis.text(
                 column, row + 0.25, f"{counts.iat[row, column]}", ha="center", va="center", color=colour, fontsize="x-small"
@@ -146,21 +155,20 @@ def confusion(matrices: dict[str, pd.DataFrame]) -> Figure:
 def recalls(table: pd.DataFrame) -> Figure:
     """Recall of each class with its interval over speakers (`tables.recall_table`), systems side by side."""
     labels, slugs = list(dict.fromkeys(table["label"])), list(dict.fromkeys(table["slug"]))
-    figure, axis = plt.subplots(figsize=(7.2, 0.6 + 0.3 * len(labels) * max(len(slugs), 2)), layout="constrained")
+    figure, axis = plt.subplots(figsize=(PHONE, 0.6 + 0.3 * len(labels) * max(len(slugs), 2)), layout="constrained")
     step = 0.8 / len(slugs)
-    for index, slug in enumerate(slugs):
+    for index, (slug, colour) in enumerate(zip(slugs, tones(slugs), strict=True)):
         own = table[table["slug"] == slug].set_index("label").loc[labels]
         place = np.arange(len(labels)) + (index - (len(slugs) - 1) / 2) * step
         errors = np.abs(own[["low", "high"]].to_numpy().T - own["recall"].to_numpy())
         marker = MARKERS[index % len(MARKERS)]
-        axis.errorbar(
-            own["recall"], place, xerr=errors, fmt=marker, color=family_colour(slug), label=title(slug), markersize=5.5, capsize=0
-        )
+        look: dict[str, Any] = {"fmt": marker, "color": colour, "markersize": 5.5, "capsize": 0}
+        axis.errorbar(own["recall"], place, xerr=errors, label=title(slug), **look)
     axis.set_yticks(range(len(labels)), [short(label) for label in labels])
     axis.set_xlabel("recall (%), 95 % interval over speakers")
-    axis.set_xlim(0, 100)
+    axis.set_xlim(0, 102)
     axis.invert_yaxis()
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(loc="outside lower center", ncols=1 if len(slugs) < 4 else 2, frameon=False)
     return figure
 
 
@@ -223,20 +231,12 @@ def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, point
     `seeds` there are, where the rows have them.
     """
     groups = list(dict.fromkeys(rows["group"]))
-    # narrow enough for a phone, where a figure shrinks to seven tenths at most
-    figure, axis = plt.subplots(figsize=(5.2, 0.8 + 0.33 * (len(rows) + len(groups))), layout="constrained")
+    height = 0.8 + 0.33 * (len(rows) + len(groups))
+    figure, axis = plt.subplots(figsize=(PHONE, height), layout="constrained")
     place, ticks = 0.0, []
     for group in groups:
-        axis.text(
-            -0.02,
-            place,
-            group,
-            transform=axis.get_yaxis_transform(),
-            ha="right",
-            va="center",
-            fontweight="bold",
-            fontsize="small",
-        )
+        look: dict[str, Any] = {"fontweight": "bold", "fontsize": "small", "va": "center"}
+        axis.text(0.01, place, group, transform=axis.get_yaxis_transform(), **look)
         place += 1
         for row in rows[rows["group"] == group].itertuples():
             _effect(axis, place, row)
@@ -249,9 +249,14 @@ def forest(rows: pd.DataFrame, label: str = "gain in UA over the baseline, point
     axis.set_yticks([tick for tick, _ in ticks], [name for _, name in ticks])
     axis.set_ylim(place - 0.2, -0.8)
     axis.grid(False, axis="y")
+    axis.grid(axis="x")
+    axis.tick_params(axis="x", labeltop=height > TALL)
     axis.set_xlabel(label)
     return figure
 
+
+TALL = 5
+"""Inches from which on a figure has its scale on top too."""
 
 ABREAST = 4
 """Panels that a page is wide enough for."""
@@ -305,7 +310,12 @@ def power(rows: pd.DataFrame, enough: float) -> Figure:
             axis.text(2, place, "one seed: cannot be told", va="center", fontsize="small", style="italic")
             continue
         axis.barh(place, 100 * row.power, height=0.5, color="#2a8f80" if row.power >= enough else "#a3764a")
-        axis.text(100 * row.power + 2, place, f"{100 * row.power:.0f} %", va="center", fontsize="small", fontweight="bold")
+        end = 100 * row.power
+        look: dict[str, Any] = {"va": "center", "fontsize": "small", "fontweight": "bold"}
+        if -14 < end - 100 * enough < 2:  # a number beside its bar would lie under the line
+            axis.text(end - 2, place, f"{end:.0f} %", ha="right", color="white", **look)
+        else:
+            axis.text(end + 2, place, f"{end:.0f} %", **look)
     axis.axvline(100 * enough, color="#7d8597", linewidth=1.2, linestyle=(0, (4, 3)))
     axis.text(100 * enough, -0.72, "enough", ha="center", va="bottom", fontsize="small")
     axis.set_yticks(range(len(rows)), [short(label, 18) for label in rows["group"]])
@@ -371,7 +381,8 @@ def paper_noise(table_2: pd.DataFrame, reach: float) -> Figure:
 def speakers(table: pd.DataFrame) -> Figure:
     """UA of each speaker (`tables.speaker_table`), the best recognised on top, one mark a system, a line over their span."""
     order = table.groupby("speaker")["ua"].mean().sort_values(ascending=False).index.tolist()
-    figure, axis = plt.subplots(figsize=(7.2, 0.9 + 0.3 * len(order)), layout="constrained")
+    height = 0.9 + 0.3 * len(order)
+    figure, axis = plt.subplots(figsize=(PHONE, height), layout="constrained")
     for place, speaker in enumerate(order):
         values = table.loc[table["speaker"] == speaker, "ua"]
         axis.plot([values.min(), values.max()], [place, place], color="#7d8597", alpha=0.4, linewidth=1.5)
@@ -385,5 +396,7 @@ def speakers(table: pd.DataFrame) -> Figure:
     axis.set_ylim(len(order) - 0.5, -0.5)
     axis.set_xlim(right=101)
     axis.set_xlabel("UA of the speaker (%)")
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    axis.grid(axis="x")
+    axis.tick_params(axis="x", labeltop=height > TALL)
+    figure.legend(loc="outside upper center", ncols=1 if table["slug"].nunique() < 4 else 2, frameon=False)
     return figure

@@ -247,7 +247,7 @@ def settings_recall_sentence(found: pd.DataFrame, label: str) -> str:
 
 def settings_recall_table(found: pd.DataFrame) -> pd.DataFrame:
     """`tables.recall_by_setting` as a page shows it, with what each setting changes in percent of the baseline's recall."""
-    shown: dict[str, Any] = {"Where": found["group"], "Seeds": found["seeds"]}
+    shown: dict[str, Any] = {"Where": found["group"], "Which seeds": found["seeds"]}
     shown |= {"Baseline": found["baseline"], "Baseline, all its seeds": found["baseline_all"]}
     for slug in found.columns[4:]:
         change = 100 * (found[slug] / found["baseline"] - 1)
