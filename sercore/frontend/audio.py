@@ -94,7 +94,7 @@ def audio_files(folder: Path, dropped: Counter[str]) -> Iterator[Path]:
 def below(folder: Path, within: frozenset[Path] = frozenset()) -> Iterator[Path]:
     """Every file in `folder` and below it, through links too, but for one that leads back to a folder `within` which it lies."""
     here = folder.resolve()
-    for path in folder.iterdir() if here not in within else ():
+    for path in folder.iterdir() if folder.is_dir() and here not in within else ():
         if path.is_dir():
             yield from below(path, within | {here})
         else:
