@@ -280,7 +280,9 @@ def forest_grid(rows: pd.DataFrame, label: str = "gain in UA over the baseline, 
         axis.set_title(str(group).replace(", ", ",\n"), fontsize="medium")
     axes[0][0].set_yticks(range(len(order)), [title(slug) for slug in order])
     axes[0][0].set_ylim(len(order) - 0.4, -0.6)
-    figure.supxlabel(label, fontsize="medium")
+    said = figure.supxlabel(label, fontsize="medium")
+    figure.draw_without_rendering()  # where the panels are is known from then on: it stands in their middle, not in the page's
+    said.set_x((axes[0][0].get_position().x0 + axes[0][-1].get_position().x1) / 2)
     return figure
 
 
