@@ -124,6 +124,8 @@ def test_tables_and_sentences_set_it_beside_the_baseline(published):
     assert "does not lie clearly above logistic" in findings.yardstick_sentence(over)
     assert "has been published" in findings.yardstick_sentence(over[:0])
     assert "lies clearly above logistic" in findings.yardstick_sentence(over.assign(low=1.0, high=2.0))
+    alone = findings.yardstick_sentence(over.assign(kind="egemaps", low=1.0, high=2.0).head(1))
+    assert alone.endswith("eGeMAPS (88 measures of a voice).")
     several = pd.concat([over.assign(corpus=name, low=low) for name, low in (("a", 1.0), ("b", -9.0))])
     assert "bands' means and deviations on 1 of 2 corpora" in findings.yardstick_sentence(several.assign(effect=2.0, high=9.0))
     below = findings.yardstick_sentence(several.assign(effect=-2.0, low=-9.0, high=9.0))

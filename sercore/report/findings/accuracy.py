@@ -480,7 +480,7 @@ def speaker_sentence(table: pd.DataFrame, by_chance: float) -> str:
 YARDSTICK_NAMES = {
     "bands": "logistic regression on the bands' means and deviations",
     "speakers": "the same regression with each speaker's own level and spread taken out",
-    "egemaps": "a support vector machine on eGeMAPS, 88 measures of a voice,",
+    "egemaps": "a support vector machine on eGeMAPS (88 measures of a voice)",
 }
 
 
