@@ -24,7 +24,7 @@ from rich.table import Table
 
 from . import __version__, machine, places
 from .config import Config, assignments
-from .errors import INTERRUPTED, SercoreError, Unreadable
+from .errors import INTERRUPTED, SercoreError, Unreadable, of_system
 
 # Before PyTorch comes: its idle threads otherwise keep the cores busy that ours need (a fifth of a training step on two cores).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -191,7 +191,7 @@ def errors_told() -> Iterator[None]:
     except OSError as error:
         if error.strerror is None:
             raise
-        err.print(f"sercore: {f'{error.filename}: ' if error.filename else ''}{error.strerror}", style="red")
+        err.print(f"sercore: {of_system(error)}", style="red")
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         err.print(f"sercore: {INTERRUPTED}", style="red")

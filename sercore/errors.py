@@ -17,6 +17,11 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def of_system(error: OSError) -> str:
+    """What the operating system refused, and for which file: `out.csv: No space left on device`."""
+    return printable(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror}")
+
+
 class SercoreError(ValueError):
     """Bad input: the message names the file, column or key and what to do; `offenders` lists them all."""
 

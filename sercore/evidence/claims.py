@@ -204,6 +204,7 @@ def settle(
     runs: pd.DataFrame,
     cells: Iterable[tuple[str, str]] = (),
     difference: Difference = over_speakers_and_seeds,
+    by: str = "speaker",
 ) -> pd.DataFrame:
     """One row for each claim, corpus and protocol that was measured, or is named in `cells`.
 
@@ -213,16 +214,21 @@ def settle(
     (points; percent of parameters for claim 4), `p` (NaN for a claim of several comparisons), `p_holm` (over the claims of
     one corpus and protocol), `p_against` (the smallest p of a comparison below 0, after Holm's correction over those of the
     claim; 1 where none is), `verdict`, `seeds`, `missing`, `provisional`, `detail`. The verdict rests on the
-    interval, not on p; another `difference` says what another kind of interval would have decided.
+    interval, not on p; another `difference` says what another kind of interval would have decided, and with `by` "fold" the
+    folds take the place of the speakers in it.
     """
-    return settle_by([difference], predictions, runs, cells)[0]
+    return settle_by([difference], predictions, runs, cells, by)[0]
 
 
 def settle_by(
-    differences: Iterable[Difference], predictions: pd.DataFrame, runs: pd.DataFrame, cells: Iterable[tuple[str, str]] = ()
+    differences: Iterable[Difference],
+    predictions: pd.DataFrame,
+    runs: pd.DataFrame,
+    cells: Iterable[tuple[str, str]] = (),
+    by: str = "speaker",
 ) -> list[pd.DataFrame]:
     """`settle` by several kinds of intervals, the predictions counted once."""
-    found = _cells(predictions, runs, cells)
+    found = _cells(predictions, runs, cells, by)
     return [
         _table([[_settle(claim, replace(cell, between=difference)) for claim in CLAIMS] for cell in found])
         for difference in differences
@@ -266,7 +272,7 @@ class _Cell:
         return bool(present) and (len(self.seeds(*present)) < MINIMUM_SEEDS or any(map(self.changed.get, present)))
 
 
-def _cells(predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[str, str]]) -> list[_Cell]:
+def _cells(predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[str, str]], by: str) -> list[_Cell]:
     columns = ("corpus", "protocol", "system", "seed", "fold", "utterance", "speaker", "label", "prediction")
     lacking = [f"predictions: {name}" for name in columns if name not in predictions]
     lacking += [f"runs: {name}" for name in (*columns[:3], "parameters") if name not in runs]
@@ -279,7 +285,7 @@ def _cells(predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[
         _Cell(
             key[0],
             key[1],
-            _tallies(measured.get(key, predictions[:0])),
+            _tallies(measured.get(key, predictions[:0]), by),
             _parameters(counted.get(key, runs[:0])),
             _changed(counted.get(key, runs[:0])),
         )
@@ -287,13 +293,13 @@ def _cells(predictions: pd.DataFrame, runs: pd.DataFrame, named: Iterable[tuple[
     ]
 
 
-def _tallies(frame: pd.DataFrame) -> dict[str, Tally]:
+def _tallies(frame: pd.DataFrame, by: str) -> dict[str, Tally]:
     names = frame[["label", "prediction"]].astype(str)
     classes = [*LABELS, *sorted({name for column in names for name in names[column].unique()} - set(LABELS))]
     numbers = {name: pd.Categorical(names[name], classes).codes.astype(np.int64) for name in names}
     rows = frame.assign(**numbers)
     whole = rows[rows.groupby(["system", "seed"], observed=True)["fold"].transform("nunique") == FOLDS]
-    return {str(system): statistics.tally(group) for system, group in whole.groupby("system", observed=True)}
+    return {str(system): statistics.tally(group, by) for system, group in whole.groupby("system", observed=True)}
 
 
 def _parameters(runs: pd.DataFrame) -> dict[str, int]:
@@ -333,7 +339,7 @@ def _settle_pairs(claim: Claim, cell: _Cell) -> dict[str, Any]:
     if claim.relative and all(np.isinf(size) for size in sizes.values()):
         return {"verdict": UNTESTABLE, "missing": missing, "detail": NO_ROOM}
     verdicts = _verdicts(found, sizes)
-    weakest = min(found, key=lambda key: (-VERDICTS.index(verdicts[key]), found[key].low))
+    weakest = min(found, key=lambda key: (-VERDICTS.index(verdicts[key]), _least(found[key])))
     whole = len(measured) == len(claim.pairs)
     fails = verdicts[weakest] in (OPEN, EXCLUDED, REVERSED, UNTESTABLE)
     told = verdicts[weakest] != UNTESTABLE
@@ -354,6 +360,11 @@ def _settle_pairs(claim: Claim, cell: _Cell) -> dict[str, Any]:
         "p_against": _against(found.values()),
         "detail": (NO_SEEDS if people else NO_SPEAKERS) if not told else counted if len(claim.pairs) > 1 else "",
     }
+
+
+def _least(interval: Interval) -> float:
+    """The lower end of an interval, or where there is none the difference itself."""
+    return interval.estimate if np.isnan(interval.low) else interval.low
 
 
 def _against(found: Collection[Interval]) -> float:
@@ -419,7 +430,7 @@ def _settle_prior(claim: Claim, cell: _Cell) -> dict[str, Any]:
     decided = above >= needed or below >= needed or not light
     judged = HELD if above >= needed and light else REVERSED if decided else OPEN
     # the one on which the claim turns: as many lie at or above it as it takes
-    turning = sorted(found, key=lambda pair: -found[pair].low)[min(needed, len(found)) - 1]
+    turning = sorted(found, key=lambda pair: -_least(found[pair]))[min(needed, len(found)) - 1]
     told = judged if decided or len(found) == len(pairs) else MISSING
     people = len(cell.tallies["baseline"].groups) > 1
     few = f" (of {len(claim.pairs)}, those that hear log-Mel energies)" if len(pairs) < len(claim.pairs) else ""

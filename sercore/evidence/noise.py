@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +103,16 @@ def power(parts: ErrorParts, gain: float, seeds: int) -> float:
     if not (true := parts.true(seeds)):
         return float(gain > 0)
     return float(nct.sf(t.ppf((1 + LEVEL) / 2, freedom) * error / true, freedom, gain / true))
+
+
+def power_range(parts: ErrorParts, gain: float, seeds: int) -> tuple[float, float]:
+    """`power` at the ends of the 95 % interval of the spread between seeds, the least first: few seeds tell it roughly."""
+    from scipy.stats import chi2
+
+    freedom = parts.freedom[1]
+    spreads = parts.seeds * np.sqrt(freedom / chi2.ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2], freedom))
+    least, most = (power(replace(parts, seeds=float(spread)), gain, seeds) for spread in spreads)
+    return least, most
 
 
 def detectable_gain(parts: ErrorParts, seeds: int, wanted: float = POWER) -> float:
@@ -323,9 +333,10 @@ def devices(runs: pd.DataFrame) -> pd.DataFrame:
     """
     from scipy.stats import t
 
-    on_gpu = runs["device"] != "cpu"
+    kinds = runs.assign(kind=np.where(runs["device"] != "cpu", "gpu", "cpu"))
+    folds = kinds.groupby(["corpus", "protocol", "system", "seed", "kind"])["fold"].transform("nunique")
     rows = []
-    for (corpus, protocol), own in runs.assign(kind=np.where(on_gpu, "gpu", "cpu")).groupby(["corpus", "protocol"]):
+    for (corpus, protocol), own in kinds[folds == FOLDS].groupby(["corpus", "protocol"]):
         seeds = own.groupby(["system", "kind"])["seed"].nunique().unstack().reindex(columns=["gpu", "cpu"]).dropna()
         both = own[own["system"].isin(seeds.index)]
         found = seed_spread(both.assign(system=both["system"] + " " + both["kind"]))

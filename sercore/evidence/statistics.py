@@ -245,8 +245,7 @@ def paired_jackknife(a: pd.DataFrame | Tally, b: pd.DataFrame | Tally, measure: 
     first, second = _shared(a, b)
     if len(first.groups) < 2:
         return paired_difference(a, b, measure)
-    estimate, error = _left_out(first, second, _measure(measure))
-    return _students(estimate, error, len(first.groups) - 1)
+    return _students(*_left_out(_measure(measure), [first], [second]), len(first.groups) - 1)
 
 
 def paired_over_seeds(
@@ -273,7 +272,7 @@ def over_seeds(a: pd.DataFrame | Tally, measure: str | Measure = "ua", repeated:
 
 def _over(parts: ErrorParts, seeds: int) -> Interval:
     if np.isnan(parts.speakers + parts.seeds):
-        return Interval(parts.estimate, float("nan"), float("nan"))
+        return _without(parts.estimate)
     return _students(parts.estimate, *parts.over(seeds))
 
 
@@ -312,10 +311,16 @@ class ErrorParts:
         return max(self.speakers**2 - self.within**2 / self.counted, 0.0)
 
     def _sum(self, speakers: float, seeds: int) -> tuple[float, float]:
-        """Satterthwaite (1946)."""
-        parts = np.array([speakers, 2 * self.seeds**2 / seeds])
-        total = parts.sum()
-        return float(np.sqrt(total)), float(total**2 / (parts**2 / self.freedom).sum()) if total else 1.0
+        # The first part is a difference of two estimates. With degrees of freedom for both, simulated intervals of nine and ten
+        # speakers raise false alarms in 0 to 3 % of studies; with those of the speakers alone in 4 to 6.
+        return _satterthwaite([speakers, 2 * self.seeds**2 / seeds], self.freedom)
+
+
+def _satterthwaite(variances: ArrayLike, freedom: ArrayLike) -> tuple[float, float]:
+    """The standard error of a sum of independent estimates with these squared errors, and its degrees of freedom."""
+    parts = np.asarray(variances, float)
+    total = parts.sum()
+    return float(np.sqrt(total)), float(total**2 / (parts**2 / np.asarray(freedom)).sum()) if total else 1.0
 
 
 def error_parts(
@@ -330,7 +335,7 @@ def _error_parts(first: Tally, second: Tally | None, function: Measure, repeated
     """`error_parts` of a difference, or where there is no second of the first alone."""
     speakers = len(first.groups)
     several = [function(each.counts.sum(axis=1)) for each in repeated if len(each.seeds) > 1]
-    estimate, error = _left_out(first, second, function)
+    estimate, error = _left_out(function, [first], [] if second is None else [second])
     freedom = sum(len(values) - 1 for values in several)
     spread = np.sqrt(sum(((values - values.mean()) ** 2).sum() for values in several) / freedom) if several else np.nan
     found = ErrorParts(estimate, error if speakers > 1 else np.nan, float(spread), (speakers - 1, freedom))
@@ -346,34 +351,43 @@ def difference_of_differences(
     first: tuple[pd.DataFrame | Tally, pd.DataFrame | Tally],
     second: tuple[pd.DataFrame | Tally, pd.DataFrame | Tally],
     measure: str | Measure = "ua",
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> Interval:
-    """The `paired_difference` of the pair `first` minus that of `second`, on the same resampled speakers, with interval and p.
+    """The `paired_jackknife` of the pair `first` minus that of `second`, the same speaker left out of all four.
 
     Raises SercoreError as `paired_difference` does, and where the pairs do not hold the same utterances.
     """
     _assert_same_utterances(_counted(first[0]), _counted(second[0]))
-    (estimate_a, draws_a), (estimate_b, draws_b) = (
-        _difference(*_shared(*pair), _measure(measure), resamples, seed, seed) for pair in (first, second)
-    )
-    return _tested(estimate_a - estimate_b, draws_a - draws_b)
+    (one, other), (base, other_base) = _shared(*first), _shared(*second)
+    estimate, error = _left_out(_measure(measure), plus=(one, other_base), minus=(other, base))
+    return _students(estimate, error, len(one.groups) - 1) if len(one.groups) > 1 else _without(estimate)
 
 
 def mean_difference(
     pairs: Iterable[tuple[pd.DataFrame | Tally, pd.DataFrame | Tally]],
     measure: str | Measure = "ua",
-    resamples: int = RESAMPLES,
+    repeated: Iterable[Iterable[Tally]] | None = None,
 ) -> Interval:
-    """The mean of the `paired_difference` of several pairs, one a corpus, which weigh the same.
+    """The mean of the paired differences of several pairs, one a corpus, which weigh the same, with Student's t interval.
 
-    Each has its own speakers resampled. It speaks of these corpora alone: the interval holds the choice of speakers, not
-    that of corpora. Raises SercoreError as `paired_difference` does, and where there is no pair.
+    The errors of the pairs are independent: over speakers (`paired_jackknife`), or with `repeated`, for each pair the systems
+    whose seeds tell their spread, over speakers and seeds (`paired_over_seeds`). It speaks of these corpora alone: the
+    interval does not hold the choice of corpora. Raises SercoreError as `paired_difference` does, and where there is no pair;
+    where one of the pairs has no interval, the mean has none.
     """
     each = [_shared(a, b) for a, b in pairs]
     if not each:
         raise SercoreError("a mean difference needs a pair of systems")
-    return _of_mean(_measure(measure), resamples, *itertools.chain(*each))
+    beside: list[tuple[Tally, ...]] = [()] * len(each) if repeated is None else [tuple(own) for own in repeated]
+    parts = [_error_parts(*pair, _measure(measure), own or pair) for pair, own in zip(each, beside, strict=True)]
+    moved = [
+        (found.speakers, float(found.freedom[0])) if repeated is None else found.over(len(pair[0].seeds))
+        for found, pair in zip(parts, each, strict=True)
+    ]
+    errors, freedom = np.transpose(moved)
+    estimate = float(np.mean([found.estimate for found in parts]))
+    if np.isnan(errors).any():
+        return _without(estimate)
+    return _students(estimate, *_satterthwaite((errors / len(each)) ** 2, freedom))
 
 
 def difference_of_groups(
@@ -515,14 +529,6 @@ def _of_difference(first: Tally, second: Tally, measure: Measure, resamples: int
     return _tested(*_difference(first, second, measure, resamples, seed, other))
 
 
-@remembered.counted_as(Interval)
-def _of_mean(measure: Measure, resamples: int, *each: Tally) -> Interval:
-    """Of pairs, one after another, each drawn with a seed of its own."""
-    pairs = enumerate(zip(each[::2], each[1::2], strict=True))
-    estimates, draws = zip(*(_difference(*pair, measure, resamples, seed, seed) for seed, pair in pairs), strict=True)
-    return _tested(float(np.mean(estimates)), np.mean(draws, axis=0))
-
-
 def _shared(a: pd.DataFrame | Tally, b: pd.DataFrame | Tally) -> tuple[Tally, Tally]:
     """Both over the seeds that they have in common, after a check that they hold the same utterances."""
     first, second = _counted(a), _counted(b)
@@ -532,21 +538,25 @@ def _shared(a: pd.DataFrame | Tally, b: pd.DataFrame | Tally) -> tuple[Tally, Ta
     return first.select(seeds), second.select(seeds)
 
 
-def _left_out(first: Tally, second: Tally | None, function: Measure) -> tuple[float, float]:
-    """The difference of two systems (or the first one's own measure), and its standard error from leaving out one speaker at a
-    time."""
-    signs = [(1, first), *([] if second is None else [(-1, second)])]
+def _left_out(function: Measure, plus: Iterable[Tally], minus: Iterable[Tally] = ()) -> tuple[float, float]:
+    """The measures `plus` less those `minus`, and the standard error of that from leaving out one speaker of all at a time."""
+    signs = [*((1, each) for each in plus), *((-1, each) for each in minus)]
     left_out = sum(
         sign * function(each.counts.sum(axis=1, keepdims=True) - each.counts).mean(axis=0) for sign, each in signs
     )  # (speakers,)
     estimate = sum(sign * function(each.counts.sum(axis=1)).mean() for sign, each in signs)
-    return float(estimate), float(np.sqrt((len(first.groups) - 1) * np.var(left_out)))
+    return float(estimate), float(np.sqrt((np.size(left_out) - 1) * np.var(left_out)))
 
 
 def _pseudo_values(counted: Tally, function: Measure) -> NDArray[np.float64]:
     """What each speaker adds to the measure of each seed (seeds, speakers): Efron & Tibshirani (1993), equation 11.15."""
     total, speakers = counted.counts.sum(axis=1, keepdims=True), len(counted.groups)
     return speakers * function(total) - (speakers - 1) * function(total - counted.counts)
+
+
+def _without(estimate: float) -> Interval:
+    """An estimate that has no interval."""
+    return Interval(estimate, float("nan"), float("nan"))
 
 
 def _students(estimate: float, error: float, freedom: float) -> Interval:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .. import corpora, machine, places
 from ..config import Config
 from ..corpora import bundled, protocol
-from ..errors import INTERRUPTED, SercoreError
+from ..errors import INTERRUPTED, SercoreError, of_system
 from . import records, systems
 from .records import RunName
 
@@ -304,10 +304,7 @@ def _drive(
                 raise SercoreError(f"done, but no record of {', '.join(map(str, elsewhere))} is in {folder}")
         except Exception as error:  # a run's failure is reported with all others at the end
             if isinstance(error, OSError) and error.errno in REFUSED:  # the next run could not be written either
-                where = f"{error.filename}: " if error.filename else ""
-                raise SercoreError(
-                    f"{where}{error.strerror}: no run can be written to {folder}; what is finished is kept"
-                ) from error
+                raise SercoreError(f"{of_system(error)}: no run can be written to {folder}; what is finished is kept") from error
             if tries < (BREAKS if isinstance(error, BrokenExecutor) else TRIES):
                 log(f"failed {', '.join(map(str, names))}: {_told(error)}; it is tried once more")
                 waiting[workers.submit(names)] = (names, tries + 1)
@@ -510,7 +507,7 @@ def exit_status(work: Callable[[], Mapping[Any, str]]) -> int:
     except OSError as error:
         if error.strerror is None:
             raise
-        print(machine.printable(f"sercore: {f'{error.filename}: ' if error.filename else ''}{error.strerror}"), file=sys.stderr)
+        print(f"sercore: {of_system(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"sercore: {INTERRUPTED}", file=sys.stderr)

@@ -89,22 +89,24 @@ def _apart(first: pd.Series, second: pd.Series) -> pd.Series:
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of `weights` of one seed: for each system the mean share on padding (percent), the span (seconds), and the distance to the
-    baseline (percent of the attention, mean over utterances; 0 for the baseline itself). Raises `SercoreError` for
-    several seeds."""
-    if frame.duplicated(["system", "utterance"]).any():
-        raise SercoreError("a summary of the attention is of one seed: an utterance is there twice")
-    base = frame[frame["system"] == "baseline"].set_index("utterance")["attention"]
+    """Of `weights`: for each system the mean share on padding (percent), the span (seconds), and the distance to the baseline of
+    the same seed (percent of the attention, mean over utterances; 0 for the baseline itself); each a mean over the seeds that
+    the system has. Raises `SercoreError` where a seed has an utterance twice."""
+    columns = ["slug", "padding", "padded", "span", "moved"]
     rows = []
-    for slug, own in frame.groupby("system"):
-        each = stacked(own["attention"])
-        padding = 1 - heard(each, own["duration"].to_numpy()[:, None])
-        moved = _apart(own.set_index("utterance")["attention"], base)
-        row = {"slug": slug, "padding": 100 * padding.mean(), "span": span(each).mean()}
-        lengths = own["attention"].map(len) * STEP_SECONDS
-        row["padded"] = 100 * float((1 - (own["duration"] / lengths).clip(upper=1)).mean())
-        rows.append(row | {"moved": 100 * moved.mean()})
-    return pd.DataFrame(rows, columns=["slug", "padding", "padded", "span", "moved"])
+    for _, seed in frame.groupby("seed"):
+        if seed.duplicated(["system", "utterance"]).any():
+            raise SercoreError("a summary of the attention takes each utterance once a seed: one is there twice")
+        base = seed[seed["system"] == "baseline"].set_index("utterance")["attention"]
+        for slug, own in seed.groupby("system"):
+            each = stacked(own["attention"])
+            padding = 1 - heard(each, own["duration"].to_numpy()[:, None])
+            moved = _apart(own.set_index("utterance")["attention"], base)
+            row = {"slug": slug, "padding": 100 * padding.mean(), "span": span(each).mean()}
+            lengths = own["attention"].map(len) * STEP_SECONDS
+            row["padded"] = 100 * float((1 - (own["duration"] / lengths).clip(upper=1)).mean())
+            rows.append(row | {"moved": 100 * moved.mean()})
+    return pd.DataFrame(rows, columns=columns).groupby("slug", as_index=False).mean()
 
 
 def between_seeds(frame: pd.DataFrame) -> dict[str, float]:

@@ -24,15 +24,16 @@ def _family(name: str, slug: str) -> str:
     gains = tables.gains([slug])
     own = gains[(gains["slug"] == slug) & tables.of_protocol(gains["group"], "speaker")]
     places = own.assign(corpus=own["group"].astype(str).str.rsplit(", ", n=1).str[0])
-    helps, hurts = (places.loc[clear, "corpus"].tolist() for clear in (places["wide_low"] > 0, places["wide_high"] < 0))
-    unclear = [corpus for corpus in places["corpus"] if corpus not in helps + hurts]
+    helps, below = (places.loc[clear, "corpus"].tolist() for clear in (places["wide_low"] > 0, places["wide_high"] < 0))
+    unclear = [corpus for corpus in places["corpus"] if corpus not in helps + below]
     elsewhere = f"on {listed_names(unclear)}" if len(unclear) < 3 else "elsewhere"
     if places.empty:
         return name
     if helps:
-        text = f"{name} helps on {listed_names(helps)}" + (f", not on {_few(hurts + unclear)}" if hurts + unclear else "")
-    elif hurts:
-        text = f"{name} hurts on {listed_names(hurts)}" + (f", and shows no clear gain {elsewhere}" if unclear else "")
+        text = f"{name} helps on {listed_names(helps)}" + (f", not on {_few(below + unclear)}" if below + unclear else "")
+    elif below:
+        rest = f", with no clear gain {elsewhere}" if unclear else ""
+        text = f"{name} lies below the baseline on {listed_names(below)}{rest}"
     else:
         text = f"{name}: no clear gain on {_few(unclear)}"
     runs = results.runs()
@@ -147,7 +148,7 @@ def _attention() -> str:
         for corpus, protocol in tables.cells()
         if protocol == "speaker"
     ]
-    found = [attention.summary(frame[frame["seed"] == frame["seed"].min()]) for frame in every]
+    found = [attention.summary(frame) for frame in every]
     if not any((table["padded"] > 0).any() for table in found):
         return "What the attention hears"
     less = all((table["padding"] < table["padded"]).all() for table in found)
@@ -177,7 +178,10 @@ def _readings() -> str:
     if found.empty:
         return "Does the reading matter?"
     beyond = found["beyond"].sum()
-    return f"{beyond or 'None'} of {len(found)} other readings {'moves' if beyond < 2 else 'move'} UA by more than seeds do"
+    aside = ", early endings aside" if (found["compared"] < found["shared"]).any() else ""
+    return (
+        f"{beyond or 'None'} of {len(found)} other readings {'moves' if beyond < 2 else 'move'} UA by more than seeds do{aside}"
+    )
 
 
 def _verdicts() -> str:

@@ -252,6 +252,44 @@ def test_verdicts_that_hang_on_the_kind_of_interval_are_counted():
     assert findings.before_sentence(settled[:0]) == ""
 
 
+def test_a_joint_claim_of_one_seed_shows_its_weakest_comparison():
+    found = settle(records({"baseline": 0.6, "ams-s10-m0.4": 0.7, "focal-g2-a2": 0.5, "combined": 0.65}, seeds=[0]))
+    assert np.isnan(found.loc["1-all", "low"]) and found.loc["1-all", "effect"] < -5
+    assert found.loc["1-all", "systems"] == "focal-g2-a2 - baseline"
+
+
+def test_what_the_folds_rule_out_and_what_they_leave_open_is_told():
+    frame = records({"baseline": 0.6, "ams-s10-m0.4": 0.6, "focal-g2-a2": 0.6, "combined": 0.6})
+    settled = claims.settle(frame, runs(frame))
+    settled = settled.assign(verdict=settled["verdict"].mask(settled["number"] == 2, "size excluded"))
+    said = findings.folds_sentence(settled.assign(folds_verdict=settled["verdict"]))
+    assert "otherwise. Wherever four points are ruled out, they are so by the folds too." in said and "**0 of " in said
+    open_ = settled.assign(folds_verdict=settled["verdict"].mask(settled["claim"] == "2-focal", "undecided"))
+    said = findings.folds_sentence(open_)
+    assert "They too rule out four points for AMS and combined pooling on" in said
+    assert "They leave them open for focal loss on" in said and "**1 of " in said
+    assert findings.folds_sentence(settled[:0].assign(folds_verdict="")) == ""
+
+
+def test_the_folds_say_what_another_training_part_would():
+    """Speakers and seeds agree that there is no gain of four points; on one training part the system is far better."""
+    lucky = {"ams-s10-m0.4": 0.6, "combined": 0.6}
+    frame = pd.concat(
+        [
+            records({"baseline": 0.6}),
+            records(lucky, folds=[0, 1, 2, 3]),
+            records({"ams-s10-m0.4": 0.8, "combined": 0.6}, folds=[4]),
+        ]
+    )
+    found, by_fold = (
+        claims.settle(frame, runs(frame), **by).set_index("claim")
+        for by in ({}, {"difference": claims.over_few_speakers, "by": "fold"})
+    )
+    assert by_fold.loc["2-ams", "effect"] == pytest.approx(found.loc["2-ams", "effect"])
+    assert by_fold.loc["2-ams", "high"] > found.loc["2-ams", "high"]
+    assert by_fold.loc["2-combined", "verdict"] == found.loc["2-combined", "verdict"]
+
+
 @pytest.mark.parametrize(("p", "expected"), [(0.03, "undecided"), (0.0001, "contradicted")])
 def test_one_of_many_comparisons_contradicts_only_where_chance_does_not_explain_it(p, expected):
     frame = records(dict.fromkeys(TABLE_2, 0.6), seeds=[0, 1])

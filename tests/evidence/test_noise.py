@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,10 +50,12 @@ def test_detectable_difference_is_found_with_its_power():
     assert nct.sf(t.ppf(0.975, 4), 4, estimated) == pytest.approx(0.8, abs=0.01) and estimated > difference
 
 
-@pytest.mark.parametrize(("seeds", "rate"), [(1, 0.02), (4, 0.05)])
-def test_an_interval_over_speakers_and_seeds_keeps_its_promise_and_finds_with_its_power(seeds, rate):
-    """Speakers of one fold share a network; seeds change networks and, more, single speakers (the audit's proportions)."""
-    random, speakers, folds, times = np.random.default_rng(0), 24, 5, 1500
+@pytest.mark.parametrize(
+    ("speakers", "seeds", "rate"), [(24, 1, 0.02), (24, 4, 0.05), (10, 5, 0.05), (91, 5, 0.05), (9, 2, 0.05)]
+)
+def test_an_interval_over_speakers_and_seeds_keeps_its_promise_and_finds_with_its_power(speakers, seeds, rate):
+    """Speakers of one fold share a network; seeds change networks and, more, single speakers, in proportions as measured."""
+    random, folds, times = np.random.default_rng(0), 5, 1500
     fold, alarms, found = np.arange(speakers) % folds, 0, 0
     persistent, network, rest = 14.0, 15.0, 56.0
     within = 2 * (network + rest) / speakers
@@ -73,6 +77,11 @@ def test_an_interval_over_speakers_and_seeds_keeps_its_promise_and_finds_with_it
     assert alarms / times == pytest.approx(rate, abs=0.015)
     assert found / times == pytest.approx(noise.power(true, 4, seeds), abs=0.05)
     assert noise.power(true, noise.detectable_gain(true, seeds), seeds) == pytest.approx(0.8, abs=1e-6)
+    least, most = noise.power_range(true, 4, seeds)
+    assert least < noise.power(true, 4, seeds) < most
+    assert noise.power_range(replace(true, freedom=(speakers - 1, 10**6)), 4, seeds) == pytest.approx(
+        [noise.power(true, 4, seeds)] * 2, abs=0.05
+    )
 
 
 def test_what_a_test_can_find_by_kind_of_chance():
@@ -201,6 +210,10 @@ def test_seeds_from_a_gpu_are_compared_with_those_from_a_processor():
     assert "30 of 75 runs were computed on a GPU (A GPU)" in said and "further apart than seeds alone set them" in said
     assert findings.devices_sentence(runs[runs["device"] == "cpu"]) == ""
     assert "apart" not in findings.devices_sentence(runs[runs["seed"] > 2])
+    one_fold = runs["seed"].eq(2) & runs["fold"].eq(0)
+    moved = runs.assign(device=np.where(one_fold, "A GPU", runs["device"]), ua=np.where(one_fold, 0.0, runs["ua"]))
+    kept = noise.devices(moved).iloc[0]  # a seed of which each computed a part is neither's
+    assert kept["difference"] == pytest.approx(noise.devices(runs[runs["seed"] != 2]).iloc[0]["difference"])
 
 
 def test_readings_that_made_trainings_end_early():

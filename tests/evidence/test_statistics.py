@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import ttest_1samp
+from scipy.stats import t, ttest_1samp
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from sercore.errors import SercoreError
@@ -216,15 +216,31 @@ def test_unknown_measures_are_refused():
 
 def test_a_mean_difference_weighs_corpora_alike_and_is_surer_than_each():
     worse, better = predictions(0.5), predictions(0.7)
-    one = statistics.paired_difference(better, worse)
-    assert statistics.mean_difference([(better, worse)]) == one
-    nothing = statistics.paired_difference(worse, worse)
+    one, nothing = statistics.paired_jackknife(better, worse), statistics.paired_jackknife(worse, worse)
+    same = statistics.mean_difference([(better, worse)])
+    assert (same.estimate, same.low, same.high, same.p) == pytest.approx((one.estimate, one.low, one.high, one.p))
     both = statistics.mean_difference([(better, worse), (worse, worse)])
     assert both.estimate == pytest.approx((one.estimate + nothing.estimate) / 2)
-    twice = statistics.mean_difference([(better, worse)] * 2)  # two corpora that happen to be alike, each with its own draws
-    assert twice.estimate == pytest.approx(one.estimate) and twice.high - twice.low < one.high - one.low
+    assert both.high - both.low == pytest.approx((one.high - one.low) / 2)  # nothing moves the second
+    twice = statistics.mean_difference([(better, worse)] * 2)  # two corpora that happen to be alike
+    error = (one.high - one.low) / 2 / t.ppf(0.975, 7) / np.sqrt(2)
+    assert twice.high - twice.estimate == pytest.approx(error * t.ppf(0.975, 14))
     with pytest.raises(SercoreError, match="needs a pair"):
         statistics.mean_difference([])
+
+
+def test_a_mean_difference_over_seeds_holds_what_they_move():
+    pairs = [
+        tuple(statistics.tally(predictions(accuracy, noise=noise, seeds=(0, 1, 2))) for accuracy in (0.7, 0.5))
+        for noise in (1, 2)
+    ]
+    each = [statistics.paired_over_seeds(*pair, repeated=pair) for pair in pairs]
+    found = statistics.mean_difference(pairs, "ua", pairs)
+    assert found.estimate == pytest.approx(np.mean([own.estimate for own in each]))
+    assert found.high - found.low < np.mean([own.high - own.low for own in each])
+    single = tuple(own.select((0,)) for own in pairs[1])
+    untold = statistics.mean_difference([pairs[0], single], "ua", [pairs[0], single])
+    assert np.isnan([untold.low, untold.high, untold.p]).all() and not np.isnan(untold.estimate)
 
 
 def test_jackknife_of_a_mean_is_students_interval():
@@ -293,10 +309,10 @@ def test_jackknife_of_a_class_that_one_speaker_alone_has():
 def test_difference_of_differences_is_that_of_two_pairs():
     a, b, c = (predictions(accuracy, noise=noise) for accuracy, noise in ((0.7, 1), (0.6, 2), (0.5, 3)))
     found = statistics.difference_of_differences((a, c), (b, c))
-    direct = statistics.paired_difference(a, b)
+    direct = statistics.paired_jackknife(a, b)
     assert [found.estimate, found.low, found.high] == pytest.approx([direct.estimate, direct.low, direct.high])
     d = predictions(0.4, noise=4)
-    pairs = [statistics.paired_difference(a, c), statistics.paired_difference(b, d)]
+    pairs = [statistics.paired_jackknife(a, c), statistics.paired_jackknife(b, d)]
     both = statistics.difference_of_differences((a, c), (b, d))
     assert both.estimate == pytest.approx(pairs[0].estimate - pairs[1].estimate) and both.low < both.estimate < both.high
     assert both.high - both.low > max(pair.high - pair.low for pair in pairs)  # two differences are less sure than either
@@ -407,7 +423,6 @@ def asked_of(systems: list[pd.DataFrame]) -> list[object]:
         statistics.bootstrap_speakers(first, "ua", 300, seed=1),
         statistics.paired_difference(first, second, "ua", 300),
         statistics.paired_difference(first, third, "ua", 300),
-        statistics.mean_difference([(first, second), (first, third)], "ua", 300),
         statistics.difference_of_groups(first, speakers[:4], speakers[4:], "ua", 300),
         statistics.range_by_chance(right, systems[0]["speaker"], systems[0]["label"], 20),
         statistics.correlation_within(numbers, numbers % 3, numbers % 2, numbers // 2, 10),

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sercore.errors import SercoreError
 from sercore.report import attention
 
 EVEN = np.full(10, 0.1)
@@ -41,7 +42,7 @@ def test_distance_is_what_has_to_move():
 @pytest.fixture
 def frame():
     rows = [
-        {"system": system, "utterance": name, "label": label, "duration": 1.6, "attention": weights}
+        {"system": system, "seed": 0, "utterance": name, "label": label, "duration": 1.6, "attention": weights}
         for system, weights in (("baseline", EVEN), ("combined", POINTED))
         for name, label in (("a", "sad"), ("b", "sad"), ("c", "happy"))
     ]
@@ -65,6 +66,17 @@ def test_summary_and_its_sentence(frame):
     table.at["combined", "span"] = 2 * table.at["baseline", "span"]
     assert "wider by a tenth or more on EmoDB." in attention.wider_sentence({"emodb": table.reset_index()})
     assert "not both" in attention.wider_sentence({})
+
+
+def test_summary_is_the_mean_over_seeds(frame):
+    other = frame.assign(
+        seed=1, attention=frame["attention"].where(frame["system"] == "baseline", pd.Series([EVEN] * len(frame)))
+    )
+    table = attention.summary(pd.concat([frame, other], ignore_index=True)).set_index("slug")
+    assert table.loc["combined", ["padding", "moved"]].tolist() == pytest.approx([25, 45])
+    assert table.at["baseline", "padding"] == pytest.approx(50)
+    with pytest.raises(SercoreError, match="once a seed"):
+        attention.summary(pd.concat([frame, frame]))
 
 
 def test_two_seeds_of_a_system_are_the_yardstick(frame):

@@ -32,7 +32,7 @@ def test_titles_of_the_published_records_and_of_none(page, monkeypatch, tmp_path
     [
         ([1, -2], [3, 2], "AMS helps on EmoDB, not on nEMO"),
         ([1, 2], [3, 4], "AMS helps on EmoDB and nEMO"),
-        ([-3, -2], [-1, 2], "AMS hurts on EmoDB, and shows no clear gain on nEMO"),
+        ([-3, -2], [-1, 2], "AMS lies below the baseline on EmoDB, with no clear gain on nEMO"),
         ([-3, -2], [1, 2], "AMS: no clear gain on EmoDB and nEMO"),
         ([], [], "AMS"),
     ],

@@ -96,6 +96,7 @@ from .verdicts import (
     SIGNS,
     WEAKEST,
     before_sentence,
+    folds_sentence,
     forest_caption,
     gain_summary,
     judged,

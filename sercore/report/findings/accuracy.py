@@ -16,7 +16,7 @@ from ...evidence.statistics import Interval
 from ...lab import systems
 from .. import tables
 from ..names import name as named
-from ..tables import corpus_title, interval_text, place_title, protocol_title, title, with_interval
+from ..tables import corpus_title, interval_text, p_text, place_title, protocol_title, title, with_interval
 from .words import in_words, inside, lie, listed, listed_names, signed
 
 
@@ -53,19 +53,21 @@ def shared_seeds_sentence(table: pd.DataFrame) -> str:
 def all_seeds_sentence(
     corpus: str, protocols: Sequence[str], slugs: Sequence[str], seeds: Sequence[int], folder: str | Path | None = None
 ) -> str:
-    """What the gains come to over all seeds, where a page counts only `seeds`; "" where systems have no others."""
-    parts = []
+    """What the gains come to over all seeds, where a page counts only `seeds`, or the baseline's UA where it stands alone; ""
+    where there are no others."""
+    alone, parts = list(slugs) == ["baseline"], []
     for protocol in protocols:
         table = tables.systems_table(corpus, protocol, slugs, folder=folder)
-        more = table[(table["seeds"] > len(seeds)) & table.get("gain", pd.Series(np.nan, table.index)).notna()]
-        for row in more.to_dict("records"):
-            gain = tables.wide_gain(row)
-            parts.append(f"{gain} for {named(inside(row['system']))}, {protocol_title(protocol)} ({row['seeds']:.0f} seeds)")
+        known = table.get("gain", pd.Series(np.nan, table.index)).notna() | (alone & (table["slug"] == "baseline"))
+        for row in table[(table["seeds"] > len(seeds)) & known].to_dict("records"):
+            what = f"{row['ua']:.1f} %" if alone else f"{tables.wide_gain(row)} for {named(inside(row['system']))}"
+            parts.append(f"{what}, {protocol_title(protocol)} ({row['seeds']:.0f} seeds)")
     if not parts:
         return ""
+    shared = "every split here has" if alone else "all its systems have"
     return (
-        f"This page counts seed {', '.join(map(str, seeds))}, which all its systems have. "
-        f"**Over all seeds the gain is {listed(parts)}**, as in {{doc}}`Table 2 <table-2>`."
+        f"This page counts seed {', '.join(map(str, seeds))}, which {shared}. "
+        f"**Over all seeds the {'UA' if alone else 'gain'} is {listed(parts)}**, as in {{doc}}`Table 2 <table-2>`."
     )
 
 
@@ -297,18 +299,7 @@ def combination_sentence(found: pd.DataFrame) -> str:
     better, worse = (parts["effect_low"].min() > 0), (parts["effect_high"].min() < 0)
     base = found[found["other"] == "baseline"]
     compared = "" if len(base) == len(better) else f", with which {len(base)} could be compared"
-    clear = found[(found["wide_low"] > 0) | (found["wide_high"] < 0)]
-    which = [
-        f"{named(inside(title(row.slug)))} {'above' if row.wide_low > 0 else 'below'} {named(inside(title(row.other)))}"
-        for row in clear.itertuples()
-    ]
-    wide = (
-        f" Where the interval holds the spread between seeds too, {len(clear) or 'none'} of the {len(found)} differences "
-        f"{'lies' if len(clear) < 2 else 'lie'} clear of 0"
-        f"{f': {listed(which)}' if 0 < len(which) < 3 else ''}."
-        if found["wide_low"].notna().any()
-        else ""
-    )
+    wide = _clear_of_zero(found) if found["wide_low"].notna().any() else ""
     places = listed_names(dict.fromkeys(place_title(corpus, protocol) for corpus, protocol, _ in better.index))
     many = (
         f"Of {in_words(len(better))} combinations on {places},"
@@ -320,6 +311,23 @@ def combination_sentence(found: pd.DataFrame) -> str:
         f"{many} {lie(better.sum())} above each of {own} parts by intervals over speakers alone, and {lie(worse.sum())} below "
         f"one of them; {lie((base['effect_low'] > 0).sum())} above the baseline{compared}.{wide}"
     )
+
+
+def _clear_of_zero(found: pd.DataFrame) -> str:
+    """Which differences an interval over speakers and seeds tells from 0, and what is left of them."""
+    clear = found[(found["wide_low"] > 0) | (found["wide_high"] < 0)]
+    text = (
+        f" Where the interval holds the spread between seeds too, {len(clear) or 'none'} of the {len(found)} differences "
+        f"{'lies' if len(clear) < 2 else 'lie'} clear of 0"
+    )
+    if clear.empty or len(clear) > 2:
+        return f"{text}."
+    which = []
+    for row in clear.itertuples():
+        pair = f"{named(inside(title(row.slug)))} {'above' if row.wide_low > 0 else 'below'} {named(inside(title(row.other)))}"
+        more = f"; over all seeds of both the difference is {signed(row.every)}" if not np.isnan(row.every) else ""
+        which.append(f"{pair}, by {signed(row.effect)} ({p_text(row.p_holm)} after {{term}}`Holm's correction`{more})")
+    return f"{text}: {listed(which)}."
 
 
 def own_sentence(found: pd.DataFrame) -> str:

@@ -147,26 +147,39 @@ def detectable_table(spread: noise.Spread, share: float) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
-def seed_against_seed_sentence(found: pd.DataFrame) -> str:
-    """How often a rule raises a false alarm: a difference between two seeds of one system (`tables.seed_against_seed`)."""
+def seed_against_seed_sentence(found: pd.DataFrame, twos: pd.DataFrame) -> str:
+    """How often a rule raises a false alarm: a difference between seeds of one system (`tables.seed_against_seed`, of one seed
+    against one, and of two against two)."""
     if found.empty:
         return ""
     before, *_, now = (found[name].mean() for name in RULES)
+    *_, rule = RULES
+    more = len(twos) > 0
     kept = "keeps the promise" if now <= 0.05 else "comes nearer to it" if now < before else "does no better"
-    return (
-        "Two seeds of one system differ by nothing but chance, and a rule that keeps its promise sees a difference in one pair "
+    of_one = "for single seeds this interval is too wide" if more else "though for single seeds this interval is too wide"
+    text = (
+        "Seeds of one system differ by nothing but chance, and a rule that keeps its promise sees a difference in one comparison "
         f"of twenty. Over speakers alone, as verdicts were decided at first, intervals see one in **{100 * before:.0f} %** of "
-        f"our pairs. Over speakers and seeds, as they are decided now, it is **{100 * now:.0f} %**, which {kept}, "
-        "though these are pairs of single seeds, for which this interval is too wide."
+        f"our pairs of seeds. Over speakers and seeds, as they are decided now, it is **{100 * now:.0f} %**"
     )
+    if not more:
+        return f"{text}, which {kept}, {of_one}."
+    again = twos[rule].mean()
+    kept = "keeps the promise" if again <= 0.05 else "does not keep the promise"
+    return f"{text}; {of_one}. Two seeds against two others it tells apart in **{100 * again:.0f} %** of the cases, which {kept}."
 
 
-def false_alarms_table(found: pd.DataFrame) -> pd.DataFrame:
-    """By place, and over all: how many percent of the pairs of seeds each rule tells apart (`tables.seed_against_seed`)."""
+def false_alarms_table(found: pd.DataFrame, twos: pd.DataFrame) -> pd.DataFrame:
+    """By place, and over all: how many percent of the pairs of seeds each rule tells apart, and of two seeds against two the rule
+    that decides (`tables.seed_against_seed`)."""
     rows = []
+    *_, rule = RULES
     for where, own in [*found.groupby("group", sort=False), ("All", found)]:
         shares = {f"Over {name}": 100 * own[name].mean() for name in RULES}
-        rows.append({"Where": where, "Pairs of seeds": len(own), "Apart at most (points)": own["effect"].abs().max()} | shares)
+        row = {"Where": where, "Pairs of seeds": len(own), "Apart at most (points)": own["effect"].abs().max()} | shares
+        if len(twos):
+            row[f"Two against two, over {rule}"] = 100 * twos.loc[(twos["group"] == where) | (where == "All"), rule].mean()
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -176,6 +189,8 @@ def own_detectable_table(errors: pd.DataFrame) -> pd.DataFrame:
     for row in errors.itertuples():
         shown = {"Where": row.group, "Speakers": row.speakers, "Seeds here": row.seeds}
         shown["Seen with the seeds here (%)"] = 100 * noise.power(row.parts, claims.GAIN, row.seeds)
+        least, most = noise.power_range(row.parts, claims.GAIN, row.seeds)
+        shown["By the seeds' spread (%)"] = f"{100 * least:.0f} to {100 * most:.0f}"
         shown |= {f"Seen with {_seeds(seeds)} (%)": 100 * noise.power(row.parts, claims.GAIN, seeds) for seeds in SHOWN_SEEDS}
         shown |= {f"Least, {_seeds(seeds)}": noise.detectable_gain(row.parts, seeds) for seeds in SHOWN_SEEDS}
         rows.append(shown)
@@ -198,19 +213,24 @@ def own_detectable_sentence(errors: pd.DataFrame) -> str:
     if good.empty:
         return (
             f"Nowhere here would {gain} be seen four times out of five. The best place, {named(seen.idxmax())}, shows it in "
-            f"**{_chance(seen.max())}** such studies: *undecided* is what to expect, and does not mean that nothing is there."
+            f"**{10 * seen.max():.0f} of 10** such studies: *undecided* is what to expect, and does not mean that nothing is "
+            "there."
         )
-    text = f"With the seeds that are there, {gain} shows on {listed_names(good.index)} in **{_chance(good.min())}** such studies."
+    often = f"at least {int(10 * good.min())} of 10" if good.min() < 0.95 else "nearly all"
+    text = f"With the seeds that are there, {gain} shows on {listed_names(good.index)} in **{often}** such studies."
+    weakest = errors[errors["group"] == good.idxmin()].iloc[0]
+    least, most = noise.power_range(weakest["parts"], claims.GAIN, weakest["seeds"])
+    if least < noise.POWER:
+        text += (
+            f" How far seeds set trainings apart is an estimate too: on {named(good.idxmin())} it may be {100 * least:.0f} to "
+            f"{100 * most:.0f} % of them."
+        )
     if len(good) == len(seen):
         return text
     rest = seen[seen < noise.POWER]
     kinds = ((rest < 0.5, "most studies would miss it"), (rest >= 0.5, "too many would miss it"))
     missed = [f"on {listed_names(rest.index[own])} {word}" for own, word in kinds if own.any()]
     return f"{text} But {', and '.join(missed)}: there *undecided* does not mean that nothing is there."
-
-
-def _chance(share: float) -> str:
-    return f"{round(10 * share)} in 10"
 
 
 def epoch_choice_table(found: pd.DataFrame) -> pd.DataFrame:

@@ -29,13 +29,18 @@ RULES: dict[str, claims.Difference] = {
 def verdicts(folder: str | Path | None = None, protocols: Sequence[str] = CLEAN) -> pd.DataFrame:
     """Every claim settled on every published corpus under every protocol (`claims.settle`), and on IEMOCAP as open.
 
-    `speakers_low`, `speakers_high`, `speakers_verdict`: what the interval over speakers alone says, the rule of before.
+    `speakers_low`, `speakers_high`, `speakers_verdict`: what the interval over speakers alone says, the rule of before; those of
+    `folds` what a jackknife over the five folds says, which holds what another training part would change.
     """
     open_cells = [("iemocap", protocol) for protocol in protocols]
     runs = results.runs(folder)
     taken = all_predictions(folder, protocols), runs[runs["protocol"].isin(protocols)], open_cells
     settled, before = claims.settle_by((claims.over_speakers_and_seeds, claims.over_speakers), *taken)
-    return settled.assign(**{f"speakers_{name}": before[name] for name in ("low", "high", "verdict")})
+    by_fold = claims.settle(*taken, difference=claims.over_few_speakers, by="fold")
+    beside = {"speakers": before, "folds": by_fold}
+    return settled.assign(
+        **{f"{kind}_{name}": found[name] for kind, found in beside.items() for name in ("low", "high", "verdict")}
+    )
 
 
 @results.once
@@ -43,8 +48,9 @@ def combinations(corpus: str, protocol: str, folder: str | Path | None = None) -
     """Systems that combine schemes (`a+b`), and the user's own: UA, and the paired difference to the baseline and to each scheme.
 
     One row a combination and comparison, in points: corpus, protocol, slug, other, `ua` and `effect` with
-    their `_low` and `_high`, p, p_holm over the rows, how many `seeds` both have, and
-    `wide_low` and `wide_high`, the interval over speakers and seeds. Parts that were not measured alone are left out.
+    their `_low` and `_high`, how many `seeds` both have, `wide_low`, `wide_high` and p, over speakers and seeds, p_holm over the
+    rows, and `every`, the difference over all seeds of either where these are more. Parts that were not measured alone are left
+    out.
     """
     there = measured_systems(corpus, protocol, folder)
     tallies = tallied(corpus, protocol, there, folder)
@@ -58,11 +64,15 @@ def combinations(corpus: str, protocol: str, folder: str | Path | None = None) -
             gap = statistics.paired_jackknife(tallies[slug], tallies[other], "ua").percent()
             row: dict[str, object] = {"corpus": corpus, "protocol": protocol, "slug": slug, "other": other}
             row |= {"ua": own.estimate, "ua_low": own.low, "ua_high": own.high}
-            row |= {"effect": gap.estimate, "effect_low": gap.low, "effect_high": gap.high, "p": gap.p, "seeds": len(seeds)}
+            row |= {"effect": gap.estimate, "effect_low": gap.low, "effect_high": gap.high, "seeds": len(seeds)}
             wide = statistics.paired_over_seeds(tallies[slug], tallies[other], "ua", alike).percent()
-            rows.append(row | {"wide_low": wide.low, "wide_high": wide.high})
+            row |= {"wide_low": wide.low, "wide_high": wide.high, "p": wide.p}
+            if len(seeds) < max(len(tallies[slug].seeds), len(tallies[other].seeds)):
+                ours, theirs = (statistics.bootstrap_speakers(tallies[each], "ua", RESAMPLES).percent() for each in (slug, other))
+                row["every"] = ours.estimate - theirs.estimate
+            rows.append(row)
     measures = [f"{name}{end}" for name in ("ua", "effect") for end in ENDS]
-    columns = ["corpus", "protocol", "slug", "other", *measures, "p", "seeds", "wide_low", "wide_high"]
+    columns = ["corpus", "protocol", "slug", "other", *measures, "seeds", "wide_low", "wide_high", "p", "every"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_holm=statistics.holm(table["p"].to_numpy(float)) if len(table) else [])
 
@@ -72,12 +82,17 @@ def shown_combinations(table: pd.DataFrame) -> pd.DataFrame:
     records = table.to_dict("records")
     shown = {"System": table["slug"].map(title), "UA": [with_interval(row, "ua") for row in records]}
     shown |= {"Compared with": table["other"].map(title)}
-    shown |= {"Difference": [with_interval(row, "effect", sign=True) for row in records], "p, Holm": table["p_holm"]}
+    shown |= {"Difference": [with_interval(row, "effect", sign=True) for row in records]}
     ends = zip(table["wide_low"], table["wide_high"], strict=True)
     shown["Over seeds too"] = [
         None if np.isnan(low) else f"[{low:+.1f}, {high:+.1f}]".replace("-", "\u2212") for low, high in ends
     ]
-    return pd.DataFrame(shown | {"Seeds": table["seeds"]})
+    shown |= {"p, Holm": table["p_holm"], "Seeds": table["seeds"]}
+    if table["every"].notna().any():
+        shown["Over all seeds of both"] = [
+            None if np.isnan(value) else f"{value:+.1f}".replace("-", "\u2212") for value in table["every"]
+        ]
+    return pd.DataFrame(shown)
 
 
 @results.once
@@ -109,32 +124,36 @@ def mean_gains(slugs: Sequence[str] = tuple(systems.TABLE_2), folder: str | Path
     """The gains of `gains` averaged over the corpora of recorded speech that two or more have a system on, with speakers named
     and trained as its corpus says.
 
-    Rows as those of `gains` (an interval resamples each corpus's speakers on its own), and `where`: which corpora.
+    Rows as those of `gains`, and `where`: which corpora.
     """
     from ... import corpora
 
     synthetic = [name for name in corpora.names() if corpora.get(name).kind == "synthetic"]
     runs = results.runs(folder)
     changed = set(runs.loc[runs["changed"] != "", ["corpus", "protocol", "system"]].itertuples(index=False, name=None))
-    pairs: dict[tuple[str, str], dict[str, tuple[statistics.Tally, statistics.Tally]]] = {}
+    pairs: dict[tuple[str, str], dict[str, tuple[tuple[statistics.Tally, statistics.Tally], list[statistics.Tally]]]] = {}
     for corpus, protocol in cells(folder):
         tallies = tallied(corpus, protocol, ["baseline", *slugs], folder)
+        beside = list(trained_alike(corpus, protocol, folder).values())
         whole = set(measured_systems(corpus, protocol, folder)) if corpus not in synthetic else set()
         for slug in (slug for slug in tallies if {slug, "baseline"} <= whole and slug != "baseline"):
             both = tallies[slug], tallies["baseline"]
             usual = changed.isdisjoint({(corpus, protocol, slug), (corpus, protocol, "baseline")})
             if usual and len(both[0].groups) > 1 and statistics.common_seeds(*both):
-                pairs.setdefault((protocol, slug), {})[corpus_title(corpus)] = both
+                pairs.setdefault((protocol, slug), {})[corpus_title(corpus)] = both, beside
     reported = paper.table_2().set_index("slug")["ua"]
     rows = []
     for (protocol, slug), found in pairs.items():
         if len(found) > 1:
-            mean = statistics.mean_difference(found.values(), "ua", RESAMPLES).percent()
+            compared, repeated = zip(*found.values(), strict=True)
+            mean = statistics.mean_difference(compared, "ua").percent()
+            wide = statistics.mean_difference(compared, "ua", repeated).percent()
             row: dict[str, object] = {"group": place_title(f"Mean of {len(found)} corpora", protocol)}
-            row |= {"slug": slug, "name": title(slug)}
+            row |= {"slug": slug, "name": title(slug), "claimed": reported.get(slug, np.nan) - reported["baseline"]}
             row |= {"effect": mean.estimate, "low": mean.low, "high": mean.high, "where": list(found)}
-            rows.append(row | {"claimed": reported.get(slug, np.nan) - reported["baseline"]})
-    return pd.DataFrame(rows, columns=["group", "slug", "name", "effect", "low", "high", "claimed", "where"])
+            rows.append(row | {"wide_low": wide.low, "wide_high": wide.high})
+    columns = ["group", "slug", "name", "effect", "low", "high", "claimed", "wide_low", "wide_high", "where"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def leading_gains(folder: str | Path | None = None) -> pd.DataFrame:
@@ -167,7 +186,7 @@ def gains_by_seed(folder: str | Path | None = None) -> pd.DataFrame:
             where = place_title(corpus, protocol)
             for seed in seeds if len(seeds) > 1 else ():
                 ours, theirs = (tally.select((seed,)) for tally in both)
-                gain = statistics.paired_difference(ours, theirs, "ua", RESAMPLES).percent()
+                gain = statistics.paired_jackknife(ours, theirs, "ua").percent()
                 group = f"{title(slug).partition(',')[0]}, {where}"
                 row: dict[str, object] = {"group": group, "slug": slug, "name": f"seed {seed}", "seed": seed}
                 row |= {"effect": gain.estimate, "low": gain.low, "high": gain.high, "where": where}
@@ -178,18 +197,22 @@ def gains_by_seed(folder: str | Path | None = None) -> pd.DataFrame:
 
 
 @results.once
-def seed_against_seed(folder: str | Path | None = None) -> pd.DataFrame:
-    """Rules where nothing differs but chance: UA of one seed of a system less that of another, in points.
+def seed_against_seed(count: int = 1, folder: str | Path | None = None) -> pd.DataFrame:
+    """Rules where nothing differs but chance: UA of `count` seeds of a system less that of as many others, in points.
 
-    One row a place (`group`), system of Table 2 (`slug`) and pair of its seeds (`first`, `second`): `effect`, and for each of
-    `RULES` whether its interval leaves out 0.
+    One row a place (`group`), system of Table 2 (`slug`) and pair of sets of its seeds (`first`, `second`): `effect`, and for
+    each of `RULES` whether its interval leaves out 0.
     """
     rows = []
     for corpus, protocol in cells(folder):
         alike = trained_alike(corpus, protocol, folder)
         for slug in (slug for slug in systems.TABLE_2 if slug in alike):
-            alone = {seed: replace(alike[slug].select((seed,)), seeds=(0,), drawn={}, chosen={}) for seed in alike[slug].seeds}
+            own, named = alike[slug], tuple(range(count))
+            some = {seeds: own.select(seeds) for seeds in itertools.combinations(own.seeds, count)}
+            alone = {seeds: replace(each, seeds=named, drawn={}, chosen={}) for seeds, each in some.items()}
             for first, second in itertools.combinations(alone, 2):
+                if set(first) & set(second):
+                    continue
                 one, other = alone[first], alone[second]
                 found = {name: rule(one, other, statistics.MEASURES["ua"], alike.values()) for name, rule in RULES.items()}
                 seen = {name: interval.low > 0 or interval.high < 0 for name, interval in found.items()}

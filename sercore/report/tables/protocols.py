@@ -21,7 +21,7 @@ def yardstick_gaps(folder: str | Path | None = None) -> pd.DataFrame:
     for corpus in dict.fromkeys(corpus for corpus, _ in results.published(folder)):
         apart, shared = (yardstick_tally(corpus, protocol, folder) for protocol in CLEAN)
         if apart is not None and shared is not None:
-            found = statistics.paired_difference(shared, apart, "ua", RESAMPLES).percent()
+            found = statistics.paired_jackknife(shared, apart, "ua").percent()
             rows.append((corpus, found.estimate, found.low, found.high))
     return pd.DataFrame(rows, columns=["corpus", "effect", "low", "high"])
 
@@ -43,7 +43,7 @@ def protocol_gaps(base: str = "speaker", other: str = "paper", folder: str | Pat
         for slug, (first, second) in pairs.items():
             if not (seeds := statistics.common_seeds(first, second)):
                 continue
-            gap = statistics.paired_difference(second, first, "ua", RESAMPLES).percent()
+            gap = statistics.paired_jackknife(second, first, "ua").percent()
             values = (100 * statistics.bootstrap_speakers(t.select(seeds), "ua", RESAMPLES).estimate for t in (first, second))
             row = {"group": corpus_title(corpus), "slug": slug, "name": title(slug), "effect": gap.estimate, "low": gap.low}
             row |= {"high": gap.high, "claimed": np.nan} | dict(zip(("base", "other"), values, strict=True))
@@ -70,5 +70,5 @@ def _more_than_baseline(pairs: dict[str, tuple[statistics.Tally, ...]], slug: st
     if not (seeds := set.intersection(*(set(each.seeds) for each in four))):
         return {}
     first, second, base_first, base_second = (each.select(sorted(seeds)) for each in four)
-    found = statistics.difference_of_differences((second, first), (base_second, base_first), "ua", RESAMPLES).percent()
+    found = statistics.difference_of_differences((second, first), (base_second, base_first), "ua").percent()
     return {"more": found.estimate, "more_low": found.low, "more_high": found.high}
