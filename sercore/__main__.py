@@ -600,7 +600,8 @@ def standing(
         rows, failed = module(name, chosen, runs, results), records.failures(places.runs_folder(runs), name)
         if not rows and not failed:
             raise SercoreError(f"{corpus}: no run of it is published or finished here under {', '.join(chosen)}")
-    show(rows, as_json, as_csv, digits=1)
+    if rows or as_json:
+        show(rows, as_json, as_csv, digits=1)
     if failed:
         first = f"{failed[0]['run']}: {failed[0]['cause']}"
         err.print(f"failed, and in no row: {len(failed)} of its runs. {'The first' if len(failed) > 1 else 'It is'} {first}")
@@ -632,13 +633,15 @@ def publish(
     results: Results = None,
     data_root: DataRoot = None,
     replace: Annotated[bool, typer.Option("--replace", help="Also put runs in the place of those with other settings")] = False,
+    corpus: Annotated[str | None, typer.Option(help="Only the runs of these corpora, with commas [default: all]")] = None,
     yes: Yes = False,
 ) -> None:
     """Gather finished runs into the Parquet files that the book is made from: seeds of which all folds are there."""
     from .evidence import publication as module
 
     with errors_told():
-        done = module.publish(runs, results, root_text(data_root), replace, agreed(yes))
+        only = None if corpus is None else {name.strip() for name in corpus.split(",")}
+        done = module.publish(runs, results, root_text(data_root), replace, agreed(yes), only)
         out.print(f"{done.runs} runs in {places.results_folder(results)}, {done.new} of them new")
     if done.waiting:
         err.print(f"left out until the other folds of their seed are there: {', '.join(done.waiting)}")

@@ -85,11 +85,14 @@ def choose_device(name: str = "auto") -> torch.device:
     there = torch.cuda.is_available()
     if name == "auto":
         name = "cuda" if there else "cpu"
-    if name.partition(":")[0] not in ("cpu", "cuda"):
-        raise SercoreError(f"unknown device {name!r}: choose auto, cpu or cuda")
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
+        raise SercoreError(f"unknown device {name!r}: choose auto, cpu, cuda, or cuda:1 for the second of several")
     if name.startswith("cuda") and not there:
         raise SercoreError(f"device {name!r}: this PyTorch sees no GPU; choose auto or cpu")
-    return torch.device(name)
+    device = torch.device(name)
+    if (device.index or 0) >= (count := torch.cuda.device_count() if device.type == "cuda" else 1):
+        raise SercoreError(f"device {name!r}: PyTorch sees {count} of them, numbered from 0")
+    return device
 
 
 def keep_pages() -> None:

@@ -45,17 +45,17 @@ def data_roots(data_root: str | os.PathLike[str] | None = None) -> list[Path]:
 
 def runs_folder(folder: str | os.PathLike[str] | None = None) -> Path:
     """Records of runs: `folder`, else the variable SERCORE_RUNS, else `runs` in the working directory."""
-    return Path(folder or os.environ.get("SERCORE_RUNS") or "runs")
+    return Path(folder or os.environ.get("SERCORE_RUNS") or "runs").expanduser()
 
 
 def results_folder(folder: str | os.PathLike[str] | None = None) -> Path:
     """Published records: `folder`, else the variable SERCORE_RESULTS, else `results` in the working directory."""
-    return Path(folder or os.environ.get("SERCORE_RESULTS") or "results")
+    return Path(folder or os.environ.get("SERCORE_RESULTS") or "results").expanduser()
 
 
 def results_of_book(book: str | Path = "book", folder: str | Path | None = None) -> Path:
     """The published records of the book in `book`: as `results_folder`, but `results` stands beside the book by default."""
-    return Path(folder or os.environ.get("SERCORE_RESULTS") or Path(book).parent / "results").resolve()
+    return Path(folder or os.environ.get("SERCORE_RESULTS") or Path(book).parent / "results").expanduser().resolve()
 
 
 @contextmanager

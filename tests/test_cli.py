@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import typer
 from typer.testing import CliRunner
 
 from sercore import corpora
@@ -29,10 +30,10 @@ def call(*arguments):
 
 
 def test_help_names_every_command():
-    text = call("--help").output
-    for command in ("corpora", "fetch", "check", "systems", "run", "sweep", "status", "publish", "chapters", "predict", "export"):
-        assert command in text
-        assert call(command, "--help").exit_code == 0
+    text, commands = call("--help").output, typer.main.get_command(app).commands
+    assert {"corpora", "run", "sweep", "publish", "predict"} < set(commands)
+    for command in commands:
+        assert f" {command} " in text and call(command, "--help").exit_code == 0
 
 
 def test_idle_threads_are_told_to_wait_before_pytorch_comes_and_a_list_does_not_wait_for_it():

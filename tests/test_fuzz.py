@@ -70,7 +70,8 @@ def damage(draw, data: bytes) -> bytes:
         elif kind == "double":
             out += out[place : place + 4096]
         else:
-            out[place : place + draw(st.integers(1, 64))] = b""
+            count = draw(st.integers(1, 64))
+            out[place : place + count] = bytes(count)
     return bytes(out)
 
 

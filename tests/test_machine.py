@@ -2,7 +2,7 @@
 
 import pytest
 
-from sercore import machine
+from sercore import machine, places
 from sercore.errors import SercoreError
 
 CPUINFO = """processor\t: 0
@@ -56,6 +56,31 @@ def test_a_system_without_cpuinfo_is_asked_otherwise(monkeypatch):
     monkeypatch.setattr(machine, "_cpuinfo", list)
     assert not machine.bfloat16_unit.__wrapped__()
     assert machine._processor()
+
+
+@pytest.mark.parametrize("name", ["tpu", "cpu:x", "cuda:", "cuda:x", "cuda", "cuda:7", ""])
+def test_a_device_that_is_not_there_is_refused(name, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(SercoreError, match="device"):
+        machine.choose_device(name)
+
+
+def test_a_device_is_one_of_those_that_are_there(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert machine.choose_device("cuda:1").index == 1 and machine.choose_device().type == "cuda"
+    with pytest.raises(SercoreError, match="PyTorch sees 2 of them"):
+        machine.choose_device("cuda:2")
+    assert machine.choose_device("cpu").type == "cpu"
+
+
+def test_a_folder_is_what_is_named_then_the_variable_then_beside_oneself(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, find in (("SERCORE_RUNS", places.runs_folder), ("SERCORE_RESULTS", places.results_folder)):
+        monkeypatch.delenv(name, raising=False)
+        assert str(find()) == name.removeprefix("SERCORE_").lower()
+        monkeypatch.setenv(name, "~/there")
+        assert find() == tmp_path / "there" and str(find("here")) == "here" and find("~/mine") == tmp_path / "mine"
 
 
 def test_an_error_can_be_shown_whoever_prints_it():

@@ -9,7 +9,7 @@ import json
 import re
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +57,10 @@ def publish(
     data_root: str | None = None,
     replace: bool = False,
     agree: Callable[[str], bool] = lambda question: True,
+    corpora: Collection[str] | None = None,
 ) -> Published:
-    """Gather the finished runs under `runs` into `results`: every seed of a system of which all folds are there.
+    """Gather the finished runs under `runs`, all or those of `corpora`, into `results`: every seed of a system of which all folds
+    are there.
 
     One publishes at a time: others wait, and add to what it wrote. `agree` is asked before a corpus that the project does not
     know is added to its own results.
@@ -66,12 +68,14 @@ def publish(
     A run that `results` already holds is replaced, one that it holds with other settings only where `replace` says so. Such
     runs, runs of one corpus on different data, of one protocol on different splits or of one seed with different settings
     raise `SercoreError`, all at once; so do runs none of which belongs to a whole seed, and corpora that cannot be loaded.
-    Whatever fails, `results` stays as it was: the new files take their places at the end, together.
+    Whatever fails, `results` stays as it was: the new files take their places at the end, one at once after the other. A machine
+    that stops in that moment leaves some new ones beside old; publishing again mends it.
     """
     source, target = places.runs_folder(runs), places.results_folder(results)
-    facts = records.all_facts(source)
+    facts = [fact for fact in records.all_facts(source) if corpora is None or fact["corpus"] in corpora]
     if not facts:
-        raise SercoreError(f"no finished run under {source}: `sercore sweep` makes them")
+        of = "" if corpora is None else f" of {' or '.join(sorted(corpora))}"
+        raise SercoreError(f"no finished run{of} under {source}: `sercore sweep` makes them")
     ask_about_own(sorted({fact["corpus"] for fact in facts}), target, agree)
     with places.alone(target):
         return _publish(facts, source, target, data_root, replace)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import json
 import logging
 import os
 import warnings
@@ -18,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import machine
 from ..errors import SercoreError
 from ..frontend import torchaudio_shim
 from ..frontend.log_mel import EDGE, FFT, FLOOR, HOP, MELS, PADDING, SAMPLE_RATE, WINDOW, clip_frames
@@ -170,7 +170,7 @@ def export(
         "model": trained.about,
         "card": models.card(trained.about) if "config" in trained.about else "",
     }
-    onnx.helper.set_model_props(proto, {"sercore": json.dumps(about)})
+    onnx.helper.set_model_props(proto, {"sercore": machine.json_text(about)})
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.partial")
     partial.write_bytes(proto.SerializeToString())

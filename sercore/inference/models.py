@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .. import bounds, places
+from .. import bounds, machine, places
 from ..config import Config
 from ..errors import SercoreError, nearest
 from ..lab import metrics, records
@@ -317,7 +317,7 @@ def write(
     }
     _write(target / FILES[1], save(state, metadata={"format": "pt"}))
     _write(target / CARD, card(about, text).encode())
-    _write(target / FILES[0], (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
+    _write(target / FILES[0], (machine.json_text(about, indent=1, ensure_ascii=False) + "\n").encode())
     return target
 
 
@@ -434,5 +434,8 @@ def _expected(about: dict[str, Any]) -> list[str]:
         + (f"{before:.1f} % without the temperature and {after:.1f} % with it." if calibrated else f"{before:.1f} %.")
         + flattered * (found["protocol"] == "leaky"),
         "| class | recall % |\n| --- | ---: |\n"
-        + "\n".join(f"| {label} | {100 * share:.1f} |" for label, share in found["recall"].items()),
+        + "\n".join(
+            f"| {label} | {'–' if share is None or np.isnan(share) else f'{100 * share:.1f}'} |"
+            for label, share in found["recall"].items()
+        ),
     ]

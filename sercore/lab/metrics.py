@@ -18,6 +18,14 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import SercoreError
 
 
+def _labels_of(rows: NDArray, labels: ArrayLike) -> NDArray[np.int64]:
+    """The labels of rows (utterances, classes), one a row."""
+    true = _indices(labels, rows.shape[1], "labels")
+    if len(true) != len(rows):
+        raise SercoreError(f"one row of probabilities a label: {len(rows)} rows, {len(true)} labels")
+    return true
+
+
 def confusion(labels: ArrayLike, predictions: ArrayLike, classes: int) -> NDArray[np.int64]:
     """Counts (classes, classes): rows are the true classes, columns the predicted ones.
 
@@ -72,9 +80,7 @@ def ece(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> float:
     SercoreError where the rows are not probabilities.
     """
     scores = _probabilities(probabilities)
-    true = _indices(labels, scores.shape[1], "labels")
-    if len(true) != len(scores):
-        raise SercoreError(f"one row of probabilities a label: {len(scores)} rows, {len(true)} labels")
+    true = _labels_of(scores, labels)
     confidence = scores.max(axis=1)
     right = scores.argmax(axis=1) == true
     edges = np.linspace(0.0, 1.0, bins + 1)[1:-1]
@@ -93,7 +99,7 @@ def temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
     Guo et al. (ICML 2017), section 4.2; labels and probabilities as for `ece`, of a part that was not trained on.
     """
     log = np.log(_probabilities(probabilities).clip(1e-12))
-    true = _indices(labels, log.shape[1], "labels")
+    true = _labels_of(log, labels)
     of_true = log[np.arange(len(true)), true]
     low, high = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]  # of its inverse, in which the likelihood has one peak
     for _ in range(50):

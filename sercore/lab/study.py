@@ -18,6 +18,7 @@ import pandas as pd
 
 from .. import bounds, machine, places
 from ..corpora import protocol
+from ..errors import SercoreError
 from . import sweep
 from .records import RunName
 from .systems import CLAIMS, NEEDS_AUDIO, TABLE_1, TABLE_2
@@ -147,6 +148,8 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> dict[RunName, str]:
         numbers = set(sweep.integers(chosen.lines, "lines"))
         lines = [line for line in LINES if line.number in numbers]
+        if unknown := sorted(numbers - {line.number for line in lines}):
+            raise SercoreError(f"the study has no line {', '.join(map(str, unknown))}: its lines are 1 to {LINES[-1].number}")
         return run(lines, chosen.runs or places.runs_folder(), chosen.bundles, chosen.jobs, chosen.device, chosen.precision)
 
     return sweep.exit_status(work)

@@ -11,6 +11,7 @@ import datetime
 import errno
 import functools
 import json
+import operator
 import os
 import signal
 import sys
@@ -129,16 +130,16 @@ def _as_set(entry: corpora.Corpus, system: str, config: dict[str, Any], override
 
 def integers(values: str | Iterable[int], what: str) -> list[int]:
     """`"0-2,5"` -> [0, 1, 2, 5]; anything else than numbers from 0 raises `SercoreError` that names `what`."""
-    if not isinstance(values, str):
-        return list(values)
     try:
-        spans = [part.split("-") for part in values.split(",")]
-        numbers = [n for span in spans for n in range(int(span[0]), int(span[-1]) + 1)]
-        if not numbers or any(len(span) > 2 for span in spans):
+        if not isinstance(values, str):
+            spans = [[operator.index(value)] for value in values]
+        else:
+            spans = [[int(end) for end in part.split("-")] for part in values.split(",")]
+        if not spans or any(len(span) > 2 or not 0 <= span[0] <= span[-1] for span in spans):
             raise ValueError
-    except ValueError:
+    except (TypeError, ValueError):
         raise SercoreError(f"{what}={values!r}: write numbers from 0 as in 0, 0-4 or 0,2,5") from None
-    return numbers
+    return [number for span in spans for number in range(span[0], span[-1] + 1)]
 
 
 def check(wanted: Plan, folder: Path, prepared: experiment.Prepared, overrides: dict[str, Any] | None = None) -> None:

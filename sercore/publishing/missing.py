@@ -76,7 +76,7 @@ def train_and_publish(
 ) -> None:
     """Train what the published records lack of a grid, with a progress bar, and publish it; `device` and `jobs` as in a sweep.
 
-    `agree` is asked as by `publish`, before any training.
+    Nothing else that lies finished under `runs` is published with it. `agree` is asked as by `publish`, before any training.
 
     `SercoreError` names all runs that failed.
     """
@@ -87,7 +87,8 @@ def train_and_publish(
     plan = sweep.plan(corpus, systems, protocols, seeds, data_root=data_root).without(published_runs(results), overrides)
     if not plan.names:
         return
-    ask_about_own({name.corpus for name in plan.names}, results, agree)
+    own = {name.corpus for name in plan.names}
+    ask_about_own(own, results, agree)
     missing = plan.missing(places.runs_folder(runs))
     with tqdm(total=len(missing), unit="run", disable=not missing, file=sys.stderr) as bar:
 
@@ -102,7 +103,7 @@ def train_and_publish(
     if outcome.failed:
         problems = [f"{name}: {problem}" for name, problem in outcome.failed.items()]
         raise SercoreError("runs that failed:\n  " + "\n  ".join(problems), offenders=problems)
-    publish(runs, results, data_root)
+    publish(runs, results, data_root, agree=agree, corpora=own)
 
 
 def whole_grid(runs: pd.DataFrame, slugs: Iterable[str]) -> tuple[list[str], list[str], list[int]]:

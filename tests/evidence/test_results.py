@@ -179,6 +179,19 @@ def test_an_unknown_corpus_is_added_to_the_projects_own_results_only_where_someb
     assert CliRunner().invoke(app, ["unpublish", "tones", "--results", str(target), "--yes"]).exit_code == 0
 
 
+def test_of_several_corpora_those_are_published_that_are_named(published, tmp_path):
+    runs = shutil.copytree(published[0], tmp_path / "runs")
+    for folder in list(runs.glob("tones-speaker-baseline-seed0-*")):
+        copy = shutil.copytree(folder, runs / folder.name.replace("tones", "clinic", 1))
+        facts = json.loads((copy / "run.json").read_text())
+        (copy / "run.json").write_text(json.dumps(facts | {"run": copy.name, "corpus": "clinic"}))
+    target = tmp_path / "results"
+    publication.publish(runs, target, corpora={"tones"})
+    assert set(results.runs(target)["corpus"]) == {"tones"}
+    said = CliRunner().invoke(app, ["publish", "--runs", str(runs), "--results", str(target), "--corpus", "ward,room"])
+    assert said.exit_code == 2 and "no finished run of room or ward under" in said.output
+
+
 def test_corpora_that_changed_or_are_gone_are_not_published_and_named_together(published, tones, tmp_path):
     own = tmp_path / "changed"
     shutil.copytree(tones.parent, own)

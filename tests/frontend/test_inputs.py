@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import torch
 
 from sercore import SercoreError
 from sercore.frontend import inputs as module
 from sercore.frontend.front_ends import FRONT_ENDS
 from sercore.frontend.inputs import extract
-from sercore.frontend.log_mel import PADDING, log_mel, num_frames
+from sercore.frontend.log_mel import PADDING, levelled, log_mel, num_frames
 
 
 def table(folder, lengths, seed=0):
@@ -41,6 +42,17 @@ def test_normalisation_comes_from_the_frames_of_the_given_utterances_alone(tmp_p
     frames = np.concatenate([mels.arrays[0][:60], mels.arrays[2][:60]])
     np.testing.assert_allclose(mean, frames.mean(0), rtol=1e-4)
     np.testing.assert_allclose(deviation, frames.std(0), rtol=1e-4)
+
+
+def test_normalisation_of_one_loudness_is_of_the_frames_as_they_are_then_heard(tmp_path):
+    mels = extract(table(tmp_path, [16_000, 4_000]), cache=tmp_path / "cache", progress=False)
+    mean, deviation = mels.normalisation([0, 1], 60, level=True)
+    frames = np.concatenate(
+        [levelled(torch.from_numpy(mels.arrays[row][:60].astype(np.float32)[None]))[0].numpy() for row in (0, 1)]
+    )
+    np.testing.assert_allclose(mean, frames.mean(0), rtol=1e-3)
+    np.testing.assert_allclose(deviation, frames.std(0), rtol=1e-3)
+    assert not np.allclose(mean, mels.normalisation([0, 1], 60)[0], rtol=1e-2)
 
 
 def test_cache_is_used_and_knows_changed_audio(tmp_path, monkeypatch):

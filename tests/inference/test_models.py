@@ -116,6 +116,20 @@ def test_a_packed_folder_says_the_same_and_tells_of_its_origin(runs, tmp_path):
     assert sorted(path.name for path in models.pack(folder, tmp_path / "again").iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_a_class_that_no_test_part_has_is_a_dash_in_the_card_and_null_in_json(runs, tmp_path):
+    for path in runs.glob("*/run.json"):
+        facts = json.loads(path.read_text())
+        path.write_text(json.dumps(facts | {"recall": [None, *facts["recall"][1:]]}))
+    folder = models.pack("tones/baseline", tmp_path / "packed")
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    about = json.loads((folder / "config.json").read_text(), parse_constant=refuse)
+    assert next(iter(about["estimate"]["recall"].values())) is None and "| – |" in (folder / "README.md").read_text()
+    assert models.load(folder).about["name"] == "packed"
+
+
 def test_half_precision_takes_half_the_space_and_says_nearly_the_same(runs, tmp_path):
     whole, half = (models.pack("tones/baseline", tmp_path / str(kept), half=kept) for kept in (False, True))
     assert (half / "model.safetensors").stat().st_size < 0.6 * (whole / "model.safetensors").stat().st_size

@@ -67,6 +67,9 @@ def test_summary_holds_every_measure():
     assert found["ua"] == pytest.approx(balanced_accuracy_score(labels, predictions), abs=0.02)
     assert found["ua"] == pytest.approx(np.mean(found["recall"]))
     assert found["wa"] != pytest.approx(found["ua"], abs=1e-3)
+    assert found["ece"] == metrics.ece(probabilities.astype(np.float16), labels)
+    with pytest.raises(SercoreError, match="one row of probabilities a label"):
+        metrics.temperature(labels[:-1], probabilities)
 
 
 @pytest.mark.parametrize(

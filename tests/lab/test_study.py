@@ -28,6 +28,11 @@ def test_runs_that_no_table_counts_are_looked_for_where_they_are_published(tmp_p
     assert set(findings.study_table(progress)["Line"]) == set(range(1, 11))
 
 
+def test_a_line_that_there_is_not_is_refused(tmp_path, capsys):
+    assert study.main(["--lines", "1,77", "--runs", str(tmp_path)]) == 2
+    assert "the study has no line 77" in capsys.readouterr().err
+
+
 def test_what_is_missing_is_run_from_its_bundle(tones, tmp_path, monkeypatch, capsys):
     bundle.write(str(tones), tmp_path / "tones.bundle")
     line = study.Line(1, "tones", "speaker", ("baseline", "combined"), (0,), "")

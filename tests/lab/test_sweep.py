@@ -48,7 +48,18 @@ def test_plan_without_what_is_published(tones, tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"seeds": "a"}, {"seeds": "1-2-3"}, {"folds": "5"}, {"protocols": "random"}, {"system_names": "resnet"}, {"seeds": "3-1"}],
+    [
+        {"seeds": "a"},
+        {"seeds": "1-2-3"},
+        {"folds": "5"},
+        {"protocols": "random"},
+        {"system_names": "resnet"},
+        {"seeds": "3-1"},
+        {"seeds": "0,3-1"},
+        {"seeds": [-1]},
+        {"folds": [0.5]},
+        {"seeds": []},
+    ],
 )
 def test_bad_plans_are_refused(tones, arguments):
     with pytest.raises(SercoreError):

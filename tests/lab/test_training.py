@@ -15,7 +15,7 @@ from short_trainings import QUICK, parts_of, same
 
 from sercore import SercoreError, machine
 from sercore.config import Config
-from sercore.lab import experiment, records, sweep, training
+from sercore.lab import experiment, metrics, records, sweep, training
 from sercore.network.networks import build
 
 
@@ -126,13 +126,24 @@ class Guarded(training.Labelled):
         return super().batch(indices, frames)
 
 
-@pytest.mark.parametrize("name", ["speaker", "paper"])
-def test_the_test_part_is_read_once_after_the_epoch_was_chosen(prepared, name):
+@pytest.mark.parametrize(
+    ("name", "batch_norm", "weights"),
+    [
+        ("speaker", "running", "last"),
+        ("paper", "running", "last"),
+        ("speaker", "recalibrated", "last"),
+        ("speaker", "recalibrated", "averaged"),
+    ],
+)
+def test_the_test_part_is_read_once_after_the_epoch_was_chosen(prepared, name, batch_norm, weights):
     data, rows = Guarded(prepared.data.inputs, prepared.data.labels, prepared.data.classes), parts_of(prepared, name)
-    model = build(Config(**QUICK))
-    training.fit(model, data, rows["train"], {"validation": training.Chooser(rows["validation"])})
+    model = build(Config(**QUICK, batch_norm=batch_norm, weights=weights))
+    chooser = training.Chooser(rows["validation"], batch_norm, weights)
+    kept = training.fit(model, data, rows["train"], {"validation": chooser})["validation"]
     during = np.concatenate(data.seen)
     assert not set(during) & set(rows["test"])
+    times = np.bincount(during)  # validation is evaluated on, and no statistics are averaged over it
+    assert set(times[rows["validation"]]) == {len(kept.history.epochs)}
     assert set(during) == set(rows["train"]) | set(rows["validation"])
     data.seen.clear()
     training.predict(model, data, rows["test"])
@@ -162,11 +173,53 @@ def test_a_record_is_complete_and_honest(tones, tmp_path):
     assert set(test["speaker"]) == {test["speaker"][0]}
     model, classes, origin = records.load_model(folder / "model.pt")
     assert origin["run"] == folder.name and list(classes) == facts["classes"] and not model.training
+    assert facts["temperature"] == pytest.approx(temperature_on(tones, model, "speaker", 2, "validation"), rel=1e-3)
+
+
+def temperature_on(tones, model, name, fold, part):
+    prepared = experiment.prepare(str(tones))
+    rows = parts_of(prepared, name, fold)[part]
+    return metrics.temperature(prepared.data.labels[rows], training.predict(model, prepared.data, rows).probabilities)
 
 
 def test_leaky_says_that_the_test_part_chose(tones, tmp_path):
     folder = experiment.run(str(tones), "leaky", "baseline", runs=tmp_path, overrides={**QUICK, "max_epochs": 1})
-    assert records.read_facts(folder)["chosen_by"] == "test"
+    facts, (model, *_) = records.read_facts(folder), records.load_model(folder / "model.pt")
+    assert facts["chosen_by"] == "test"
+    assert facts["temperature"] == pytest.approx(temperature_on(tones, model, "leaky", 0, "test"), rel=1e-3)
+
+
+def test_first_weights_are_one_draw_for_all_systems_of_a_seed_and_fold():
+    draws = {
+        (seed, fold): experiment.weights_seed(records.RunName("tones", "speaker", "baseline", seed, fold))
+        for seed in (0, 1)
+        for fold in (0, 1)
+    }
+    assert len(set(draws.values())) == 4
+    assert experiment.weights_seed(records.RunName("tones", "speaker", "combined", 1, 0)) == draws[1, 0]
+
+
+@pytest.mark.parametrize(("toolkit", "eps"), [("keras", 1e-7), ("pytorch", 1e-8)])
+def test_adam_is_the_toolkits(prepared, monkeypatch, toolkit, eps):
+    made, adam = [], training.Adam
+    monkeypatch.setattr(training, "Adam", lambda *given, **named: made.append(adam(*given, **named)) or made[-1])
+    fitted(prepared, toolkit=toolkit, max_epochs=1)
+    assert [(own.eps, own.rate) for own in made] == [(eps, 3e-3)]
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_utterances(prepared):
+    settings = {**QUICK, "batch_size": 9, "learning_rate": 1e-12, "dropout": 0.0, "max_epochs": 1}
+    model, rows = build(Config(**settings)), parts_of(prepared)["train"]
+    assert len(rows) % 9  # the last batch is smaller
+    told = training.fit(model, prepared.data, rows, {"x": training.Chooser(rows)})["x"].history.epochs[0]["train_loss"]
+    drawn = int(np.random.SeedSequence([0, 1]).generate_state(1)[0])
+    order = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(drawn)).numpy()]
+    model.train()
+    losses = []
+    for start in range(0, len(order), 9):
+        x, lengths, labels = prepared.data.batch(order[start : start + 9], 35)
+        losses += [model.loss(x, labels, lengths).item()] * len(x)
+    assert told == pytest.approx(np.mean(losses), rel=1e-4)
 
 
 def test_runs_that_share_a_training_leave_what_each_leaves_by_itself(tones, tmp_path):

@@ -53,6 +53,15 @@ def test_focal_takes_one_alpha_a_class():
     assert weighted(features, labels).item() == pytest.approx(3 * plain(features, labels).item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("loss", ["focal", "ams+focal"])
+def test_every_class_has_its_own_alpha(loss):
+    features, labels, alpha = torch.randn(8, 6), torch.tensor([0, 1, 2, 3, 0, 1, 2, 2]), (1.0, 2.0, 3.0, 4.0)
+    own = head(loss, gamma=2, alpha=alpha)(features, labels).item()
+    plain = head(loss, gamma=2, alpha=1.0)
+    each = [plain(features[row : row + 1], labels[row : row + 1]).item() for row in range(8)]
+    assert own == pytest.approx(np.mean([alpha[label] * value for label, value in zip(labels, each, strict=True)]), rel=1e-5)
+
+
 def test_ams_by_hand():
     ams = head("ams", features=2, classes=2, scale=10.0, margin=0.4)
     ams.weight.data = torch.tensor([[2.0, 0.0], [0.0, 5.0]])

@@ -38,6 +38,36 @@ def test_parameter_counts(system, settings, count):
     assert sercore.build(system, **settings).num_parameters() == count
 
 
+STORED = {
+    "baseline": [-0.0012, -0.0038, 0.0011, -0.0011, 0.001, 0.3333],
+    "ams-s10-m0.4": [-1.083, -3.4797, 0.9982, -0.9296, 0.001, 0.3333],
+    "combined": [-0.0013, -0.0017, 0.0029, 0.0014, 0.0007, 0.3333],
+    "baseline, score=general": [-0.0011, 0.0024, -0.0023, -0.0006, 0.0014, 0.3333],
+    "baseline, lstm_merge=sum": [0.005, 0.0009, -0.0002, 0.0014, 0.002, 0.3333],
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_every_network_answers_as_it_always_did(name):
+    """The right answers of a network whose weights are drawn and whose input is a wave, to four digits."""
+    system, _, setting = name.partition(", ")
+    model = sercore.build(system, seed=3, **dict([setting.split("=")] if setting else [])).eval()
+    x = torch.sin(torch.arange(2 * 96 * 40, dtype=torch.float64) ** 1.01).view(2, 96, 40).float()
+    with torch.no_grad():
+        outputs = model.outputs(x, torch.tensor([96, 70]))
+    found = [*outputs.scores[0].tolist(), outputs.features[1].std().item(), outputs.attention[0, 0].item()]
+    assert found == pytest.approx(STORED[name], abs=2e-4)
+
+
+def test_merged_cells_are_the_sum_of_both_directions():
+    model = small(lstm_merge="sum")
+    x = torch.randn(2, 96, 40)
+    merged, last, _ = model.hidden(x)
+    both, (ends, _) = model.blstm(model.convolved(x)[0].squeeze(3).transpose(1, 2).float())
+    torch.testing.assert_close(merged, both[..., : both.shape[2] // 2] + both[..., both.shape[2] // 2 :])
+    torch.testing.assert_close(last, ends[0] + ends[1])
+
+
 def test_second_bias_of_the_lstm_is_frozen_at_zero():
     model = sercore.build()
     assert model.num_parameters(count_frozen=True) - model.num_parameters() == 256

@@ -51,6 +51,12 @@ def test_padding_never_changes_a_masked_output(name, score):
         torch.testing.assert_close(alone[0], before[row])
 
 
+def test_the_general_score_is_that_of_the_query_through_its_matrix():
+    hidden, query, module = torch.randn(3, 7, 6), torch.randn(3, 6), pooled("attentive", "general")
+    scores = torch.einsum("btc,cd,bd->bt", hidden, module.general.weight, query)
+    torch.testing.assert_close(module.weights(hidden, query), scores.softmax(1))
+
+
 def test_general_score_adds_one_matrix():
     assert sum(p.numel() for p in pooled("attentive", "general").parameters()) == 36
     assert sum(p.numel() for p in pooled("combined").parameters()) == 0

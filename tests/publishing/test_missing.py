@@ -38,9 +38,15 @@ def test_missing_runs_are_trained_and_published(tones, tmp_path, monkeypatch):
         return sweep.Outcome()
 
     monkeypatch.setattr(sweep, "sweep", sweeping)
-    monkeypatch.setattr(missing, "publish", lambda runs, folder, data_root: publish(folder, "tones", "baseline", size=40))
+    given = []
+
+    def publishing(runs, folder, data_root, agree, corpora):
+        given.append(corpora)
+        publish(folder, "tones", "baseline", size=40)
+
+    monkeypatch.setattr(missing, "publish", publishing)
     missing.ensure_published(str(tones), "speaker", "baseline", "0", tmp_path, train_missing=True)
-    assert trained == results.runs(tmp_path)["run"].tolist()
+    assert trained == results.runs(tmp_path)["run"].tolist() and given == [{"tones"}]  # whatever else lies finished there
     missing.ensure_published(str(tones), "speaker", "baseline", "0", tmp_path, train_missing=True)
     assert len(trained) == protocol.FOLDS
     missing.train_and_publish(str(tones), "baseline,combined", results=tmp_path)  # the baseline is published already
