@@ -38,9 +38,15 @@ class Commands(typer.core.TyperGroup):
             return super().make_context(*given, **options)
 
     def invoke(self, ctx: Any) -> Any:
-        with _quoted():
-            return super().invoke(ctx)
+        with errors_told(lambda: INTERRUPTED if ctx.invoked_subcommand in GO_ON else "interrupted"), _quoted():
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()  # what cannot be written is told as well
 
+
+GO_ON = ("run", "sweep", "study", "chapters", "fetch", "bundle")
+"""Commands that begin where they stopped."""
 
 WrongCall: Any = typer.BadParameter.__base__
 """What typer raises for a call that is none: the class has its name in a module that moves with its versions."""
@@ -124,7 +130,7 @@ def one_of(names: Callable[[], list[str]]) -> Callable[[str], list[str]]:
 
     def complete(incomplete: str) -> list[str]:
         before, comma, last = incomplete.rpartition(",")
-        with errors_told():
+        with errors_told(lambda: "interrupted"):
             found = [before + comma + name for name in names() if name.startswith(last)]
         return found or _paths(incomplete)
 
@@ -178,7 +184,7 @@ def agreed(yes: bool) -> Callable[[str], bool]:
 
 
 @contextmanager
-def errors_told() -> Iterator[None]:
+def errors_told(interrupted: Callable[[], str]) -> Iterator[None]:
     """Bad input ends with its message and exit code 2, without a traceback; so does Ctrl-C, with 130."""
     try:
         yield
@@ -186,16 +192,25 @@ def errors_told() -> Iterator[None]:
         err.print(f"sercore: {error}", style="red")
         raise typer.Exit(2) from None
     except BrokenPipeError:  # who reads has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_output()
         raise typer.Exit(1) from None
     except OSError as error:
         if error.strerror is None:
             raise
+        _leave_output()
         err.print(f"sercore: {of_system(error)}", style="red")
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        err.print(f"sercore: {INTERRUPTED}", style="red")
+        err.print(f"sercore: {interrupted()}", style="red")
         raise typer.Exit(130) from None
+
+
+def _leave_output() -> None:
+    """Where the standard output takes no more, what is still to be written of it goes nowhere."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show(rows: list[dict[str, Any]], as_json: bool, as_csv: bool = False, digits: int = 3) -> None:
@@ -204,20 +219,34 @@ def show(rows: list[dict[str, Any]], as_json: bool, as_csv: bool = False, digits
         print(machine.json_text(rows, indent=1, default=str))
         return
     if as_csv:
-        names = list(rows[0]) if rows else ["file"]
-        writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
-        for row in ({name: name for name in names}, *rows):
-            writer.writerow({key: machine.no_formula("" if value != value else value) for key, value in row.items()})
+        for row in ({name: name for name in rows[0]}, *rows):
+            csv_row(row)
         return
     table = Table(box=None, pad_edge=False)
     for name in rows[0] if rows else ():
         table.add_column(name, no_wrap=True)
     for row in rows:
-        told = (f"{value:.{digits}f}".replace("nan", "–") if isinstance(value, float) else str(value) for value in row.values())
+        told = (
+            "–" if value is None or value != value else f"{value:.{digits}f}" if isinstance(value, float) else _line(str(value))
+            for value in row.values()
+        )
         table.add_row(*told)
     # as wide as it needs: a terminal wraps a line that is too long, a file keeps it
     wide = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
     Terminal(width=wide, **AS_IT_IS).print(table)
+
+
+def _line(text: str) -> str:
+    """A text in one line of a table, a line's end in it as its escape."""
+    return text.replace("\n", "\\n")
+
+
+def csv_row(row: dict[str, Any]) -> None:
+    """A line of CSV, at once."""
+    csv.writer(sys.stdout, lineterminator="\n").writerow(
+        [machine.no_formula("" if value is None or value != value else value) for value in row.values()]
+    )
+    sys.stdout.flush()
 
 
 def located(corpus: str, runs: Path | None) -> str:
@@ -253,8 +282,7 @@ def corpora(as_json: AsJson = False, data_root: DataRoot = None) -> None:
     from .corpora import bundled
 
     rows = []
-    with errors_told():
-        names = sorted({*module.names(), *bundled.found(places.data_roots(data_root))})
+    names = sorted({*module.names(), *bundled.found(places.data_roots(data_root))})
     for name in names:
         try:
             corpus = module.get(name, data_root)
@@ -284,8 +312,7 @@ def fetch(name: CorpusName, data_root: DataRoot = None) -> None:
     """Bring a corpus from its publisher; a broken-off download goes on where it stopped."""
     from .corpora.fetch import fetch as bring
 
-    with errors_told():
-        out.print(str(bring(name, root_text(data_root))))
+    out.print(str(bring(name, root_text(data_root))))
 
 
 @app.command()
@@ -296,8 +323,7 @@ def check(name: CorpusName, data_root: DataRoot = None, as_json: AsJson = False)
     """
     from .corpora.check import check as examine
 
-    with errors_told():
-        report = examine(name, root_text(data_root))
+    report = examine(name, root_text(data_root))
     if as_json:
         print(machine.json_text(report.to_dict(), indent=1, default=str))
     else:
@@ -312,18 +338,17 @@ def systems(as_json: AsJson = False) -> None:
     from . import build
     from .evidence import paper
 
-    with errors_told():
-        rows = [
-            {
-                "slug": row.slug,
-                "table": row.table,
-                "paper_ua": row.ua,
-                "paper_wa": row.wa if row.wa == row.wa else "",
-                "parameters": build(row.slug).num_parameters(),
-                "source": row.source,
-            }
-            for row in paper.systems().itertuples()
-        ]
+    rows = [
+        {
+            "slug": row.slug,
+            "table": row.table,
+            "paper_ua": row.ua,
+            "paper_wa": row.wa,
+            "parameters": build(row.slug).num_parameters(),
+            "source": row.source,
+        }
+        for row in paper.systems().itertuples()
+    ]
     show(rows, as_json)
 
 
@@ -338,7 +363,7 @@ def run(
         ),
     ],
     system: Annotated[str, typer.Argument(help="A slug, such as baseline or ams-s10-m0.4", autocompletion=one_of(system_slugs))],
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="From 0")] = 0,
     fold: Annotated[int, typer.Option(help="0 to 4")] = 0,
     runs: Runs = None,
     data_root: DataRoot = None,
@@ -351,7 +376,7 @@ def run(
     from . import corpora as corpora_module
     from .lab import experiment, records
 
-    with errors_told(), epoch_bar() as report:
+    with epoch_bar() as report:
         changes = {"precision": precision} | assignments(settings or [])
         name = records.RunName(corpora_module.get(corpus, data_root).name, protocol, system, seed, fold)
         there = records.finished(places.runs_folder(runs), name)
@@ -415,35 +440,34 @@ def sweep(
     from .evidence import results as published
     from .lab import sweep as module
 
-    with errors_told():
-        changes = {"precision": precision} | assignments(settings or [])
-        corpus = located(corpus, runs)
-        whole = wanted = module.plan(corpus, systems, protocols, seeds, folds, root_text(data_root))
-        if skip_published:
-            wanted = wanted.without(published.runs(results), changes)
-            err.print(f"{len(whole.names) - len(wanted.names)} of {len(whole.names)} runs are published and left out")
-        if not wanted.names:
-            return
-        missing = wanted.missing(places.runs_folder(runs))
-        if wanted.unheard:
-            err.print(f"left out, for {corpus} is spectra alone and they need the audio: {', '.join(wanted.unheard)}")
-        err.print(f"{len(wanted.names) - len(missing)} of {len(wanted.names)} runs are there, {len(missing)} to do")
-        alone, started = jobs == 1 and dask is None, time.monotonic()
-        with (
-            logging_redirect_tqdm([logging.getLogger("sercore")]),
-            tqdm(total=len(missing), unit="run", disable=not missing, delay=1) as bar,
-            epoch_bar(1, shown=alone) as report,
-        ):
+    changes = {"precision": precision} | assignments(settings or [])
+    corpus = located(corpus, runs)
+    whole = wanted = module.plan(corpus, systems, protocols, seeds, folds, root_text(data_root))
+    if skip_published:
+        wanted = wanted.without(published.runs(results), changes)
+        err.print(f"{len(whole.names) - len(wanted.names)} of {len(whole.names)} runs are published and left out")
+    if not wanted.names:
+        return
+    missing = wanted.missing(places.runs_folder(runs))
+    if wanted.unheard:
+        err.print(f"left out, for {corpus} is spectra alone and they need the audio: {', '.join(wanted.unheard)}")
+    err.print(f"{len(wanted.names) - len(missing)} of {len(wanted.names)} runs are there, {len(missing)} to do")
+    alone, started = jobs == 1 and dask is None, time.monotonic()
+    with (
+        logging_redirect_tqdm([logging.getLogger("sercore")]),
+        tqdm(total=len(missing), unit="run", disable=not missing, delay=1) as bar,
+        epoch_bar(1, shown=alone) as report,
+    ):
 
-            def told(name: module.RunName, done: int, total: int) -> None:
-                bar.set_description_str(machine.printable(str(name)))
-                bar.update()
+        def told(name: module.RunName, done: int, total: int) -> None:
+            bar.set_description_str(machine.printable(str(name)))
+            bar.update()
 
-            def heard(run: str, epoch: int, most: int) -> None:
-                bar.set_postfix_str(machine.printable(f"{run} in epoch {epoch} of {most} at most"))
+        def heard(run: str, epoch: int, most: int) -> None:
+            bar.set_postfix_str(machine.printable(f"{run} in epoch {epoch} of {most} at most"))
 
-            root, on_epoch = root_text(data_root), report if alone else heard if dask else None
-            outcome = module.sweep(wanted, runs, root, changes, device, jobs, dask, told, on_epoch)
+        root, on_epoch = root_text(data_root), report if alone else heard if dask else None
+        outcome = module.sweep(wanted, runs, root, changes, device, jobs, dask, told, on_epoch)
     if missing:
         took = datetime.timedelta(seconds=round(time.monotonic() - started))
         there = len(whole.names) - len(missing)
@@ -455,8 +479,7 @@ def sweep(
         from .evidence.standing import standing
 
         chosen = dict.fromkeys(name.protocol for name in wanted.names)
-        with errors_told():
-            show(standing(wanted.names[0].corpus, chosen, runs, results), False, digits=1)
+        show(standing(wanted.names[0].corpus, chosen, runs, results), False, digits=1)
     raise typer.Exit(1 if outcome.failed else 0)
 
 
@@ -480,24 +503,23 @@ def status(
     from .evidence import results as published
     from .lab import records, sweep
 
-    with errors_told():
-        corpus = located(corpus, runs)
-        wanted = sweep.plan(corpus, systems, protocols, seeds, data_root=root_text(data_root))
-        folder = places.runs_folder(runs)
-        changes = assignments(settings or [])
-        there = sweep.published_as_wanted(wanted, published.runs(results), changes)
-        rows: dict[tuple[str, str], dict[str, Any]] = {}
-        counts = dict.fromkeys(("published", "finished", "otherwise", "begun", "failed", "missing"), 0)
-        for name in wanted.names:
-            row = rows.setdefault((name.protocol, name.system), {"protocol": name.protocol, "system": name.system, **counts})
-            if name in there:
-                row["published" if there[name] else "otherwise"] += 1
-            elif records.finished(folder, name):
-                row["finished" if sweep.as_wanted(wanted, name, folder, changes) else "otherwise"] += 1
-            elif records.failure(folder, name).exists():
-                row["failed"] += 1
-            else:
-                row["begun" if records.partial_folder(folder, name).exists() else "missing"] += 1
+    corpus = located(corpus, runs)
+    wanted = sweep.plan(corpus, systems, protocols, seeds, data_root=root_text(data_root))
+    folder = places.runs_folder(runs)
+    changes = assignments(settings or [])
+    there = sweep.published_as_wanted(wanted, published.runs(results), changes)
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    counts = dict.fromkeys(("published", "finished", "otherwise", "begun", "failed", "missing"), 0)
+    for name in wanted.names:
+        row = rows.setdefault((name.protocol, name.system), {"protocol": name.protocol, "system": name.system, **counts})
+        if name in there:
+            row["published" if there[name] else "otherwise"] += 1
+        elif records.finished(folder, name):
+            row["finished" if sweep.as_wanted(wanted, name, folder, changes) else "otherwise"] += 1
+        elif records.failure(folder, name).exists():
+            row["failed"] += 1
+        else:
+            row["begun" if records.partial_folder(folder, name).exists() else "missing"] += 1
     if wanted.unheard:
         err.print(f"not measurable, for {corpus} is spectra alone and they need the audio: {', '.join(wanted.unheard)}")
     show(list(rows.values()), as_json)
@@ -518,8 +540,7 @@ def init(
     """Make a study of your own: a folder with its settings, and a book that holds it alone."""
     from .publishing import studies
 
-    with errors_told():
-        made = studies.make(folder, data, title, systems, protocols, seeds, root_text(data_root))
+    made = studies.make(folder, data, title, systems, protocols, seeds, root_text(data_root))
     if not protocols and made.protocols == "paper":
         out.print(
             "The protocol is paper, a random split: to keep speakers apart takes five or more that are named, and each label "
@@ -549,25 +570,24 @@ def study(
     from .evidence.standing import standing
     from .publishing import studies
 
-    with errors_told():
-        own = studies.read(folder)
-        if forecast:
-            out.print(studies.forecast(own, root_text(data_root), device) or "Every run of it is there.")
-            return
-        with tqdm(unit="run", delay=1) as bar, epoch_bar(1, shown=jobs == 1 and dask is None) as report:
+    own = studies.read(folder)
+    if forecast:
+        out.print(studies.forecast(own, root_text(data_root), device) or "Every run of it is there.")
+        return
+    with tqdm(unit="run", delay=1) as bar, epoch_bar(1, shown=jobs == 1 and dask is None) as report:
 
-            def told(name: Any, done: int, total: int) -> None:
-                bar.total = total
-                bar.set_description_str(machine.printable(str(name)))
-                bar.update()
+        def told(name: Any, done: int, total: int) -> None:
+            bar.total = total
+            bar.set_description_str(machine.printable(str(name)))
+            bar.update()
 
-            alone = jobs == 1 and dask is None
-            how = {"dask": dask, "on_run": told, "on_epoch": report if alone else None}
-            outcome = studies.work(own, jobs, device, root_text(data_root), tqdm.write, **how)
-        from . import corpora
+        alone = jobs == 1 and dask is None
+        how = {"dask": dask, "on_run": told, "on_epoch": report if alone else None}
+        outcome = studies.work(own, jobs, device, root_text(data_root), tqdm.write, **how)
+    from . import corpora
 
-        name = corpora.get(own.data, root_text(data_root)).name
-        show(standing(name, own.protocols.split(","), own.runs, own.results), False, digits=1)
+    name = corpora.get(own.data, root_text(data_root)).name
+    show(standing(name, own.protocols.split(","), own.runs, own.results), False, digits=1)
     for run, problem in outcome.failed.items():
         err.print(f"{run}: {problem}", style="red")
     raise typer.Exit(1 if outcome.failed else 0)
@@ -592,14 +612,13 @@ def standing(
     from .evidence.standing import standing as module
     from .lab import records
 
-    with errors_told():
-        name = corpora.get(corpus, root_text(data_root)).name if Path(corpus).expanduser().exists() else corpus
-        chosen = [each.strip() for each in protocols.split(",")]
-        for each in chosen:
-            protocol.chooser(each)
-        rows, failed = module(name, chosen, runs, results), records.failures(places.runs_folder(runs), name)
-        if not rows and not failed:
-            raise SercoreError(f"{corpus}: no run of it is published or finished here under {', '.join(chosen)}")
+    name = corpora.get(corpus, root_text(data_root)).name if Path(corpus).expanduser().exists() else corpus
+    chosen = [each.strip() for each in protocols.split(",")]
+    for each in chosen:
+        protocol.chooser(each)
+    rows, failed = module(name, chosen, runs, results), records.failures(places.runs_folder(runs), name)
+    if not rows and not failed:
+        raise SercoreError(f"{corpus}: no run of it is published or finished here under {', '.join(chosen)}")
     if rows or as_json:
         show(rows, as_json, as_csv, digits=1)
     if failed:
@@ -622,9 +641,8 @@ def bundle(
     """Write a corpus's features into one file, to train from on a machine without audio: python -m sercore.lab FILE."""
     from .lab import bundle as module
 
-    with errors_told():
-        heard = [name for name in front_ends.split(",") if name]
-        out.print(str(module.write(corpus, out_file, root_text(data_root), progress=True, front_ends=heard)))
+    heard = [name for name in front_ends.split(",") if name]
+    out.print(str(module.write(corpus, out_file, root_text(data_root), progress=True, front_ends=heard)))
 
 
 @app.command()
@@ -639,10 +657,9 @@ def publish(
     """Gather finished runs into the Parquet files that the book is made from: seeds of which all folds are there."""
     from .evidence import publication as module
 
-    with errors_told():
-        only = None if corpus is None else {name.strip() for name in corpus.split(",")}
-        done = module.publish(runs, results, root_text(data_root), replace, agreed(yes), only)
-        out.print(f"{done.runs} runs in {places.results_folder(results)}, {done.new} of them new")
+    only = None if corpus is None else {name.strip() for name in corpus.split(",")}
+    done = module.publish(runs, results, root_text(data_root), replace, agreed(yes), only)
+    out.print(f"{done.runs} runs in {places.results_folder(results)}, {done.new} of them new")
     if done.waiting:
         err.print(f"left out until the other folds of their seed are there: {', '.join(done.waiting)}")
 
@@ -654,11 +671,10 @@ def unpublish(
     """Take a corpus out of the published records: its runs, predictions, splits and all. Runs stay where they were made."""
     from .evidence import publication as module
 
-    with errors_told():
-        folder = places.results_folder(results)
-        if not agreed(yes)(f"Everything about {corpus} in {folder} is removed. Shall it?"):
-            raise SercoreError("nothing was removed: agree by --yes")
-        done = module.unpublish(corpus, results)
+    folder = places.results_folder(results)
+    if not agreed(yes)(f"Everything about {corpus} in {folder} is removed. Shall it?"):
+        raise SercoreError("nothing was removed: agree by --yes")
+    done = module.unpublish(corpus, results)
     out.print(f"{done.runs} runs and {done.files} files of {corpus} removed from {folder}; the next build leaves its pages out")
 
 
@@ -680,18 +696,17 @@ def chapters(
     yes: Yes = False,
 ) -> None:
     """Execute the book's chapters that are out of date; with --corpus on your own data too."""
-    with errors_told():
-        try:
-            from .publishing import chapters as module
-        except ModuleNotFoundError as error:
-            needed = "'jupyter-book<2' jupytext papermill matplotlib umap-learn sphinxcontrib-bibtex django-static-mathjax"
-            raise SercoreError(f"a book takes more than sercore ({error.name} is not here): pip install {needed}") from None
-        module.wanted(book, places.results_of_book(book, results))  # a folder without a book is refused before any training
-        if corpus is not None:
-            changes = {"precision": precision} | assignments(settings or [])
-            root = root_text(data_root)
-            module.train_and_publish(corpus, systems, protocols, seeds, runs, results, root, changes, device, jobs, agreed(yes))
-        done = module.execute(book, results, force)
+    try:
+        from .publishing import chapters as module
+    except ModuleNotFoundError as error:
+        needed = "'jupyter-book<2' jupytext papermill matplotlib umap-learn sphinxcontrib-bibtex django-static-mathjax"
+        raise SercoreError(f"a book takes more than sercore ({error.name} is not here): pip install {needed}") from None
+    module.wanted(book, places.results_of_book(book, results))  # a folder without a book is refused before any training
+    if corpus is not None:
+        changes = {"precision": precision} | assignments(settings or [])
+        root = root_text(data_root)
+        module.train_and_publish(corpus, systems, protocols, seeds, runs, results, root, changes, device, jobs, agreed(yes))
+    done = module.execute(book, results, force)
     build = shlex.join(["jupyter-book", "build", str(book)])
     if (own := places.results_of_book(book, results)) != places.results_of_book(book):  # else it would build from others
         build = f"SERCORE_RESULTS={shlex.quote(str(own))} {build}"
@@ -699,28 +714,32 @@ def chapters(
 
 
 @contextmanager
-def as_files(files: list[Path]) -> Iterator[tuple[list[Path], dict[str, str]]]:
+def as_files(files: list[str]) -> Iterator[tuple[list[str], dict[str, str]]]:
     """The files, with what comes on the standard input as one where `-` is among them; and what such a file is called."""
-    if Path("-") not in files:
+    files = list(dict.fromkeys(files)) if "-" in files else files  # it can be read once
+    if "-" not in files:
         yield files, {}
         return
     with tempfile.TemporaryDirectory() as folder:
-        given = Path(folder) / "standard-input"
-        with given.open("wb") as file:
+        given = os.path.join(folder, "standard-input")
+        with open(given, "wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
-        yield [given if file == Path("-") else file for file in files], {str(given): "-"}
+        yield [given if file == "-" else file for file in files], {given: "-"}
 
 
 @app.command()
 def predict(
     files: Annotated[
-        list[Path],
-        typer.Argument(help="Audio files of any format that libsndfile reads, folders, or - for one on the standard input"),
+        list[str],
+        typer.Argument(
+            help="Audio files of any format that libsndfile reads, folders, or - for one on the standard input",
+            autocompletion=_paths,
+        ),
     ],
     model: Model = None,
     runs: Runs = None,
     form: Annotated[
-        str, typer.Option("--format", help="table, json, jsonl (a line a file, as soon as it is labelled) or csv")
+        str, typer.Option("--format", help="table, json, or as soon as a file is labelled: jsonl (a line a file) or csv")
     ] = "table",
     windows: Annotated[
         bool, typer.Option("--windows", help="A row for each window of a recording, with its times in seconds")
@@ -732,8 +751,13 @@ def predict(
         ),
     ] = False,
     trim: Annotated[
-        bool, typer.Option("--trim", help="Cut off the silence before and after a recording of a minute or less")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--trim/--no-trim",
+            help="Cut off the silence before and after a recording of a minute or less [default: as the model asks; the one "
+            "that comes along asks for it]",
+        ),
+    ] = None,
     members: Annotated[
         int | None,
         typer.Option("--members", min=1, help="Of a model of several networks the first so many alone: less sure, faster"),
@@ -746,7 +770,8 @@ def predict(
     speech. `spread` is how far its networks are apart, the deviation of the label's probability. `seconds` is a file's length;
     one that is longer than the model's clip is heard in `windows` that overlap by half, whose probabilities are averaged.
 
-    Files that cannot be read are named on the standard error, the others labelled; the exit code is 2 then.
+    Files that cannot be read are named on the standard error, the others labelled; the exit code is 1 then. In CSV a name that
+    a spreadsheet would compute has an apostrophe before it; JSON has names as they are.
     """
     from .frontend import audio
     from .inference import prediction
@@ -755,30 +780,36 @@ def predict(
     doubtful: list[str] = []
     form = "json" if as_json else form
     machine.keep_pages()
-    with errors_told(), as_files(files) as (paths, called):
+    with as_files(files) as (paths, called):
         if form not in ("table", "json", "jsonl", "csv"):
             raise SercoreError(f"--format {form}: there are table, json, jsonl and csv")
         classifier = prediction.Classifier(model, trim, runs, members)
         trained = classifier.trained
         calibrated = "calibrated on validation" if trained.calibrated else "not calibrated"
         err.print(f"model: {trained.about['name']}; it knows how its corpus sounds, and little else; probabilities {calibrated}")
-        rows = []
-        for file, said in classifier.label(paths, unread, doubtful, progress=True):
-            own = prediction.rows(called.get(file, file), said, windows, cautious)
-            rows += own
-            if form == "jsonl":
-                for row in own:
-                    print(machine.json_text(row), flush=True)
-    if form != "jsonl":
-        if form == "table" and not any(row.get("doubt") for row in rows):
-            rows = [{name: value for name, value in row.items() if name != "doubt"} for row in rows]
-        show(rows, form == "json", form == "csv")
+        rows: list[dict[str, Any]] = []
+        columns = [*prediction.headings(classifier.classes, windows)]
+        if form == "csv":
+            csv_row(dict(zip(columns, columns, strict=True)))
+        try:
+            for file, said in classifier.label(paths, unread, doubtful, progress=True):
+                for row in prediction.rows(called.get(file, file), said, windows, cautious):
+                    if form == "csv":
+                        csv_row(row)
+                    elif form == "jsonl":
+                        print(machine.json_text(row), flush=True)
+                    else:
+                        rows.append(row)
+        finally:  # what is labelled is shown, whatever ends it
+            if form in ("table", "json"):
+                doubted = form == "json" or any(row.get("doubt") for row in rows)
+                show([{name: row[name] for name in row if doubted or name != "doubt"} for row in rows], form == "json")
     for doubt in doubtful:
         err.print(f"sercore: {doubt}", style="yellow")
     if unread:
         named = [Unreadable(called.get(each.path, each.path), each.reason, each.detail) for each in unread]
         err.print(f"sercore: {audio.told(named)}", style="red")
-    raise typer.Exit(2 if unread else 0)
+    raise typer.Exit(1 if unread else 0)
 
 
 @app.command()
@@ -794,8 +825,7 @@ def models(
     """
     from .inference import models as module
 
-    with errors_told():
-        show(module.known(runs, places.results_folder(results) if published else None), as_json, digits=1)
+    show(module.known(runs, places.results_folder(results) if published else None), as_json, digits=1)
 
 
 @app.command()
@@ -813,8 +843,7 @@ def pack(
     """
     from .inference import models as module
 
-    with errors_told():
-        out.print(str(module.pack(model, folder, licence, half, text, runs)))
+    out.print(str(module.pack(model, folder, licence, half, text, runs)))
 
 
 @app.command()
@@ -830,8 +859,7 @@ def export(
     """
     from .inference import export as module
 
-    with errors_told():
-        out.print(str(module.export(out_file, model, int8, runs=runs)))
+    out.print(str(module.export(out_file, model, int8, runs=runs)))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from sercore import corpora
 from sercore.__main__ import app, show
 from sercore.corpora import protocol
+from sercore.inference import prediction
 from sercore.lab import bundle, records
 from sercore.lab.systems import TABLE_1
 
@@ -257,7 +258,7 @@ def test_file_names_are_no_markup(tones, tmp_path):
         shutil.copy(next(tones.parent.glob("*.wav")), tmp_path / name)
     (tmp_path / "[bold]bad.wav").write_bytes(b"no sound")
     done = call("predict", tmp_path)
-    assert done.exit_code == 2
+    assert done.exit_code == 1
     assert all(f"{tmp_path / name} " in done.stdout for name in NAMES) and "[bold]bad.wav" in done.stderr
 
 
@@ -322,9 +323,56 @@ def test_a_bad_file_does_not_keep_the_others_from_their_labels(tones, tmp_path):
     good = str(next(tones.parent.glob("*.wav")))
     (tmp_path / "empty").mkdir()
     done = call("predict", tmp_path / "bad.wav", good, tmp_path / "empty")
-    assert done.exit_code == 2 and good in done.output
+    assert done.exit_code == 1 and good in done.output
     assert f"not audio: {tmp_path / 'bad.wav'} (" in done.output
     assert f"no audio file in this folder: {tmp_path / 'empty'}" in done.output
+
+
+def test_labels_come_as_they_are_made_and_what_is_made_is_kept(tones, tmp_path, monkeypatch):
+    first, *others = sorted(tones.parent.rglob("*.wav"))[:3]
+    shown = []
+
+    def labelled(self, *given, **named):
+        for file in (first, *others):
+            shown.append(capture())
+            yield str(file), classifier.predict(np.zeros(8_000), 16_000)
+        raise KeyboardInterrupt
+
+    classifier, label = prediction.Classifier(members=1), prediction.Classifier.label
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction.Classifier, "label", labelled)
+        for form, lines in (("csv", 4), ("jsonl", 3), ("table", 4)):
+            written = io.StringIO()
+            capture = written.getvalue
+            patch.setattr(sys, "stdout", written)
+            with pytest.raises(SystemExit) as ended:
+                app(["predict", str(first), "--format", form, "--members", "1"])
+            assert ended.value.code == 130 and len(written.getvalue().splitlines()) == lines
+            if form != "table":
+                assert [bool(text.count("\n")) for text in shown[-3:]] == [form == "csv", True, True]
+    assert label is prediction.Classifier.label
+
+
+def test_an_empty_name_is_neither_this_folder_nor_the_default(tones):
+    for arguments in (["predict", ""], ["predict", tones, "--model", ""]):
+        done = call(*arguments)
+        assert done.exit_code == 2 and "an empty name is no" in done.output and "wav" not in done.output
+
+
+def test_a_full_disk_is_told_in_one_line():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("NO /dev/full on this system")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "sercore", "corpora"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (2, "sercore: No space left on device\n")
+
+
+def test_a_film_is_named_with_what_makes_sound_of_it(tones, tmp_path):
+    shutil.copy(next(tones.parent.rglob("*.wav")), tmp_path / "a.wav")
+    (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x20ftypisom" + bytes(60))
+    (tmp_path / "film.avi").write_bytes(b"RIFF\0\1\0\0AVI LIST" + bytes(60))
+    done = call("predict", tmp_path, "--members", "1")
+    assert done.exit_code == 1 and "ffmpeg -i film.mp4" in done.output and "an AVI film" in done.output and "a.wav" in done.output
 
 
 def test_a_sweep_says_once_why_its_runs_failed_and_leaves_no_locks(tones, tmp_path):
@@ -371,7 +419,7 @@ def test_no_name_of_a_file_a_label_or_a_speaker_steers_the_terminal(tmp_path):
         named.exit_code == 2 and f"{SEEN}.csv': its name holds control characters" in named.output and "\x1b" not in named.output
     )
     other = call("predict", tmp_path / f"{STEERS}.not-there")
-    assert other.exit_code == 2 and f"{SEEN}.not-there" in other.output and "\x1b" not in other.output
+    assert other.exit_code == 1 and f"{SEEN}.not-there" in other.output and "\x1b" not in other.output
 
 
 @pytest.mark.parametrize("words", [[STEERS], [f"--{STEERS}"], ["run", f"--{STEERS}"]])

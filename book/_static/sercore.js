@@ -71,7 +71,7 @@ window.sercorePage = {
         tab.addEventListener("click", () => remember(titles[i]));
         tab.addEventListener("keydown", event => {
           const next = { ArrowRight: i + 1, ArrowLeft: i - 1, Home: 0, End: panels.length - 1 }[event.key];
-          if (next === undefined) return;
+          if (next === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
           event.preventDefault();
           remember(titles[(next + panels.length) % panels.length]);
         });

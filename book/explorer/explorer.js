@@ -20,21 +20,21 @@
   // ---- data: scripts that call sercoreExplorer(name, value), so that a site on a disk works as well
 
   const arrived = {}, waiting = {};
-  window.sercoreExplorer = (name, value) => {
-    arrived[name] = value;
-    for (const tell of waiting[name] ?? []) tell(value);
-  };
+  window.sercoreExplorer = (name, value) => { arrived[name] = value; };
 
+  // what fails is asked for again the next time
   function fetchScript(name) {
-    if (name in arrived) return Promise.resolve(arrived[name]);
-    return new Promise((resolve, reject) => {
-      (waiting[name] ??= []).push(resolve);
-      if (waiting[name].length > 1) return;
+    return (waiting[name] ??= new Promise((resolve, reject) => {
       const script = document.createElement("script");
       script.src = `${FOLDER}${name}.js`;
-      script.onerror = () => reject(new Error(`${FOLDER}${name}.js is missing: build the book again`));
+      script.onload = () => resolve(arrived[name]);
+      script.onerror = () => {
+        delete waiting[name];
+        script.remove();
+        reject(new Error(`${FOLDER}${name}.js did not come: choose it once more, or build the book again where it is missing`));
+      };
       document.head.append(script);
-    });
+    }));
   }
 
   function bytes(text) {
@@ -91,7 +91,7 @@
         this.root.append(make("p", {}, "Nothing has been published yet."));
         return;
       }
-      this.cellChoice = choice("Corpus and protocol", cells.map(cell => [cell.name, cell.title]), name => this.show(name));
+      this.cellChoice = choice("Corpus and protocol", cells.map(cell => [cell.name, cell.title]), name => this.show(name).catch(error => this.fail(error)));
       this.foldChoice = choice("Test fold", [], () => this.refresh());
       this.colourChoice = choice("Colour", Object.entries(COLOURINGS), value => { this.colouring = value; this.draw(); this.remember(); });
       this.speakerChoice = choice("Speaker", [], value => this.ofSpeaker(value));
@@ -110,16 +110,33 @@
       this.root.append(make("div", { class: "explorer-controls" }, ...controls, this.wrong, ...(this.inline ? [] : [this.copy])),
         this.said, this.maps, this.legend, this.details, ranked);
       new MutationObserver(() => this.draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-      const view = this.inline ? {} : Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-      const cell = cells.find(each => each.name === view.cell) ?? cells[0];
-      this.cellChoice.select.value = cell.name;
-      await this.show(cell.name, cell.name === view.cell ? view : {});
+      const addressed = () => (this.inline ? {} : Object.fromEntries(new URLSearchParams(location.hash.slice(1))));
+      const view = addressed();
+      const follow = view => {
+        const cell = cells.find(each => each.name === view.cell) ?? cells[0];
+        this.cellChoice.select.value = cell.name;
+        return this.show(cell.name, cell.name === view.cell ? view : {});
+      };
+      if (!this.inline) window.addEventListener("hashchange", () => { // a link to another view, followed in this page
+        const view = addressed();
+        if (view.cell) follow(view).catch(error => this.fail(error));
+      });
+      await follow(view);
+      this.opened = true; // from here on the address is this view's
+    }
+
+    fail(error) {
+      if (this.place) this.cellChoice.select.value = this.place;
+      for (const panel of this.panels) if (panel.slug) panel.choice.select.value = panel.slug;
+      this.said.textContent = error.message;
     }
 
     async show(name, view = {}) {
+      const turn = this.turn = (this.turn ?? 0) + 1; // another choice may come before this one is there
+      const cell = await this.load(this.inline ? "cell" : name);
+      if (turn !== this.turn) return;
       this.shown = []; // nothing is drawn until all of it is there
-      this.cell = await this.load(this.inline ? "cell" : name);
-      const { cell } = this;
+      Object.assign(this, { cell, place: name });
       const speakers = fold => [...new Set(cell.fold.flatMap((each, i) => (each === fold ? [this.fact("speaker", i)] : [])))].sort();
       const folds = [...new Set(cell.fold)].sort((a, b) => a - b);
       fill(this.foldChoice.select, folds.map(fold => {
@@ -134,6 +151,7 @@
         fill(this.onlyChoice.select, count === 1 ? [["all", ONLY.all], ["left", "its mistakes"]] : Object.entries(ONLY));
       }
       await Promise.all(this.panels.map((panel, i) => panel.offer(cell.systems, i, view[["left", "right"][i]])));
+      if (turn !== this.turn) return;
       fill(this.speakerChoice.select, [["", "all"], ...cell.speaker.names.filter(Boolean).map(each => [each, each])]);
       fill(this.sentenceChoice.select, [["", "all"], ...cell.sentence.names.filter(Boolean).map(each => [each, each])]);
       for (const [each, { box }] of [["speaker", this.speakerChoice], ["sentence", this.sentenceChoice]]) box.hidden = cell[each].names.length < 2;
@@ -187,12 +205,15 @@
       return new URLSearchParams(Object.entries(facts).filter(([name, value]) => value && value !== usual[name])).toString();
     }
 
+    // not at each step of a key that is held: browsers refuse a page that changes its address too often
     remember() {
-      if (!this.inline) history.replaceState(null, "", `#${this.view()}`);
+      clearTimeout(this.remembering);
+      if (!this.inline && this.opened) this.remembering = setTimeout(() => history.replaceState(null, "", `#${this.view()}`), 350);
     }
 
     async copyLink() {
-      this.remember();
+      clearTimeout(this.remembering);
+      history.replaceState(null, "", `#${this.view()}`);
       try {
         await navigator.clipboard.writeText(location.href);
         this.said.textContent = "The link is copied.";
@@ -292,7 +313,7 @@
   class Panel {
     constructor(explorer, number, count) {
       this.explorer = explorer;
-      this.choice = choice(count === 1 ? "Map" : ["Left map", "Right map"][number], [], slug => this.take(slug).then(() => explorer.refresh(explorer.chosen)));
+      this.choice = choice(count === 1 ? "Map" : ["Left map", "Right map"][number], [], slug => this.take(slug).then(there => there && explorer.refresh(explorer.chosen)).catch(error => explorer.fail(error)));
       this.about = make("p", { class: "explorer-about" });
       this.canvas = make("canvas", {
         tabindex: "0", role: "application", "aria-roledescription": "map of utterances",
@@ -312,11 +333,14 @@
       return this.take(this.choice.select.value);
     }
 
+    // whether it is this system that is shown now, and not another that was chosen meanwhile
     async take(slug) {
-      const { explorer } = this, entry = explorer.cell.systems.find(each => each.slug === slug);
+      const { explorer } = this, { cell } = explorer, entry = cell.systems.find(each => each.slug === slug);
+      const turn = this.turn = (this.turn ?? 0) + 1;
       const data = await explorer.load(entry.file.replace(/\.js$/, ""));
-      this.title = entry.title;
-      this.system = decode(data, explorer.cell.ids.length);
+      if (turn !== this.turn || cell !== explorer.cell) return false;
+      Object.assign(this, { slug, title: entry.title, system: decode(data, cell.ids.length) });
+      return true;
     }
 
     predicted(i) {
@@ -398,12 +422,14 @@
     }
 
     key(event) {
-      const { explorer } = this;
+      const { explorer } = this, { shown, chosen } = explorer;
+      if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own
       if (event.key === " ") explorer.play();
       else if (event.key === "Escape") explorer.choose(-1);
       else if (!explorer.shown.length) return;
       else if (event.key === "Home") explorer.choose(explorer.shown[0]);
-      else if (event.key in PAGES) explorer.choose(explorer.shown.at((explorer.shown.indexOf(explorer.chosen) + PAGES[event.key]) % explorer.shown.length));
+      else if (event.key in PAGES && !shown.includes(chosen)) explorer.choose(shown.at(PAGES[event.key] > 0 ? 0 : -1));
+      else if (event.key in PAGES) explorer.choose(shown.at((shown.indexOf(chosen) + PAGES[event.key]) % shown.length));
       else if (event.key in ARROWS) explorer.choose(this.towards(...ARROWS[event.key]));
       else return;
       event.preventDefault();

@@ -70,6 +70,7 @@
     }
 
     key(event, t) {
+      if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own
       const last = this.bars.length - 1, up = { ArrowUp: NUDGE, ArrowDown: -NUDGE, PageUp: 4 * NUDGE, PageDown: -4 * NUDGE }[event.key];
       const other = { ArrowLeft: Math.max(0, t - 1), ArrowRight: Math.min(last, t + 1) }[event.key];
       const whole = { Home: 0, End: 1 }[event.key];

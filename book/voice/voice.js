@@ -22,13 +22,18 @@
 
   // ---- the model
 
+  // what fails is asked for again the next time
+  const coming = {};
   function script(name) {
-    return new Promise((resolve, reject) => {
-      if (loaded[name]) return resolve();
+    return (coming[name] ??= new Promise((resolve, reject) => {
       const element = make("script", { src: `${FOLDER}${name}.js`, onload: resolve });
-      element.onerror = () => reject(new Error(`${FOLDER}${name}.js is not in this copy of the site: build the book once with a network`));
+      element.onerror = () => {
+        delete coming[name];
+        element.remove();
+        reject(new Error(`${FOLDER}${name}.js did not come: try once more. Where this copy of the site does not have it, build the book once with a network`));
+      };
       document.head.append(element);
-    });
+    }));
   }
 
   async function unpack(text) {
@@ -42,7 +47,7 @@
     return (starting ??= (async () => {
       await Promise.all([script("model"), script("runtime")]);
       const address = URL.createObjectURL(new Blob([loaded.runtime.module], { type: "text/javascript" }));
-      const ort = await import(address);
+      const ort = await import(address).finally(() => URL.revokeObjectURL(address));
       ort.env.wasm.numThreads = 1;
       ort.env.wasm.wasmBinary = await unpack(loaded.runtime.wasm);
       ort.env.logLevel = "error";
@@ -53,7 +58,10 @@
         const networks = Array.from({ length: every.length / classes }, (_, i) => every.slice(i * classes, (i + 1) * classes));
         return { probabilities: Array.from(out.probabilities.data), attention: Array.from(out.attention.data), networks };
       };
-    })());
+    })().catch(error => {
+      starting = null;
+      throw error;
+    }));
   }
 
   // ---- from samples to windows, as sercore.predict does
@@ -66,7 +74,7 @@
     return padded;
   }
 
-  // the sound without the silence around it, as sercore predict --trim takes it, and the seconds that were cut off before
+  // the sound without the silence around it, as sercore predict takes it, and the seconds that were cut off before
   function trimmed(samples) {
     if (samples.length > LONGEST * RATE) return { sound: samples, begin: 0 };
     const step = RATE / 50, margin = Math.round(EDGE_SECONDS * RATE), powers = [];
@@ -92,7 +100,7 @@
     }
     const windows = [];
     for (const from of starts) {
-      if (windows.length && windows.length % 10 === 0) await report(windows.length, starts.length);
+      if (windows.length) await report(windows.length, starts.length);
       windows.push(await run(piece(padded, from, Math.min(from + clip, frames))));
     }
     const over = get => loaded.model.classes.map((_, code) => windows.reduce((sum, each) => sum + get(each)[code], 0) / windows.length);
@@ -118,6 +126,7 @@
         peak = Math.max(peak, Math.abs(own[i]));
       }
     }
+    if (!Number.isFinite(peak)) throw new Error(`${name} holds samples that are not finite numbers`);
     if (peak > UNSCALED) throw new Error(`${name} has float samples far beyond [-1, 1], up to ${Math.round(peak)}: scale them`);
     for (let i = 0; i < samples.length; i++) {
       heard += samples[i] * samples[i];
@@ -144,26 +153,36 @@
     return quantile(0.9) - quantile(0.1) < STEADY ? " Steady, as noise is and speech is not: its label means nothing." : "";
   }
 
-  let recorder = null;
+  let recorder = null, asking = false;
   async function record() {
     if (recorder) return recorder.stop();
+    if (asking) return; // the browser still asks for the microphone
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error("browsers give the microphone only to pages that come over https, or from this machine. Record a file with another program and choose it here.");
     }
-    const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
+    asking = true;
     const parts = [];
-    recorder = new MediaRecorder(stream);
-    recorder.ondataavailable = event => parts.push(event.data);
-    recorder.onstop = () => {
-      stream.getTracks().forEach(track => track.stop());
-      const blob = new Blob(parts, { type: recorder.mimeType });
-      recorder = null;
-      recordButton.textContent = "Record";
-      hear(blob, "your recording");
-    };
-    recorder.start();
-    const own = recorder;
-    setTimeout(() => own.state === "recording" && own.stop(), LONGEST * 1000);
+    let stream;
+    const leave = () => stream?.getTracks().forEach(track => track.stop());
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
+      const own = new MediaRecorder(stream);
+      own.ondataavailable = event => parts.push(event.data);
+      own.onstop = () => {
+        leave();
+        recorder = null;
+        recordButton.textContent = "Record";
+        hear(new Blob(parts, { type: own.mimeType }), "your recording");
+      };
+      own.start();
+      setTimeout(() => own.state === "recording" && own.stop(), LONGEST * 1000);
+      recorder = own;
+    } catch (error) {
+      leave();
+      throw error;
+    } finally {
+      asking = false;
+    }
     recordButton.textContent = "Stop";
     say(`Recording. Speak for two to five seconds, then stop; after ${LONGEST} seconds it stops by itself.`);
   }
@@ -190,8 +209,8 @@
     const [file] = event.dataTransfer.files;
     if (file) hear(file, file.name);
   });
-  samples.addEventListener("focus", list, { once: true });
-  samples.addEventListener("pointerdown", list, { once: true });
+  samples.addEventListener("focus", list);
+  samples.addEventListener("pointerdown", list);
   root.append(drop, status, result);
 
   const say = text => { status.textContent = text; };
@@ -209,15 +228,16 @@
     hear(new Blob([data]), `synthetic voice, ${sample.name}`);
   }
 
-  let turn = 0;
+  let turn = 0, playing = "";
   async function hear(blob, name) {
     const own = ++turn;
     result.replaceChildren();
+    URL.revokeObjectURL(playing);
     delete result.dataset.done;
     try {
       say(`Loading the model (once) and listening to ${name} …`);
       const data = await blob.arrayBuffer();
-      const heard = await decode(data.slice(0), name), cut = trimmed(heard);
+      const heard = await decode(data, name), cut = trimmed(heard);
       const run = await start(), began = performance.now();
       const found = await predict(run, cut.sound, async (done, all) => {
         await new Promise(resolve => setTimeout(resolve)); // let the page breathe
@@ -245,7 +265,8 @@
       shares[i].textContent = `${(100 * value).toFixed(1)} %`;
     });
     fill(found.mean);
-    const player = make("audio", { controls: "", src: URL.createObjectURL(blob), "aria-label": name });
+    playing = URL.createObjectURL(blob);
+    const player = make("audio", { controls: "", src: playing, "aria-label": name });
     const chart = shape("svg", { viewBox: "0 0 600 180", role: "img", preserveAspectRatio: "none", class: "voice-chart" });
     const head = shape("line", { x1: 0, x2: 0, y1: 0, y2: 180, class: "voice-head" });
     chart.append(head);

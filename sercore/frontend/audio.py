@@ -41,6 +41,9 @@ SUFFIXES = containers.FOREIGN_SUFFIXES | {
 RATES = range(1_000, 1_000_001)
 """Hz that a recording may have; a header with others lies."""
 
+MOST_KINDS = 12
+"""Of files that are passed over, which are counted each by itself."""
+
 SILENT = 1e-3
 """Peak, of full scale, below which a file counts as silent: -60 dB."""
 
@@ -76,8 +79,8 @@ def trimmed(samples: np.ndarray) -> tuple[np.ndarray, float]:
     return samples[begin : (int(loud[-1]) + 1) * step + margin], begin / SAMPLE_RATE
 
 
-def audio_files(folder: Path, dropped: Counter[str]) -> Iterator[Path]:
-    """Every audio file in `folder` and below it, sorted; others are counted in `dropped`.
+def audio_files(folder: Path, dropped: Counter[str], films: bool = False) -> Iterator[Path]:
+    """Every audio file in `folder` and below it, and with `films` these too, sorted; others are counted in `dropped`.
 
     Hidden files (such as the `._*` that macOS leaves beside the true ones) are no recordings, whatever their
     suffix. Links to folders are followed.
@@ -85,10 +88,11 @@ def audio_files(folder: Path, dropped: Counter[str]) -> Iterator[Path]:
     for path in sorted(below(folder)):
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             dropped["hidden file"] += path.is_file()
-        elif path.suffix.lower() in SUFFIXES:
+        elif path.suffix.lower() in SUFFIXES or (films and path.suffix.lower() in containers.FILMS):
             yield path
         elif path.is_file():
-            dropped[f"not audio: *{path.suffix}"] += 1
+            kind = f"not audio: *{path.suffix}"
+            dropped[kind if kind in dropped or len(dropped) < MOST_KINDS else "not audio: others"] += 1
 
 
 def below(folder: Path, within: frozenset[Path] = frozenset()) -> Iterator[Path]:
@@ -142,8 +146,13 @@ def of_samples(samples: ArrayLike, rate: int) -> np.ndarray:
         raise SercoreError(
             f"samples (samples, channels) with {array.shape[1]} channels of {array.shape[0]} samples: transpose them"
         )
-    if not isinstance(rate, int | np.integer) or rate < 1:
-        raise SercoreError(f"rate={rate!r}: samples a second, a whole number from 1")
+    if isinstance(rate, bool) or not isinstance(rate, int | np.integer) or rate not in RATES:
+        raise SercoreError(f"rate={rate!r}: samples a second, a whole number from {RATES[0]} to {RATES[-1]}")
+    if array.dtype.kind in "iu" and array.dtype.itemsize > 4:
+        raise SercoreError(
+            "whole numbers of 64 bits do not tell what full scale is: give floats in [-1, 1], or the numbers as they were "
+            "recorded, as by samples.astype(numpy.int16)"
+        )
     if array.dtype.kind == "u":
         array = array.astype(np.float32) / (np.iinfo(array.dtype).max / 2 + 0.5) - 1
     elif array.dtype.kind == "i":
@@ -303,7 +312,8 @@ def _refused(error: OSError) -> tuple[str, str]:
 def _head(path: Path) -> bytes:
     """The file's first bytes. Raises `Unreadable` where they, or the lack of them, tell that it is no sound."""
     if not path.is_file():
-        what = "a folder; name the files in it" if path.is_dir() else "not a file" if path.exists() else "no such file"
+        pipe = "not a file; what comes through a pipe is labelled as `-`, the standard input"
+        what = "a folder; name the files in it" if path.is_dir() else pipe if path.exists() else "no such file"
         raise Unreadable(path, what)
     with path.open("rb") as file:
         head = file.read(64)
@@ -318,10 +328,10 @@ def _head(path: Path) -> bytes:
 
 
 @contextmanager
-def _source(path: Path, start: int, end: int, whole: bool) -> Iterator[str | containers.Part]:
+def _source(path: Path, start: int, end: int, whole: bool) -> Iterator[str | bytes | containers.Part]:
     """What libsndfile opens: the file by its name; or a part of it, and what has a name that would mislead, without one."""
     if whole and path.suffix.lower() != ".raw":
-        yield os.fspath(path)
+        yield os.fspath(path) if os.name == "nt" else os.fsencode(path)  # whose letters need not be UTF-8
         return
     with containers.Part(path, start, end) as part:
         yield part

@@ -25,10 +25,17 @@ FOREIGN = (
     (0, b"wvpk", "WavPack"),
     (0, b"\x0b\x77", "Dolby Digital (ac3)"),
     (0, b"FLV", "Flash video"),
+    (8, b"AVI ", "an AVI film"),
+    (0, b"\x00\x00\x01\xba", "an MPEG film"),
+    (4, b"moov", "a QuickTime film"),
+    (4, b"mdat", "a QuickTime film"),
 )
 """Where and by what other recordings are known, and what they are called."""
 
 FOREIGN_SUFFIXES = frozenset((".3gp", ".aac", ".ac3", ".amr", ".ape", ".m4a", ".m4b", ".mka", ".weba", ".webm", ".wma", ".wv"))
+FILMS = frozenset((".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".wmv"))
+"""Suffixes of films: somebody who labels a folder means their sound too; in a corpus they lie beside their recordings."""
+
 SCANNED = 2**20
 """Bytes that are looked through at once."""
 

@@ -8,7 +8,7 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +31,8 @@ INPUT = (
 OUTPUTS = {
     "probabilities": "float32 (batch, classes): the mean over windows and networks",
     "spread": "float32 (batch, networks, classes): the same of each network; how far they are apart is the model's doubt",
-    "attention": "float32 (windows * batch, steps of 0.32 s): the mean of the networks, the windows of a recording in a row",
+    "attention": "float32 (windows * batch, steps of 0.32 s): the mean of the networks, the windows of a "
+    "recording in a row; where a regular one ends with it there is one more, at the end, which counts for nothing",
 }
 
 
@@ -144,9 +145,8 @@ def export(
     if not all(isinstance(network, SERModel) for network in trained.networks):
         raise SercoreError(f"the network {trained.config.network!r} cannot be written as ONNX: the paper's own can")
     example = torch.zeros(2, 4 * clip_frames(trained.config.clip_seconds) * HOP)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
     dim = torch.export.Dim
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), _only_errors("torch.onnx"):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             FromWaveform(trained, framed).eval(),
@@ -176,6 +176,18 @@ def export(
     partial.write_bytes(proto.SerializeToString())
     os.replace(partial, target)
     return target
+
+
+@contextlib.contextmanager
+def _only_errors(name: str) -> Iterator[None]:
+    """PyTorch's exporter misses torchvision, which nothing here needs."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def quantise(proto: Any, least: int = 512) -> None:

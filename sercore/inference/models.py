@@ -36,6 +36,7 @@ CARD = "README.md"
 ABOUT = {
     **dict.fromkeys(("name", "trained_as", "licence", "sercore_version"), bounds.text()),
     "classes": bounds.CLASSES,
+    "trim": bounds.Kind(lambda value: isinstance(value, bool), "true or false"),
     "members": bounds.Kind(
         lambda value: isinstance(value, list) and 0 < len(value) <= MOST_NETWORKS, "a list of what is known of each network"
     ),
@@ -72,7 +73,7 @@ class Trained:
     def first(self, count: int) -> Trained:
         """The same of its first `count` networks alone: less sure, and that much faster. Raises `SercoreError` where there are
         fewer."""
-        if not 1 <= count <= len(self.networks):
+        if not isinstance(count, int) or not 1 <= count <= len(self.networks):
             raise SercoreError(f"{self.about['name']} has {len(self.networks)} networks: of these {count} cannot be taken")
         about = self.about | {"members": self.about["members"][:count]}
         return Trained(self.networks[:count], self.temperatures[:count], self.classes, about)
@@ -125,6 +126,10 @@ def find(model: str | os.PathLike[str] | None, runs: str | os.PathLike[str] | No
 
     A folder that holds no model, such as a corpus's, does not stand in the way of a model of its name.
     """
+    if model is not None and not isinstance(model, (str, os.PathLike)):
+        raise SercoreError(f"a model is a name, a folder or a file, not {type(model).__name__}")
+    if model == "":
+        raise SercoreError("an empty name is no model: a variable that is not set, perhaps? Without one it is the package's own")
     path, name = Path(model or DEFAULT), os.fspath(model or DEFAULT)
     there = model is not None and os.path.exists(path)  # which has no opinion on a name of any length
     if there and (path.is_file() or any((path / file).exists() for file in (*FILES, "model.pt", "run.json"))):

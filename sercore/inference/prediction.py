@@ -6,6 +6,7 @@ import functools
 import glob
 import itertools
 import os
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -71,7 +72,8 @@ class Classifier:
     """A trained model, loaded once: `predict` labels samples in memory, `label` files as they come.
 
     `model` is a name (`sercore models` lists them), a folder, or a `model.pt`; None is the model that comes with the package.
-    With `trim`, silence before and after a recording of a minute or less is cut off (`audio.trimmed`). Of a model of several
+    With `trim`, silence before and after a recording of a minute or less is cut off (`audio.trimmed`); by default as the model
+    asks: the one that comes along takes a second of silence around speech for sadness, and asks for it. Of a model of several
     networks the first `members` alone label, all by default: less sure, and that much faster. Names of models that were trained
     here are those of the folder `runs` (default: SERCORE_RUNS, else ./runs).
 
@@ -83,13 +85,14 @@ class Classifier:
     def __init__(
         self,
         model: str | os.PathLike[str] | None = None,
-        trim: bool = False,
+        trim: bool | None = None,
         runs: str | os.PathLike[str] | None = None,
         members: int | None = None,
     ) -> None:
         trained = models.load(model, runs=runs)
         self.model, self.runs, self.members = model, runs, members
-        self.trained, self.trim = trained if members is None else trained.first(members), trim
+        self.trained = trained if members is None else trained.first(members)
+        self.trim = bool(trained.about.get("trim", False)) if trim is None else trim
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -119,7 +122,9 @@ class Classifier:
         """(file, prediction) of each file, as it is read; arguments and errors as those of `predict`, the function."""
         from tqdm import tqdm
 
-        given = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+        given = list(files) if isinstance(files, Iterable) and not isinstance(files, (str, os.PathLike)) else [files]
+        if "" in given:
+            raise SercoreError("an empty name is no file: a variable that is not set, perhaps? `.` is the folder one is in")
         if strange := sorted({type(name).__name__ for name in given if not isinstance(name, (str, os.PathLike))}):
             raise SercoreError(
                 f"files are given by their paths, not as {', '.join(strange)}; "
@@ -199,13 +204,15 @@ class Classifier:
 
 def predict(
     files: str | Path | Iterable[str | Path],
-    model: str | Path | None = None,
+    model: str | Path | Classifier | None = None,
     unread: list[Unreadable] | None = None,
     doubtful: list[str] | None = None,
     progress: bool = False,
     windows: bool = False,
     cautious: bool = False,
-    trim: bool = False,
+    trim: bool | None = None,
+    runs: str | Path | None = None,
+    members: int | None = None,
 ) -> pd.DataFrame:
     """Label files: columns file, label, one probability a class (named by it: `columns`), spread, seconds, windows, doubt.
 
@@ -213,22 +220,26 @@ def predict(
     it was trained on: it can be as sure of noise as of speech. `spread` is how far the model's networks are apart, the deviation
     of the label's probability (NaN where there is one network). A folder stands for the audio files in it and below.
 
-    `model` is a name (`sercore models`), a folder or a `model.pt` (default: the one that comes with the package). Files longer
+    `model` is a name (`sercore models`), a folder or a `model.pt` (default: the one that comes with the package), which `trim`,
+    `runs` and `members` go with as in `load_model`, or what that gave, as it was loaded. Files longer
     than the model's clip are heard in windows of that length, half overlapping, whose probabilities are averaged; with `windows`
     each of these is a row, with the columns begin and end (seconds) for spread, seconds, windows and doubt. A file is labelled
     as it is read, in memory that does not grow with its length. All files that cannot be read are named in one `SercoreError`;
     with `unread`, a list, their errors go there and the others are labelled. `doubt` says why a label means nothing (silent,
     very short, a steady noise), "" where it may; such files, and those of a folder that are passed over, are named in the list
-    `doubtful`, and with `cautious` the reason stands in the place of the label. With `trim`, silence before and after a recording
-    is cut off.
+    `doubtful`, and with `cautious` the reason stands in the place of the label.
     """
     import pandas as pd  # here: the command line does without it, and starts in less time
 
-    own = Classifier(model, trim)
+    own = model if isinstance(model, Classifier) else Classifier(model, trim, runs, members)
     labelled = own.label(files, unread, doubtful, progress)
-    found = [row for file, said in labelled for row in rows(file, said, windows, cautious)]
-    ends = ("begin", "end") if windows else ("spread", "seconds", "windows", "doubt")
-    return pd.DataFrame(found, columns=["file", "label", *columns(own.classes).values(), *ends])
+    found = [row for file, said in labelled for row in rows(_writable(file), said, windows, cautious)]
+    return pd.DataFrame(found, columns=headings(own.classes, windows))
+
+
+def _writable(name: str) -> str:
+    """A file's name as a table can hold it: bytes of it that are no UTF-8 as their escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 COLUMNS = ("file", "label", "begin", "end", "spread", "seconds", "windows", "doubt")
@@ -245,6 +256,12 @@ def columns(classes: Iterable[str]) -> dict[str, str]:
             column = f"p_{column}"
         found[name] = column
     return found
+
+
+def headings(classes: Iterable[str], windows: bool = False) -> list[str]:
+    """The columns of `rows`."""
+    ends = ("begin", "end") if windows else ("spread", "seconds", "windows", "doubt")
+    return ["file", "label", *columns(classes).values(), *ends]
 
 
 def rows(file: str, said: Prediction, windows: bool = False, cautious: bool = False) -> list[dict[str, Any]]:
@@ -265,7 +282,7 @@ def _recordings(given: Iterable[str | Path], problems: list[Unreadable], doubts:
     paths: list[str | Path] = []
     for name in given:
         dropped: Counter[str] = Counter()
-        inside = list(audio.audio_files(Path(name), dropped)) if Path(name).is_dir() else [name]
+        inside = list(audio.audio_files(Path(name), dropped, films=True)) if Path(name).is_dir() else [name]
         over = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
         if not inside:
             problems.append(Unreadable(name, "no audio file in this folder", over))
@@ -369,7 +386,7 @@ def _by_windows(trained: models.Trained, windows: Iterator[np.ndarray], alone: b
     """Probabilities of windows, each up to (frames, bands) of the model's clip, `WINDOWS` at a time."""
     frames = clip_frames(trained.config.clip_seconds)
     padding = np.array(FRONT_ENDS[trained.networks[0].front_end].padding, np.float32)
-    while some := _next(windows):
+    while some := _next(windows, alone):
         batch = np.broadcast_to(padding, (len(some), frames, padding.size)).copy()
         for row, window in enumerate(some):
             batch[row, : len(window)] = window[:frames]
@@ -389,14 +406,10 @@ def _by_windows(trained: models.Trained, windows: Iterator[np.ndarray], alone: b
         yield torch.cat(found).view(len(trained.networks), len(some), -1).transpose(0, 1).numpy()
 
 
-def _next(windows: Iterator[np.ndarray]) -> list[np.ndarray]:
-    """The next `WINDOWS`, computed on this thread alone: so little work is not worth waiting for another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return list(itertools.islice(windows, WINDOWS))
-    finally:
-        torch.set_num_threads(before)
+def _next(windows: Iterator[np.ndarray], alone: bool) -> list[np.ndarray]:
+    """The next `WINDOWS`, computed on one thread alone: so little work is not worth waiting for another."""
+    some = itertools.islice(windows, WINDOWS)
+    return list(some) if alone or torch.get_num_threads() == 1 else threads().submit(list, some).result()
 
 
 @torch.inference_mode()
@@ -405,13 +418,28 @@ def _shares(network: Network, temperature: float, x: Tensor, lengths: Tensor) ->
     return (network(x, lengths).float() / temperature).softmax(-1)
 
 
+def _by_itself() -> None:
+    torch.get_num_threads()  # a thread takes over the process's number when it is first asked for, and would later
+    torch.set_num_threads(1)
+
+
 @functools.cache
 def threads() -> ThreadPoolExecutor:
     """One thread a core, each of which computes by itself, and one that goes on where another process has a core.
 
     PyTorch's own threads wait for each other at every layer; where another process has a core, they wait for that one too.
     """
-    return ThreadPoolExecutor(machine.cores() + 1, initializer=torch.set_num_threads, initargs=(1,))
+    count, before = machine.cores() + 1, torch.get_num_threads()
+    pool = ThreadPoolExecutor(count, initializer=_by_itself)
+    together = threading.Barrier(count)
+    for begun in [pool.submit(together.wait) for _ in range(count)]:  # each its own thread, and all begin now
+        begun.result()
+    torch.set_num_threads(before)  # which theirs had changed for threads to come
+    return pool
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=threads.cache_clear)  # threads do not come along
 
 
 def _busy() -> bool:

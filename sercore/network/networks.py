@@ -69,7 +69,8 @@ def of_state(config: Config, classes: int, state: Mapping[str, Tensor]) -> Netwo
         differing = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
         if differing:
             raise SercoreError(f"its weights are not of its configuration: {', '.join(map(shown, differing[:5]))}")
-    network = construct(config, classes)
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and then thrown away
+        network = construct(config, classes)
     network.load_state_dict(dict(state))
     return network.eval()
 

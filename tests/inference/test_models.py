@@ -187,6 +187,17 @@ def test_hugging_faces_mixin_writes_and_reads_the_folder_offline(runs, tmp_path,
     again = HubModel.from_pretrained(tmp_path / "saved")
     assert again.predict(SAMPLES, 16_000) == own.predict(SAMPLES, 16_000)
     again.save_pretrained(tmp_path / "saved again")
+    again.save_pretrained(tmp_path / "saved")  # onto itself
+    assert HubModel.from_pretrained(tmp_path / "saved").predict(SAMPLES, 16_000) == own.predict(SAMPLES, 16_000)
+    first = HubModel.from_pretrained(tmp_path / "saved", members=1, trim=True)
+    assert first.trim and len(first.trained.networks) == 1
+    with pytest.raises(SercoreError, match="knows no members_ and no revison"):
+        HubModel.from_pretrained(tmp_path / "saved", revison="main", members_=1)
+    card = tmp_path / "edited" / "README.md"
+    card.parent.mkdir()
+    card.write_text("my own words")
+    own.save_pretrained(card.parent)
+    assert card.read_text() == "my own words" and sercore.load_model(card.parent).predict(SAMPLES, 16_000).label
     with pytest.raises(SercoreError, match="not 1 of them"):
         HubModel("tones/baseline", members=1).save_pretrained(tmp_path / "some")
     monkeypatch.setenv("SERCORE_RUNS", str(tmp_path / "none"))

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import soundfile
@@ -233,7 +237,8 @@ def test_silence_around_a_recording_is_left_out_where_that_is_asked_for(tmp_path
     assert by_file.probabilities == pytest.approx(said.probabilities, abs=1e-5)
     long = np.tile(quiet, 30)  # more than a minute: as it is read
     assert cutting.predict(long, 16_000).windows[0].begin == 0
-    assert prediction.Classifier().predict(quiet, 16_000).probabilities != pytest.approx(said.probabilities, abs=1e-3)
+    assert prediction.Classifier(trim=False).predict(quiet, 16_000).probabilities != pytest.approx(said.probabilities, abs=1e-3)
+    assert prediction.Classifier().predict(quiet, 16_000) == said  # as this model asks
 
 
 def test_the_first_of_several_networks_can_label_alone():
@@ -245,3 +250,83 @@ def test_the_first_of_several_networks_can_label_alone():
     assert np.isnan(said.spread) and len(alone.trained.about["members"]) == 1
     with pytest.raises(SercoreError, match="5 networks: of these 6 cannot"):
         prediction.Classifier(members=6)
+
+
+def test_what_a_loaded_model_is_asked_for_by_files_it_labels_as_it_is(model_file, tmp_path):
+    soundfile.write(tmp_path / "a.wav", wave(1.2), 16_000)
+    own = sercore.load_model(model_file)
+    found = sercore.predict(tmp_path / "a.wav", model=own)
+    assert found.equals(sercore.predict(tmp_path / "a.wav", model=model_file))
+
+
+@pytest.mark.parametrize("rate", [True, 0, 1, 999, 2_000_000, 16_000.0, "16000"])
+def test_a_rate_that_no_recording_has_is_refused(model_file, rate):
+    with pytest.raises(SercoreError, match="rate="):
+        sercore.load_model(model_file).predict(wave(1.0), rate)
+
+
+def test_whole_numbers_tell_what_full_scale_is_by_their_kind(model_file):
+    own, samples = sercore.load_model(model_file), wave(1.0)
+    whole = (samples * 32767).astype(np.int16)
+    assert own.predict(whole, 16_000).probabilities == pytest.approx(own.predict(samples, 16_000).probabilities, abs=1e-2)
+    for given in (whole.astype(int), whole.tolist()):
+        with pytest.raises(SercoreError, match="64 bits do not tell"):
+            own.predict(given, 16_000)
+
+
+@pytest.mark.parametrize("model", [5, ["emodb"], ""])
+def test_what_is_no_name_of_a_model_is_refused(model):
+    with pytest.raises(SercoreError, match="model"):
+        sercore.load_model(model)
+
+
+def test_no_file_at_all_is_refused(model_file):
+    for files in (None, 3, ""):
+        with pytest.raises(SercoreError, match=r"paths|empty name"):
+            sercore.predict(files, model_file)
+
+
+def test_a_name_in_any_letters_is_read(model_file, tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.wav"
+    soundfile.write(tmp_path / "a.wav", wave(1.0), 16_000)
+    try:
+        os.rename(tmp_path / "a.wav", path)
+    except OSError:
+        pytest.skip("FILE SYSTEM WITHOUT SUCH NAMES")
+    assert len(sercore.predict(os.fsdecode(path), model_file)) == 1
+
+
+def test_labelling_leaves_the_callers_pytorch_as_it_was(model_file, tmp_path):
+    files = []
+    for number in range(3):
+        files.append(tmp_path / f"{number}.wav")
+        soundfile.write(files[-1], wave(1.0 + number / 10), 16_000)
+    code = (
+        "import sys, threading, torch, sercore\n"
+        "torch.set_num_threads(2); torch.manual_seed(0); state = torch.get_rng_state()\n"
+        "sercore.predict(sys.argv[2:], sys.argv[1])\n"
+        "found = []; thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))\n"
+        "thread.start(); thread.join()\n"
+        "print(torch.equal(state, torch.get_rng_state()), torch.get_num_threads(), *found)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, model_file, *files], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert done.stdout.split() == ["True", "2", "2"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="NO FORK on this system")
+def test_a_forked_child_labels_too(model_file, tmp_path):
+    files = []
+    for number in range(3):
+        files.append(tmp_path / f"{number}.wav")
+        soundfile.write(files[-1], wave(1.0), 16_000)
+    code = (
+        "import multiprocessing, sys, torch, sercore\n"
+        "torch.set_num_threads(1); model = sercore.load_model(sys.argv[1])\n"
+        "def label():\n    return len(list(model.label(sys.argv[2:])))\n"
+        "label(); child = multiprocessing.get_context('fork').Process(target=label); child.start(); child.join(60)\n"
+        "print(child.exitcode); child.kill()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, model_file, *files], capture_output=True, text=True, timeout=300)
+    assert done.stdout.split() == ["0"]
