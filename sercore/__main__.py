@@ -138,6 +138,13 @@ def one_of(names: Callable[[], list[str]]) -> Callable[[str], list[str]]:
 
 
 DataRoot = Annotated[Path | None, typer.Option(help="Folder that holds the corpora [default: SERCORE_DATA, else the cache]")]
+Systems = Annotated[
+    str,
+    typer.Option(
+        help="Slugs with commas; `table2` is its 14, `claims` the baseline and the three best, `table1` the 7 earlier ones",
+        autocompletion=one_of(system_slugs),
+    ),
+]
 Runs = Annotated[Path | None, typer.Option(help="Folder of the runs [default: SERCORE_RUNS, else ./runs]")]
 Results = Annotated[Path | None, typer.Option(help="Folder of the published records [default: SERCORE_RESULTS, else ./results]")]
 Model = Annotated[
@@ -402,13 +409,7 @@ def sweep(
     corpus: Annotated[
         str, typer.Option(help="A corpus, or a folder, .csv or .tsv of your own", autocompletion=one_of(corpus_names))
     ],
-    systems: Annotated[
-        str,
-        typer.Option(
-            help="Slugs with commas; `table2` is its 14, `claims` the baseline and the three best, `table1` the 7 earlier ones",
-            autocompletion=one_of(system_slugs),
-        ),
-    ] = "claims",
+    systems: Systems = "claims",
     protocols: Protocols = "speaker",
     seeds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0",
     folds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0-4",
@@ -455,7 +456,7 @@ def sweep(
     alone, started = jobs == 1 and dask is None, time.monotonic()
     with (
         logging_redirect_tqdm([logging.getLogger("sercore")]),
-        tqdm(total=len(missing), unit="run", disable=not missing, delay=1) as bar,
+        tqdm(total=len(missing), unit="run", disable=None if missing else True, delay=1) as bar,
         epoch_bar(1, shown=alone) as report,
     ):
 
@@ -486,8 +487,8 @@ def sweep(
 @app.command()
 def status(
     corpus: CorpusName,
-    systems: str = "table2",
-    protocols: Protocols = "speaker,paper",
+    systems: Systems = "claims",
+    protocols: Protocols = "speaker",
     seeds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0",
     runs: Runs = None,
     results: Results = None,
@@ -574,7 +575,7 @@ def study(
     if forecast:
         out.print(studies.forecast(own, root_text(data_root), device) or "Every run of it is there.")
         return
-    with tqdm(unit="run", delay=1) as bar, epoch_bar(1, shown=jobs == 1 and dask is None) as report:
+    with tqdm(unit="run", disable=None, delay=1) as bar, epoch_bar(1, shown=jobs == 1 and dask is None) as report:
 
         def told(name: Any, done: int, total: int) -> None:
             bar.total = total
@@ -683,7 +684,7 @@ def chapters(
     book: Annotated[Path, typer.Option(help="Folder of the book")] = Path("book"),
     results: Results = None,
     corpus: Annotated[str | None, typer.Option(help="Train and publish this corpus first: your IEMOCAP in one command")] = None,
-    systems: str = "claims",
+    systems: Systems = "claims",
     protocols: Protocols = "speaker,paper",
     seeds: Annotated[str, typer.Option(help="As in 0-4 or 0,2")] = "0",
     data_root: DataRoot = None,
@@ -867,7 +868,7 @@ def epoch_bar(position: int = 0, shown: bool = True) -> Iterator[Any]:
     """A progress bar over the epochs of a run, as the `report` of `experiment.run`."""
     from tqdm import tqdm
 
-    bar = tqdm(unit="epoch", leave=False, position=position, file=sys.stderr, disable=not shown, delay=1)
+    bar = tqdm(unit="epoch", leave=False, position=position, file=sys.stderr, disable=None if shown else True, delay=1)
 
     def report(values: dict[str, float], config: Any) -> None:
         if values["epoch"] <= bar.n:  # the next run of a sweep

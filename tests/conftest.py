@@ -19,6 +19,24 @@ from filelock import FileLock
 LABELS = ("angry", "happy", "sad", "neutral")
 
 
+LONGEST = (
+    "test_cluster",
+    "test_any_corpus",
+    "test_export",
+    "test_benchmarks",
+    "test_sweep",
+    "test_cli",
+    "test_book",
+    "test_training",
+)
+"""Files whose tests take longest: begun first, none of them is left over for one process at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONGEST)))
+
+
 @pytest.fixture(scope="session")
 def corpora_root() -> Path:
     """The real corpora: SERCORE_DATA, or a folder shared/corpora beside the checkout; tests skip loudly without."""

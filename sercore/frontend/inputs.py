@@ -149,7 +149,7 @@ def _run(tasks: dict[int, tuple[list[str], Path, str]], workers: int | None, pro
     workers = min(workers or machine.cores(), len(tasks))
     problems: list[Unreadable] = []
     total = sum(len(task[0]) for task in tasks.values())
-    with tqdm(total=total, desc="features", unit="file", disable=not progress) as bar:
+    with tqdm(total=total, desc="features", unit="file", disable=None if progress else True) as bar:
         if workers == 1:
             for task in tasks.values():
                 problems += _write_part(*task)

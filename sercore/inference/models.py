@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .. import bounds, machine, places
+from .. import bounds, extensions, machine, places
 from ..config import Config
 from ..errors import SercoreError, nearest
 from ..lab import metrics, records
@@ -86,6 +86,7 @@ def load(model: str | os.PathLike[str] | None = None, folded: bool = True, runs:
     It computes in float32, whatever it was trained in: the same answer on every machine; batch norm is `folded` into the
     convolutions, for labelling alone, in less time. Raises `SercoreError` for what is no model.
     """
+    extensions.load()  # what fails in it is no fault of the model's
     path, about = find(model, runs), dict[str, Any]()
     if isinstance(path, list):
         loaded = [records.load_model(_weights(each)) for each in path]

@@ -132,7 +132,7 @@ class Classifier:
             )
         doubts, problems = [] if doubtful is None else doubtful, [] if unread is None else unread
         paths = _recordings(given, problems, doubts)
-        with tqdm(total=len(paths), unit="file", disable=not progress, delay=1) as bar:
+        with tqdm(total=len(paths), unit="file", disable=None if progress else True, delay=1) as bar:
             heard = self._one_by_one(paths, bar) if len(paths) < 2 else self._side_by_side(paths)
             for path, found in heard:
                 bar.update()

@@ -90,7 +90,7 @@ def train_and_publish(
     own = {name.corpus for name in plan.names}
     ask_about_own(own, results, agree)
     missing = plan.missing(places.runs_folder(runs))
-    with tqdm(total=len(missing), unit="run", disable=not missing, file=sys.stderr) as bar:
+    with tqdm(total=len(missing), unit="run", disable=None if missing else True, file=sys.stderr) as bar:
 
         def on_run(name: RunName, done: int, total: int) -> None:
             bar.set_description_str(machine.printable(str(name)))

@@ -35,8 +35,10 @@ def exported(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory):
-    """The ONNX file of the model that comes along."""
-    return export.export(tmp_path_factory.mktemp("shipped") / "model.onnx")
+    """The first two networks of the model that comes along, as a folder of their own, and their ONNX file."""
+    folder, two = tmp_path_factory.mktemp("shipped"), models.load(folded=False).first(2)
+    model = models.write(two.networks, two.about, folder / "two")
+    return model, export.export(folder / "model.onnx", model)
 
 
 def in_eight_bits(path, target):
@@ -59,16 +61,15 @@ def test_plain_samples_of_any_length_and_number_get_the_numbers_of_predict(expor
         np.testing.assert_allclose(attention.sum(1), 1, atol=1e-5)
 
 
-def test_several_networks_are_one_file_that_tells_what_it_is(tmp_path, monkeypatch):
-    make(tmp_path / "runs", folds=2, clip_seconds=1.0)
-    monkeypatch.setenv("SERCORE_RUNS", str(tmp_path / "runs"))
-    session = onnxruntime.InferenceSession(export.export(tmp_path / "model.onnx", "tones/baseline"))
+def test_several_networks_are_one_file_that_tells_what_it_is(shipped):
+    model, path = shipped
+    session = onnxruntime.InferenceSession(path)
     about = json.loads(session.get_modelmeta().custom_metadata_map["sercore"])
-    assert about["classes"] == list(CLASSES) and about["clip_seconds"] == 1.0 and "(batch, samples)" in about["samples"]
-    assert [member["run"][-1] for member in about["model"]["members"]] == ["0", "1"]
-    waveform = 0.1 * np.random.default_rng(0).standard_normal(30_000).astype(np.float32)
+    assert about["classes"] == list(CLASSES) and about["clip_seconds"] == 3.0 and "(batch, samples)" in about["samples"]
+    assert [member["run"][-1] for member in about["model"]["members"]] == ["0", "1"] and about["model"]["trim"]
+    waveform = 0.1 * np.random.default_rng(0).standard_normal(60_000).astype(np.float32)
     probabilities, by_network, _ = session.run(None, {"samples": waveform[None].astype(np.float32)})
-    expected = sercore.load_model("tones/baseline").predict(waveform, 16_000)
+    expected = sercore.load_model(model, trim=False).predict(waveform, 16_000)
     np.testing.assert_allclose(probabilities[0], list(expected.probabilities.values()), atol=2e-5)
     assert by_network[0, :, CLASSES.index(expected.label)].std(ddof=1) == pytest.approx(expected.spread, abs=2e-5)
 
@@ -104,12 +105,14 @@ def test_what_cannot_be_exported_is_named(tmp_path):
 
 def corpus_files(number):
     """Recordings of EmoDB, or the synthetic ones where it is not there."""
-    found = sorted(Path(os.environ.get("SERCORE_DATA", "/nowhere"), "emodb", "wav").glob("*.wav"))
+    roots = (os.environ.get("SERCORE_DATA_OF_TESTS") or "/nowhere", Path(__file__).parents[3] / "shared" / "corpora")
+    found = sorted(path for root in roots for path in Path(root, "emodb", "wav").glob("*.wav"))
     return found[:: max(len(found) // number, 1)][:number] or list(corpora.load("demo")["path"][:number])
 
 
 def test_the_model_that_comes_along_on_real_files_of_a_tenth_of_a_second_to_a_minute(shipped):
-    own, session = sercore.load_model(), onnxruntime.InferenceSession(shipped)
+    model, path = shipped
+    own, session = sercore.load_model(model, trim=False), onnxruntime.InferenceSession(path)
     joined = np.concatenate([audio.read(path) for path in corpus_files(30)])
     for begin, seconds in ((0.4, 0.1), (1.0, 0.5), (3.0, 2.0), (5.0, 2.9), (8.0, 3.0), (2.0, 3.1), (10.0, 7.7), (0.0, 60.0)):
         samples = joined[int(begin * 16_000) : int((begin + seconds) * 16_000)]
@@ -121,11 +124,12 @@ def test_the_model_that_comes_along_on_real_files_of_a_tenth_of_a_second_to_a_mi
 def test_the_pages_ten_lines_run_without_sercore(shipped, tmp_path):
     page = (Path(__file__).parents[2] / "book" / "notebooks" / "voice.md").read_text()
     (code,) = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "InferenceSession" in code]
-    in_eight_bits(shipped, tmp_path / "model.onnx")
+    model, path = shipped
+    in_eight_bits(path, tmp_path / "model.onnx")
     samples = audio.read(corpus_files(1)[0])
     soundfile.write(tmp_path / "speech.wav", samples, 16_000, subtype="FLOAT")
     without = "import sys; sys.modules['sercore'] = sys.modules['torch'] = None\n"
     done = subprocess.run([sys.executable, "-c", without + code], cwd=tmp_path, capture_output=True, text=True, check=True)
     shares = {name: float(value) for name, value in re.findall(r"'(\w+)': np.float32\(([\d.e-]+)\)", done.stdout)}
-    expected = sercore.load_model().predict(samples, 16_000).probabilities
+    expected = sercore.load_model(model, trim=False).predict(samples, 16_000).probabilities
     assert shares.keys() == expected.keys() and max(abs(shares[name] - expected[name]) for name in shares) < 0.05
