@@ -16,11 +16,11 @@ import measure
 FOLDS, SEEDS, EPOCHS = "0-4", "0-3", 1
 
 
-def runs_an_hour(workers: int, seeds: str, folds: str, **changes: float) -> float:
+def runs_an_hour(workers: int, corpus: str, seeds: str, folds: str, **changes: float) -> float:
     """Over the runs that come back after each worker has done one."""
     from sercore.lab import sweep
 
-    wanted, ends = sweep.plan("demo", "baseline", "speaker", seeds, folds), []
+    wanted, ends = sweep.plan(corpus, "baseline", "speaker", seeds, folds), []
     with tempfile.TemporaryDirectory() as folder:
         outcome = sweep.sweep(
             wanted,
@@ -36,13 +36,15 @@ def runs_an_hour(workers: int, seeds: str, folds: str, **changes: float) -> floa
 
 
 def main() -> None:
-    chosen = measure.parser(__doc__).parse_args()
+    options = measure.parser(__doc__)
+    options.add_argument("--corpus", default="demo", help="another than the synthetic one")
+    chosen = options.parse_args()
     seeds, folds, changes = ("0", "0-2", {"clip_seconds": 0.5}) if chosen.smoke else (SEEDS, FOLDS, {})
     rounds = 1 if chosen.smoke else chosen.rounds
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(rounds):
         for workers in rates:
-            rates[workers].append(runs_an_hour(workers, seeds, folds, **changes))
+            rates[workers].append(runs_an_hour(workers, chosen.corpus, seeds, folds, **changes))
     middle = {workers: sorted(found)[len(found) // 2] for workers, found in rates.items()}
     rows = [
         {"workers": number, "runs an hour": round(rate), "times one": round(rate / middle[1], 2)}

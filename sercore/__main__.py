@@ -296,10 +296,11 @@ def corpora(as_json: AsJson = False, data_root: DataRoot = None) -> None:
         except SercoreError as error:  # a bundle that is none: the others are listed all the same
             err.print(f"sercore: {error}", style="yellow")
             continue
+        where: str | None
         try:
             where = str(module.find_root(corpus, data_root)) if corpus.kind != "synthetic" else "made when first used"
         except SercoreError:
-            where = "not here"
+            where = None if as_json else "not here"
         rows.append(
             {
                 "name": name,

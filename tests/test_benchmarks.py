@@ -51,7 +51,7 @@ def test_features(tones):
     assert smoke("features", "--corpus", str(tones))["ms_per_file"]["ours"] > 0
 
 
-def test_a_sweep_by_one_worker_and_by_two():
+def test_a_sweep_by_one_worker_and_by_two(tones):
     pytest.importorskip("distributed")
-    facts = smoke("sweep")
+    facts = smoke("sweep", "--corpus", str(tones))
     assert set(facts["runs_an_hour"]) == {"1", "2"} and facts["times"] > 0

@@ -139,7 +139,10 @@ def of_samples(samples: ArrayLike, rate: int) -> np.ndarray:
     Whole numbers are taken to be of full scale, as in a WAV file. Raises `SercoreError` as `read` does, and for another shape or
     rate.
     """
-    array = np.asarray(samples)
+    try:
+        array = np.asarray(samples)
+    except Exception as error:  # lists of unlike lengths, a tensor on a GPU or with a gradient
+        raise SercoreError(f"samples are no array of numbers ({error})") from error
     if array.ndim not in (1, 2) or array.size == 0 or array.dtype.kind not in "iuf":
         raise SercoreError(f"samples must be numbers, (samples,) or (samples, channels), not {array.dtype} {array.shape}")
     if array.ndim == 2 and array.shape[1] > array.shape[0]:

@@ -217,6 +217,7 @@ def estimate(facts: Iterable[dict[str, Any]]) -> dict[str, Any]:
     labels = np.concatenate([np.array([codes[label] for label in test["label"]]) for test in tests])
     raw = [test["probabilities"].astype(np.float64) for test in tests]
     warm = [metrics.cooled(shares, fact.get("temperature", 1.0)) for shares, fact in zip(raw, facts, strict=True)]
+    recalls = np.ma.masked_invalid([fact["recall"] for fact in facts]).mean(0)
     return {
         "protocol": facts[0]["protocol"],
         "folds": len(facts),
@@ -225,7 +226,7 @@ def estimate(facts: Iterable[dict[str, Any]]) -> dict[str, Any]:
         "ua": float(np.mean([fact["ua"] for fact in facts])),
         "ua_of_folds": [float(fact["ua"]) for fact in facts],
         "wa": float(np.mean([fact["wa"] for fact in facts])),
-        "recall": dict(zip(codes, np.nanmean([fact["recall"] for fact in facts], 0).round(4).tolist(), strict=True)),
+        "recall": dict(zip(codes, recalls.filled(np.nan).round(4).tolist(), strict=True)),
         "ece": metrics.ece(np.concatenate(raw), labels),
         "ece_calibrated": metrics.ece(np.concatenate(warm), labels),
     }

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import extensions
+from .. import bounds, extensions
 from ..bounds import shown
 from ..config import Config
 from ..errors import SercoreError, nearest
@@ -36,6 +36,8 @@ def find(config: Config) -> type[Network]:
 def check(config: Config, classes: int) -> None:
     """Raise `SercoreError` where `config` names a network, a loss or a pooling that is not there, or sets what it does not
     read."""
+    if isinstance(classes, bool) or not isinstance(classes, int) or not 1 <= classes <= bounds.MOST_CLASSES:
+        raise SercoreError(f"classes={classes!r}: how many labels there are, a whole number to {bounds.MOST_CLASSES}")
     network = find(config)
     check_settings(network, config)
     if issubclass(network, model.SERModel):

@@ -130,9 +130,9 @@ def seeds_sentence(between: dict[str, dict[str, float]], tables: dict[str, pd.Da
         if not (own := between.get(corpus)):
             unknown.append(corpus)
             continue
-        lacking = [named(inside(title(slug))) for slug in table["slug"] if slug not in own]
+        lacking = [_called(slug) for slug in table["slug"] if slug not in own]
         others = table[table["slug"] != "baseline"].dropna(subset="moved")
-        further = [named(inside(title(slug))) for slug in others.loc[others["moved"] > max(own.values()), "slug"]]
+        further = [_called(slug) for slug in others.loc[others["moved"] > max(own.values()), "slug"]]
         lies = f"{listed(further) or 'no system'} {'lie' if len(further) > 1 else 'lies'}"
         few = f" (of {listed(lacking)} no features of a second seed were kept)" if lacking else ""
         said.setdefault(f"{lies} further from the baseline than two seeds of one system lie apart at most{few}.", []).append(
@@ -176,14 +176,16 @@ def sentence(tables: dict[str, pd.DataFrame]) -> str:
             pointed.setdefault(row["slug"], {})[corpus] = row["span"]
     for slug, own in most.items():
         where = "" if len(most) == 1 else f" on {_corpora(own)}"
-        parts.append(f"Of all systems {named(inside(title(slug)))} puts most on it{where}: {_span(own.values())} %.")
-    spread = [
-        f"that of {named(inside(title(slug)))} on {_corpora(own)}, over {_span(own.values(), 1)} s"
-        for slug, own in pointed.items()
-    ]
+        parts.append(f"Of all systems {_called(slug)} puts most on it{where}: {_span(own.values())} %.")
+    spread = [f"that of {_called(slug)} on {_corpora(own)}, over {_span(own.values(), 1)} s" for slug, own in pointed.items()]
     if spread:
         parts.append(f"The most pointed attention is {listed(spread)}.")
     return " ".join(parts)
+
+
+def _called(slug: str) -> str:
+    """A system within a sentence."""
+    return "the baseline" if slug == "baseline" else named(inside(title(slug)))
 
 
 def _corpora(names: Iterable[str]) -> str:

@@ -127,6 +127,7 @@ def test_very_short_and_silent_files_are_labelled(model_file, tmp_path):
 def test_labels_do_not_depend_on_what_else_the_machine_does(model_file, monkeypatch, busy):
     whole = sercore.load_model(model_file).networks(wave(3.3), 16_000)
     monkeypatch.setattr(prediction, "_busy", lambda: busy)
+    prediction.threads()  # which remembers how many PyTorch has
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     np.testing.assert_allclose(sercore.load_model(model_file).networks(wave(3.3), 16_000), whole, atol=1e-6)
 
@@ -272,6 +273,12 @@ def test_whole_numbers_tell_what_full_scale_is_by_their_kind(model_file):
     for given in (whole.astype(int), whole.tolist()):
         with pytest.raises(SercoreError, match="64 bits do not tell"):
             own.predict(given, 16_000)
+
+
+def test_what_is_no_array_of_numbers_is_refused(model_file):
+    for samples in ([[0.1, 0.2], [0.3]], torch.zeros(100, requires_grad=True), torch.zeros(100, dtype=torch.bfloat16), "a.wav"):
+        with pytest.raises(SercoreError, match="samples"):
+            sercore.load_model(model_file).predict(samples, 16_000)
 
 
 @pytest.mark.parametrize("model", [5, ["emodb"], ""])

@@ -59,6 +59,12 @@ def test_every_network_answers_as_it_always_did(name):
     assert found == pytest.approx(STORED[name], abs=2e-4)
 
 
+@pytest.mark.parametrize("classes", [0, -1, 2.0, True, ["angry", "sad"], 10**6])
+def test_a_number_of_classes_that_is_none_is_refused(classes):
+    with pytest.raises(SercoreError, match="classes="):
+        sercore.build(classes=classes)
+
+
 def test_merged_cells_are_the_sum_of_both_directions():
     model = small(lstm_merge="sum")
     x = torch.randn(2, 96, 40)

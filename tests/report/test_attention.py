@@ -56,7 +56,7 @@ def test_summary_and_its_sentence(frame):
     said = attention.sentence({"emodb": table.reset_index()})
     assert said == (
         "On EmoDB 50 % of a clip is padding on average, and so much of an even attention would lie there. Of all systems "
-        "baseline (softmax, attentive pooling) puts most on it: 50 %. The most pointed attention is that of combined attentive "
+        "the baseline puts most on it: 50 %. The most pointed attention is that of combined attentive "
         "pooling on EmoDB, over 0.3 s."
     )
     both = attention.sentence({"emodb": table.reset_index(), "nemo": table.assign(padded=25, padding=[40, 0]).reset_index()})
@@ -89,7 +89,7 @@ def test_two_seeds_of_a_system_are_the_yardstick(frame):
     said = attention.seeds_sentence({"emodb": between, "nemo": {}}, {"emodb": table, "nemo": table})
     assert (
         "On EmoDB no system lies further from the baseline than two seeds" in said
-        and "lie apart at most (of baseline" in said
+        and "lie apart at most (of the baseline" in said
         and "On nEMO that cannot be said yet" in said
     )
 

@@ -222,8 +222,8 @@ def own_detectable_sentence(errors: pd.DataFrame) -> str:
     least, most = noise.power_range(weakest["parts"], claims.GAIN, weakest["seeds"])
     if least < noise.POWER:
         text += (
-            f" How far seeds set trainings apart is an estimate too: on {named(good.idxmin())} it may be {100 * least:.0f} to "
-            f"{100 * most:.0f} % of them."
+            f" How far seeds set trainings apart is an estimate too, so that on {named(good.idxmin())} it may be anything from "
+            f"{100 * least:.0f} to {100 * most:.0f} %."
         )
     if len(good) == len(seen):
         return text
