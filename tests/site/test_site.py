@@ -445,3 +445,57 @@ def test_the_summary_is_two_sheets(visit):
     page = visit("summary").settled()
     sheets = re.findall(rb"/Type\s*/Page[^s]", page.pdf(format="A4"))
     assert len(sheets) == 2
+
+
+def test_of_two_choices_the_explorer_shows_the_last(visit):
+    page = explorer(visit)
+    left, said = page.get_by_label("Left map"), page.locator(".explorer-said")
+
+    def slowly(route):
+        page.wait_for_timeout(1500)
+        route.continue_()
+
+    page.route("**/explorer/*-focal-*.js", slowly)
+    systems = left.locator("option").all_inner_texts()
+    slow, last = (next(name for name in systems if name.startswith(begin)) for begin in ("Focal loss", "Combined"))
+    left.select_option(label=slow)
+    left.select_option(label=last)
+    page.wait_for_timeout(2500)
+    assert said.inner_text().startswith(f"{last}: ") and left.evaluate("it => it.selectedOptions[0].text") == last
+
+
+def test_a_map_that_does_not_come_is_told_and_comes_the_next_time(visit):
+    page = explorer(visit)
+    left, said = page.get_by_label("Left map"), page.locator(".explorer-said")
+    before = left.input_value()
+    page.route("**/explorer/*-combined*.js", lambda route: route.abort())
+    last = next(name for name in left.locator("option").all_inner_texts() if name.startswith("Combined"))
+    left.select_option(label=last)
+    page.wait_for_timeout(500)
+    assert "did not come" in said.inner_text() and left.input_value() == before
+    page.unroute("**/explorer/*-combined*.js")
+    left.select_option(label=last)
+    page.wait_for_timeout(1500)
+    assert said.inner_text().startswith(f"{last}: ")
+
+
+def test_a_microphone_that_is_asked_for_twice_is_opened_once_and_closed(visit):
+    page = visit("voice").settled()
+    page.evaluate(
+        """() => {
+          window.opened = [];
+          const context = new AudioContext();
+          navigator.mediaDevices.getUserMedia = async () => {
+            await new Promise(resolve => setTimeout(resolve, 800));
+            const stream = context.createMediaStreamDestination().stream;
+            window.opened.push(stream);
+            return stream;
+          };
+        }"""
+    )
+    button = page.get_by_role("button", name="Record")
+    button.click()
+    button.click()
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_timeout(300)
+    assert page.evaluate("() => window.opened.map(stream => stream.getTracks().map(track => track.readyState))") == [["ended"]]
