@@ -7,6 +7,7 @@
   const COLOURS = { angry: "#d1495b", happy: "#e0a100", sad: "#3a7ca5", neutral: "#7d8597" };
   const OTHERS = ["#6a5acd", "#2a8c82", "#c8553d", "#4f8a3c", "#a05195", "#b0703c", "#0f7c9e", "#8a7400", "#b5487f", "#52606d"];
   const MARKS = ["circle", "square", "triangle", "diamond", "cross"];
+  const SELDOM = 350; // milliseconds from one change of the address to the next
   const REACH = 18; // pixels within which the pointer finds a point
   const HINT = "Choose a point: by pointer, or with the arrow keys once a map has the focus. Page Down and Page Up go through them in order, "
     + "Space plays one where there is sound, Escape lets it go.";
@@ -207,13 +208,19 @@
 
     // not at each step of a key that is held: browsers refuse a page that changes its address too often
     remember() {
+      if (this.inline || !this.opened) return;
       clearTimeout(this.remembering);
-      if (!this.inline && this.opened) this.remembering = setTimeout(() => history.replaceState(null, "", `#${this.view()}`), 350);
+      const rest = (this.remembered ?? -Infinity) + SELDOM - performance.now();
+      if (rest > 0) this.remembering = setTimeout(() => this.remember(), rest);
+      else {
+        this.remembered = performance.now();
+        history.replaceState(null, "", `#${this.view()}`);
+      }
     }
 
     async copyLink() {
-      clearTimeout(this.remembering);
-      history.replaceState(null, "", `#${this.view()}`);
+      this.remembered = -Infinity;
+      this.remember();
       try {
         await navigator.clipboard.writeText(location.href);
         this.said.textContent = "The link is copied.";
