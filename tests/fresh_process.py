@@ -38,10 +38,11 @@ class Done(NamedTuple):
     stderr: str
 
 
-def start(*command, folder: Path, cwd: Path | None = None, **variables: str) -> ForkServerProcess:
+def start(*command, folder: Path, cwd: Path | None = None, **variables: str | None) -> ForkServerProcess:
     """Start `command` as `python *command` would: a script, "-m" and a module, or "-c" and a program.
 
-    What it prints goes to the files stdout and stderr of `folder`; `variables` are added to the environment.
+    What it prints goes to the files stdout and stderr of `folder`; `variables` are added to the environment, those of None taken
+    out of it.
     """
     process = server.Process(target=_run, args=(list(map(str, command)), folder, cwd or Path.cwd(), variables))
     process.start()
@@ -57,13 +58,15 @@ def run(*command, cwd: Path | None = None, **variables: str) -> Done:
         return Done(process.exitcode, *((folder / stream).read_text() for stream in ("stdout", "stderr")))
 
 
-def _run(command: list[str], folder: Path, cwd: Path, variables: dict[str, str]) -> None:
+def _run(command: list[str], folder: Path, cwd: Path, variables: dict[str, str | None]) -> None:
     for number, stream in ((1, "stdout"), (2, "stderr")):
         file = os.open(folder / stream, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, number)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
     os.chdir(cwd)
-    os.environ.update(variables)
+    for name in [name for name, value in variables.items() if value is None]:
+        os.environ.pop(name, None)
+    os.environ.update({name: value for name, value in variables.items() if value is not None})
     try:
         if command[0] == "-m":
             sys.argv = command[1:]

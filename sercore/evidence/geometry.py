@@ -11,6 +11,8 @@ Healy & Melville (2018).
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 import numpy as np
@@ -103,8 +105,9 @@ def project(
 
     unit = _unit(array)
     init = "spectral" if start is None else np.asarray(start, dtype=np.float32)
-    mapper = _umap().UMAP(n_neighbors=neighbours, min_dist=min_dist, metric="cosine", init=init, random_state=seed, n_jobs=1)
-    coordinates = np.asarray(mapper.fit_transform(unit), dtype=np.float64)
+    with _pytorch_as_it_was():
+        mapper = _umap().UMAP(n_neighbors=neighbours, min_dist=min_dist, metric="cosine", init=init, random_state=seed, n_jobs=1)
+        coordinates = np.asarray(mapper.fit_transform(unit), dtype=np.float64)
     if start is not None:
         coordinates = turned(coordinates, np.asarray(start, dtype=np.float64))
     return coordinates, float(trustworthiness(unit, coordinates, n_neighbors=neighbours, metric="cosine"))
@@ -120,6 +123,18 @@ def turned(points: NDArray[np.float64], towards: NDArray[np.float64]) -> NDArray
 def enough(utterances: int, neighbours: int = NEIGHBOURS) -> bool:
     """Whether so many utterances can be projected."""
     return utterances > 2 * neighbours
+
+
+@contextmanager
+def _pytorch_as_it_was() -> Iterator[None]:
+    """UMAP's Numba sets the threads of OpenMP, which are PyTorch's too: a training after it would round otherwise."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch is not None else 0
+    try:
+        yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(before)
 
 
 def _umap() -> ModuleType:

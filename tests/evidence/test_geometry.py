@@ -3,6 +3,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.stats import f_oneway
 from sklearn.metrics.pairwise import cosine_distances
 
@@ -75,6 +76,7 @@ def test_what_has_no_geometry_is_refused(features, labels, message):
 def test_a_projection_is_repeatable_and_says_how_far_to_trust_it():
     features, _ = clusters(0.3)
     features[0] = 0
+    threads = torch.get_num_threads()
     coordinates, trust = geometry.project(features, seed=3, neighbours=8, min_dist=0.2)
     assert coordinates.shape == (60, 2)
     assert np.isfinite(coordinates).all()
@@ -83,6 +85,7 @@ def test_a_projection_is_repeatable_and_says_how_far_to_trust_it():
     np.testing.assert_array_equal(coordinates, again)
     other, _ = geometry.project(features, seed=4, neighbours=8, min_dist=0.2)
     assert not np.array_equal(coordinates, other)
+    assert torch.get_num_threads() == threads
 
 
 def test_too_few_utterances_cannot_be_projected():

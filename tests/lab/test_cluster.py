@@ -27,9 +27,12 @@ SLOW = {"max_epochs": 12, "patience": 12, "clip_seconds": 0.5}
 
 def start(*arguments, cwd, **variables):
     # workers know nothing of the caller: neither its folder nor where its corpora, caches and runs lie
-    own = {name: value for name, value in os.environ.items() if not name.startswith("SERCORE_")} | variables
-    command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]]
-    return subprocess.Popen(command, cwd=cwd, env=own, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    gone, command = {name for name in os.environ if name.startswith("SERCORE_")}, ["-m", f"distributed.cli.{arguments[0]}"]
+    if "PYTHONPATH" not in variables:
+        return fresh_process.start(*command, *arguments[1:], folder=cwd, cwd=cwd, **{**dict.fromkeys(gone), **variables})
+    own = {name: value for name, value in os.environ.items() if name not in gone} | variables  # code of its own
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([sys.executable, *command, *arguments[1:]], cwd=cwd, env=own, **quiet)
 
 
 class Started:
@@ -55,7 +58,7 @@ class Started:
     def stop(self):
         for process in self.processes:
             process.kill()
-            process.wait()
+            getattr(process, "join", getattr(process, "wait", None))()
 
 
 @pytest.fixture(scope="module")
