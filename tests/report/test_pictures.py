@@ -72,6 +72,11 @@ def test_what_it_costs_is_told(folder):
         "**Through pictures the baseline's UA moves by \u22127.5 points on EmoDB**; the gain of AMS is another by 6.5 points, "
         "more than speakers and seeds explain."
     )
+    other = table.assign(corpus="ravdess", moved_low=np.nan, moved_high=np.nan)
+    assert findings.way_sentence(pd.concat([table, other])) == (
+        "**Through pictures the baseline's UA moves by \u22127.5 points on EmoDB and \u22127.5 points on RAVDESS**; on EmoDB "
+        "that is more than speakers and seeds explain and on RAVDESS one seed says nothing of chance yet."
+    )
     one_seed = table.assign(**dict.fromkeys(("moved_low", "moved_high", "gain_low", "gain_high"), np.nan))
     assert findings.way_sentence(one_seed) == (
         "**Through pictures the baseline's UA moves by \u22127.5 points on EmoDB**; with one seed nothing can be said of chance, "

@@ -7,7 +7,7 @@ import pandas as pd
 from ..names import name as named
 from ..tables.pictures import PICTURES, SHORT
 from ..tables.words import corpus_title
-from .words import listed, signed
+from .words import listed, listed_names, signed
 
 
 def measured_way(table: pd.DataFrame) -> bool:
@@ -20,13 +20,23 @@ def way_sentence(table: pd.DataFrame) -> str:
     if not measured_way(table):
         return "*What the way costs has not been measured yet.*"
     pictures = table[(table["how"] == PICTURES) & table["moved"].notna()]
-    if pictures["moved_low"].isna().any():
+    untold = pictures["moved_low"].isna()
+    if untold.any():
         parts = [f"{signed(row.moved)} points on {named(corpus_title(row.corpus))}" for row in pictures.itertuples()]
         moved = f"**Through pictures the baseline's UA moves by {listed(parts)}**"
-        return f"{moved}; with one seed nothing can be said of chance, and more are wanted."
+        if untold.all():
+            return f"{moved}; with one seed nothing can be said of chance, and more are wanted."
+        beyond = (pictures["moved_low"] > 0) | (pictures["moved_high"] < 0)
+        kinds = (
+            (beyond, "that is more than speakers and seeds explain"),
+            (~beyond & ~untold, "that is within what speakers and seeds do"),
+            (untold, "one seed says nothing of chance yet"),
+        )
+        said = [f"on {listed_names(map(corpus_title, pictures.loc[own, 'corpus']))} {what}" for own, what in kinds if own.any()]
+        return f"{moved}; {listed(said)}."
     clear = pictures[(pictures["moved_low"] > 0) | (pictures["moved_high"] < 0)]
     level = pictures.drop(clear.index)
-    where = listed([named(corpus_title(corpus)) for corpus in level["corpus"]])
+    where = listed_names(map(corpus_title, level["corpus"]))
     if clear.empty:
         moved = f"**Through pictures the baseline is neither clearly better nor clearly worse** on {where}"
     else:
