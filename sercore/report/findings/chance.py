@@ -154,19 +154,18 @@ def seed_against_seed_sentence(found: pd.DataFrame, twos: pd.DataFrame) -> str:
         return ""
     before, *_, now = (found[name].mean() for name in RULES)
     *_, rule = RULES
-    more = len(twos) > 0
-    kept = "keeps the promise" if now <= 0.05 else "comes nearer to it" if now < before else "does no better"
-    of_one = "for single seeds this interval is too wide" if more else "though for single seeds this interval is too wide"
+    single = "for single seeds this interval is too wide"
     text = (
         "Seeds of one system differ by nothing but chance, and a rule that keeps its promise sees a difference in one comparison "
         f"of twenty. Over speakers alone, as verdicts were decided at first, intervals see one in **{100 * before:.0f} %** of "
         f"our pairs of seeds. Over speakers and seeds, as they are decided now, it is **{100 * now:.0f} %**"
     )
-    if not more:
-        return f"{text}, which {kept}, {of_one}."
+    if twos.empty:
+        kept = "keeps the promise" if now <= 0.05 else "comes nearer to it" if now < before else "does no better"
+        return f"{text}, which {kept}, though {single}."
     again = twos[rule].mean()
     kept = "keeps the promise" if again <= 0.05 else "does not keep the promise"
-    return f"{text}; {of_one}. Two seeds against two others it tells apart in **{100 * again:.0f} %** of the cases, which {kept}."
+    return f"{text}; {single}. Two seeds against two others it tells apart in **{100 * again:.0f} %** of the cases, which {kept}."
 
 
 def false_alarms_table(found: pd.DataFrame, twos: pd.DataFrame) -> pd.DataFrame:
